@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * abi.h - everything the kernel side and user space must agree on.
+ *
+ * Rules for this file:
+ *   - fixed-width types only: no pointers, no bool, no enum-typed fields;
+ *   - every hole is a named pad field, and writers zero it;
+ *   - every struct that crosses the border carries a size assertion;
+ *   - changing a struct or the meaning of a field means bumping BERM_ABI_VERSION;
+ *   - zero never means "allow": a cell, a rule or an endpoint that nobody wrote denies.
+ *
+ * Byte order: ports and addresses are in network order (__be16, __be32), everything else in host order.
+ * Time: "jiffies" is the low 32 bits of bpf_jiffies64(); compare by signed difference.
+ */
+#ifndef BERM_ABI_H
+#define BERM_ABI_H
+
+#include <linux/types.h>
+#include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
+
+#define BERM_ABI_VERSION 1
+
+/* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
+enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
+
+/* What a rule does. 0 is a hole that nobody filled: it denies (BERM_REASON_NO_RULE). */
+enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
+
+/*
+ * Why a packet got its verdict. One line per reason; the enum, the names in flows and metrics and
+ * docs/reasons.md come from this list. Numbers are ABI: append, never renumber.
+ * A verdict that no rule of a document decided carries the reason's number as its rule id.
+ */
+#define BERM_REASONS(X)                                                                        \
+	X(NONE, 0, "none", "not decided yet")                                                  \
+	X(SESSION, 1, "session", "belongs to a session that a rule allowed")                   \
+	X(POLICY_ALLOW, 2, "policy-allow", "a rule allows it")                                 \
+	X(POLICY_DENY, 3, "policy-deny", "a rule denies it")                                   \
+	X(DEFAULT_DENY, 4, "default-deny", "the pod is isolated and no rule matches")          \
+	X(NOT_ISOLATED, 5, "not-isolated", "no policy isolates the pod in this direction")     \
+	X(HOST, 6, "host", "the node's own traffic to its pod")                                \
+	X(OWN_ADDRESS, 7, "own-address", "the pod talks to its own address")                   \
+	X(LINK_LOCAL, 8, "link-local", "ARP, neighbour discovery, MLD or DHCP")                \
+	X(ESSENTIAL, 9, "essential", "DNS, API server or own node, granted to isolated pods")  \
+	X(FALLBACK, 10, "fallback", "the agent has not judged this pod yet")                   \
+	X(MISSING_STATE, 11, "missing-state", "the interface has no endpoint entry")           \
+	X(NO_RULE, 12, "no-rule", "the decision matrix has a hole: please report")             \
+	X(MALFORMED, 13, "malformed", "headers do not parse or contradict each other")         \
+	X(SPOOFED_SOURCE, 14, "spoofed-source", "the pod does not own the source address")     \
+	X(NOT_FOR_POD, 15, "not-for-pod", "unicast to an address that is not the pod's")       \
+	X(ARP_SPOOF, 16, "arp-spoof", "ARP with another's MAC or IP as sender")                \
+	X(ND_SPOOF, 17, "nd-spoof", "neighbour advertisement for another's address")           \
+	X(ROGUE_RA, 18, "rogue-ra", "router advertisement or redirect from a pod")             \
+	X(FOREIGN_ETHERTYPE, 19, "foreign-ethertype", "neither IP nor ARP")                    \
+	X(FRAGMENT, 20, "fragment", "a later fragment of a pod that is isolated")              \
+	X(TABLE_FULL, 21, "table-full", "allowed, but the session table had no room")          \
+	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")
+
+enum berm_reason {
+#define X(id, num, name, help) BERM_REASON_##id = num,
+	BERM_REASONS(X)
+#undef X
+	BERM_REASON_COUNT
+};
+#define BERM_REASON_MAX 64 /* room in the counters; never shrinks */
+#define BERM_RULE_FIRST 1024 /* rule ids below are reasons */
+
+/* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */
+struct berm_addr {
+	__be32 w[4];
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+#define BERM_MAX_ENDPOINTS 4096 /* slots; slot 0 is never used */
+#define BERM_MAX_ADDRS 4	/* own addresses of one pod */
+#define BERM_MAX_PEERS 400000
+#define BERM_MAX_CIDRS 131072
+#define BERM_MAX_ROWS 262144
+#define BERM_MAX_SETS 4096
+#define BERM_MAX_RULES 131072
+#define BERM_MAX_CELLS 524288  /* twice the documented limit: old and new blocks live side by side */
+#define BERM_MAX_COLS 1048576  /* bytes of column tables, all sets */
+#define BERM_MAX_PORT_CLASSES 4096
+#define BERM_MAX_LOCAL 1024    /* node addresses */
+#define BERM_MAX_NAMESPACES 16384
+
+/* ---- session table: set-associative buckets in an array map ---------------------------------- */
+
+#define BERM_WAYS 7
+#define BERM_BUCKETS_DEFAULT 37450 /* 262,150 sessions, 19 MB */
+
+/* Session state bits (slot and header carry the same byte). */
+#define BERM_SESSION_OPEN 0x01	       /* the opener has spoken */
+#define BERM_SESSION_ANSWERED 0x02     /* the other side has answered */
+#define BERM_SESSION_CLOSING 0x04      /* FIN or RST seen */
+#define BERM_SESSION_HOST 0x08	       /* opened by the node itself: needs no policy */
+#define BERM_SESSION_FROM_POD 0x10     /* opener is the pod: judged as egress; else as ingress */
+#define BERM_SESSION_ADOPTED 0x20      /* picked up in the middle of a flow */
+#define BERM_SESSION_SPILLED 0x40      /* stands in its second bucket */
+#define BERM_SESSION_ESTABLISHED 0x80  /* decides the replacement class */
+
+/* One way, one cache line. Keyed from the pod's point of view, so both directions find it. */
+struct berm_session {
+	struct berm_addr peer;
+	__u64 word;	   /* epoch << 32 | signature of the whole key (stands for the local address):
+			    * ONE word, so an epoch is never read with another session's key */
+	__be16 local_port; /* ICMP echo: see datapath.md */
+	__be16 peer_port;
+	__u32 iface;	   /* ifindex << 8 | IP protocol */
+	__u32 rule;	   /* id of the rule that allowed it */
+	__u16 slot;	   /* endpoint slot = index of the epoch */
+	__u8 seen;	   /* jiffies >> 6 of the last packet */
+	__u8 state;	   /* BERM_SESSION_* */
+	__u32 packets[BERM_DIR_COUNT];
+	__u64 bytes[BERM_DIR_COUNT];
+};
+_Static_assert(sizeof(struct berm_session) == 64, "berm_session is one cache line");
+
+struct berm_bucket {
+	struct bpf_spin_lock lock; /* writers only */
+	__u32 spill;		   /* entries of this home that stand in their other bucket */
+	__u32 deadline[BERM_WAYS]; /* jiffies */
+	__u16 tag[BERM_WAYS];	   /* 0: free */
+	__u8 state[BERM_WAYS];
+	__u8 owner[BERM_WAYS];	   /* low byte of the endpoint slot */
+	struct berm_session way[BERM_WAYS];
+};
+_Static_assert(sizeof(struct berm_bucket) == 512, "berm_bucket is ABI");
+
+/* ---- node: one page-aligned block that programs and user space share (mmap) ------------------- */
+
+#define BERM_NODE_MISSING_DENY 0x1 /* interface without endpoint entry: drop instead of pass */
+#define BERM_NODE_EVENTS 0x2	   /* somebody reads the ring buffer */
+#define BERM_NODE_EVENTS_ALLOW 0x4 /* new allowed sessions make events too */
+
+struct berm_node {
+	__u32 abi;	     /* BERM_ABI_VERSION of whoever made the maps */
+	__u32 flags;	     /* BERM_NODE_* */
+	__u64 generation;    /* last generation that is completely in force; 0 = agent has never judged */
+	__u32 hash_seed[10]; /* random per boot, never 0 */
+	__u32 pad[2];
+	__s32 held[2][256];  /* ways by [established][owner] */
+	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
+};
+
+/* ---- endpoints -------------------------------------------------------------------------------- */
+
+#define BERM_EP_FALLBACK 0x01	  /* the agent has not judged it yet: verdicts say so */
+#define BERM_EP_ALLOW_SPOOF 0x02  /* no source check (annotation) */
+#define BERM_EP_ANY_ETHERTYPE 0x04
+#define BERM_EP_DHCP 0x08	  /* may send DHCP from 0.0.0.0 */
+#define BERM_EP_ISOLATED_IN 0x10  /* some policy isolates it (also for fragments, ethertypes) */
+#define BERM_EP_ISOLATED_OUT 0x20
+
+/* ARRAY by slot, mmap-able: the two set ids are switched by one aligned 8-byte store. */
+struct berm_endpoint {
+	__u32 set[BERM_DIR_COUNT] __attribute__((aligned(8)));
+	__u32 ifindex;	     /* host veth; 0 = slot is free */
+	__u32 flags;	     /* BERM_EP_* */
+	__u32 born;	     /* epoch when the slot was taken: older sessions are a stranger's */
+	__u32 adopt_until;   /* jiffies; 0 = never adopt */
+	__u32 allowed_table; /* CIDR table of further source addresses; 0 = none */
+	__u8 mac[6];	     /* of the pod's interface */
+	__u8 addr_count;
+	__u8 pad[5];
+	struct berm_addr addr[BERM_MAX_ADDRS];
+};
+_Static_assert(sizeof(struct berm_endpoint) == 104, "berm_endpoint is ABI");
+
+/* ---- who and what ------------------------------------------------------------------------------ */
+
+/* Value of berm_peers. Always updated in place (BPF_F_LOCK): a replaced hash element could be handed
+ * to another address while a packet still reads it. */
+struct berm_peer {
+	struct bpf_spin_lock lock;
+	__u32 cls;
+};
+_Static_assert(sizeof(struct berm_peer) == 8, "berm_peer is ABI");
+
+struct berm_cidr_key { /* LPM: prefixlen counts the 32 bits of table too */
+	__u32 prefixlen;
+	__be32 table;
+	__u8 addr[16]; /* v4-mapped */
+};
+_Static_assert(sizeof(struct berm_cidr_key) == 24, "berm_cidr_key is ABI");
+
+#define BERM_CLASS_NONE 0   /* never in a map */
+#define BERM_CLASS_WORLD4 1 /* addresses that nothing names */
+#define BERM_CLASS_WORLD6 2
+#define BERM_CLASS_FIRST 16
+
+/* Planes of the port table. Index inside: port; ICMP type << 8 | code; IP protocol number. */
+enum berm_plane {
+	BERM_PLANE_TCP,
+	BERM_PLANE_UDP,
+	BERM_PLANE_SCTP,
+	BERM_PLANE_ICMP,
+	BERM_PLANE_ICMPV6,
+	BERM_PLANE_OTHER,
+	BERM_PLANE_COUNT
+};
+
+/* Array elements take at least 8 bytes, so small things are packed 64 bytes to an element. */
+#define BERM_PORTS_PER_BLOCK 32
+#define BERM_COLS_PER_BLOCK 64
+#define BERM_CELLS_PER_BLOCK 16
+struct berm_port_block { /* element: (plane << 16 | index) / 32 */
+	__u16 port_class[BERM_PORTS_PER_BLOCK];
+};
+struct berm_col_block {
+	__u8 col[BERM_COLS_PER_BLOCK];
+};
+struct berm_cell_block {
+	__u32 rule[BERM_CELLS_PER_BLOCK]; /* rule index; 0 = hole = deny */
+};
+_Static_assert(sizeof(struct berm_port_block) == 64, "packed block");
+_Static_assert(sizeof(struct berm_col_block) == 64, "packed block");
+_Static_assert(sizeof(struct berm_cell_block) == 64, "packed block");
+
+#define BERM_PORT_ENTRIES (BERM_PLANE_COUNT * 65536 / BERM_PORTS_PER_BLOCK)
+
+/* ---- policy sets: immutable decision matrices -------------------------------------------------- */
+
+#define BERM_SET_OPEN 0	      /* not isolated: allowed without a matrix */
+#define BERM_SET_DENY 1	      /* denies everything, reason fallback: no matrix either */
+#define BERM_SET_ESSENTIALS 2 /* fallback isolate-namespace: the agent keeps a matrix with the
+			       * essentials here; until it has, the same as BERM_SET_DENY */
+#define BERM_SET_FIRST 16
+
+struct berm_set {
+	__u32 base;	   /* first cell: cells[base + row * ncols + col] */
+	__u32 cols;	   /* first column byte: cols[cols + port class] */
+	__u16 ncols;	   /* 0 = no matrix: every packet is denied */
+	__u16 default_row; /* of classes without a row entry */
+	__u32 table;	   /* CIDR table; 0 = none */
+};
+_Static_assert(sizeof(struct berm_set) == 16, "berm_set is ABI");
+
+struct berm_row_key {
+	__u32 set;
+	__u32 cls;
+};
+
+struct berm_rule {
+	__u32 id; /* stable; names in the rule-name file (lib/names.h) */
+	__u32 precedence;
+	__u8 action; /* enum berm_action */
+	__u8 reason; /* enum berm_reason */
+	__u8 pad[6];
+};
+_Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
+
+/* ---- what happened ------------------------------------------------------------------------------ */
+
+/* Session table statistics. */
+#define BERM_STATS(X)                                                                          \
+	X(SESSION_NEW, "session_new")                                                          \
+	X(SESSION_PROMOTED, "session_promoted")                                                \
+	X(SESSION_REJUDGED, "session_rejudged")                                                \
+	X(SESSION_REVOKED, "session_revoked")                                                  \
+	X(SESSION_ADOPTED, "session_adopted")                                                  \
+	X(SESSION_FULL, "session_full")                                                        \
+	X(REPLACED_DEAD, "replaced_dead")                                                      \
+	X(REPLACED_HALF_OPEN, "replaced_half_open")                                            \
+	X(REPLACED_ESTABLISHED, "replaced_established")                                        \
+	X(EVENT_SENT, "event_sent")                                                            \
+	X(EVENT_LOST, "event_lost")                                                            \
+	X(EVENT_SUPPRESSED, "event_suppressed")
+
+enum berm_stat {
+#define X(id, name) BERM_STAT_##id,
+	BERM_STATS(X)
+#undef X
+	BERM_STAT_COUNT
+};
+#define BERM_STAT_MAX 32
+
+struct berm_counters { /* PERCPU_ARRAY of one element */
+	__u64 packets[BERM_DIR_COUNT][BERM_REASON_MAX];
+	__u64 bytes[BERM_DIR_COUNT][BERM_REASON_MAX];
+	__u64 stat[BERM_STAT_MAX];
+};
+
+/* sent + lost + suppressed = verdicts that wanted an event: exact. */
+struct berm_event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	struct berm_addr local;
+	struct berm_addr peer;
+	__be16 local_port;
+	__be16 peer_port;
+	__u32 ifindex;
+	__u32 rule; /* id */
+	__u32 cls;  /* peer class */
+	__u32 epoch;
+	__u32 len;	  /* of this packet, with Ethernet header */
+	__u32 suppressed; /* verdicts of the same (endpoint, class, port, reason) since its last event */
+	__u32 lost;	  /* events this CPU could not send since the last one it could */
+	__u16 slot;
+	__u8 proto;
+	__u8 dir;    /* enum berm_dir: direction of this packet */
+	__u8 action; /* enum berm_action */
+	__u8 reason; /* enum berm_reason */
+	__u8 tcp_flags;
+	__u8 is_reply;
+};
+_Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
+
+/* ---- names -------------------------------------------------------------------------------------- */
+
+/* Map name = pin name. (node is libbpf's ".data.node"; its pin is "berm_node".) */
+#define BERM_MAPS(X)                                                                           \
+	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
+	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
+	X(ns_isolation)
+
+/* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)
+ * berm_local:        HASH   berm_addr -> u32 1: addresses of the node itself
+ * berm_hits:         ARRAY  rule index -> u64 packets judged (slow path only)
+ * berm_ns_isolation: HASH   struct berm_ns -> u32 bit mask 1 << enum berm_dir (user space only) */
+struct berm_ns {
+	char name[64]; /* zero padded; a Kubernetes namespace has at most 63 bytes (RFC 1123 label) */
+};
+
+/* Parameters of the maintenance program berm_sweep, at the start of the packet given to TEST_RUN
+ * behind a 14-byte Ethernet header. Each run walks `count` buckets from `first`. */
+struct berm_sweep_args {
+	__u32 first;
+	__u32 count;   /* at most 256 */
+	__u32 ifindex; /* != 0: free the sessions of this interface, else the expired ones */
+	__u32 freed;   /* out */
+};
+
+#endif /* BERM_ABI_H */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* paths.h - where things live on a node. Tests use namespaces of their own instead of other paths. */
+#ifndef BERM_PATHS_H
+#define BERM_PATHS_H
+
+#define BERM_BPFFS "/sys/fs/bpf"
+#define BERM_PIN_DIR BERM_BPFFS "/berm"
+#define BERM_PIN_MAPS BERM_PIN_DIR "/maps"   /* berm_<name>, see BERM_MAPS in abi.h */
+#define BERM_PIN_PROGS BERM_PIN_DIR "/progs" /* from_pod, to_pod, sweep */
+#define BERM_PIN_LINKS BERM_PIN_DIR "/links" /* <ifindex>_in, <ifindex>_out (tcx only) */
+
+#define BERM_RUN_DIR "/run/berm"
+#define BERM_LOCK BERM_RUN_DIR "/lock"	       /* flock: making maps, taking slots */
+#define BERM_RECORD_DIR BERM_RUN_DIR "/endpoints" /* one JSON file per attachment (lib/record.h) */
+#define BERM_NAMES BERM_RUN_DIR "/rules"	  /* rule id -> name (lib/names.h) */
+#define BERM_AGENT_SOCKET BERM_RUN_DIR "/agent.sock"
+
+#define BERM_STATE_DIR "/var/lib/berm" /* last good documents */
+#define BERM_LOG_DIR "/var/log/berm"
+
+#endif /* BERM_PATHS_H */
