@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.h - what the agent knows of the cluster: namespaces, pods, policies, and the endpoints of this
+ * node. Sources fill it (files now, the API server later), the compiler reads it. No kernel, no I/O.
+ *
+ * Objects are keyed by kind and namespace/name for their life in the model, pods by uid too; endpoints are
+ * keyed by slot only. Every change bumps model->version.
+ */
+#ifndef BERM_MODEL_H
+#define BERM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "err.h"
+#include "policy.h"
+#include "selector.h"
+
+#define BERM_SYSTEM_NAMESPACE "berm-system"
+
+struct berm_namespace {
+	char *name;
+	struct berm_labels labels; /* kubernetes.io/metadata.name is always there */
+	bool default_deny;	   /* label berm.dev/default-verdict: deny */
+};
+
+struct berm_container_port {
+	char *name;
+	uint8_t plane;
+	uint16_t port;
+};
+
+struct berm_pod {
+	char *ns, *name, *uid;	  /* uid may be NULL (files may leave it out) */
+	char *node;		  /* spec.nodeName or NULL */
+	struct berm_labels labels;
+	struct berm_addr addr[BERM_MAX_ADDRS]; /* status.podIPs; filled from CNI for local pods */
+	size_t addr_count;
+	bool host_network;
+	bool finished;		  /* Succeeded or Failed: owns no address */
+	struct berm_container_port *port; /* containers, and initContainers with restartPolicy Always */
+	size_t port_count;
+	struct berm_cidr *allowed; /* annotation berm.dev/allowed-addresses */
+	size_t allowed_count;
+};
+
+/* A pod of this node that has our programs on its veth. */
+struct berm_local_endpoint {
+	uint32_t slot;
+	uint32_t ifindex;
+	char ns[64], pod[254], uid[64]; /* as CNI told; "" unknown */
+	struct berm_addr addr[BERM_MAX_ADDRS];
+	size_t addr_count;
+};
+
+struct berm_model {
+	struct berm_namespace **namespaces; /* sorted by name */
+	size_t namespace_count;
+	struct berm_pod **pods;		    /* sorted by ns, name */
+	size_t pod_count;
+	struct berm_policy **policies;	    /* sorted by kind, ns, name */
+	size_t policy_count;
+	struct berm_local_endpoint *endpoints; /* sorted by slot */
+	size_t endpoint_count;
+	struct berm_addr *node_addrs;	    /* own node, for "own node" exceptions */
+	size_t node_addr_count;
+	uint64_t version;
+};
+
+/* put takes ownership of the object (also on failure, -ENOMEM) and replaces the one of the same name.
+ * remove: -ENOENT is returned if it was not there, and nothing changes. */
+int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
+int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
+int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
+int berm_model_remove_namespace(struct berm_model *model, const char *name);
+int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name);
+int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
+			     const char *name);
+int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_endpoint *ep);
+int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot);
+int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count);
+
+const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name);
+const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns, const char *name);
+/* The pod an endpoint belongs to: by uid if both sides know it, else by name. NULL: not known (yet). */
+const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
+					 const struct berm_local_endpoint *ep);
+
+void berm_namespace_free(struct berm_namespace *ns);
+void berm_pod_free(struct berm_pod *pod);
+void berm_model_clear(struct berm_model *model);
+
+#endif /* BERM_MODEL_H */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy.h - the normal form of every policy document: one struct for SegmentationPolicy and
+ * NetworkPolicy. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ *
+ * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
+ */
+#ifndef BERM_POLICY_H
+#define BERM_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "selector.h"
+
+enum berm_tier {
+	BERM_TIER_EMERGENCY,
+	BERM_TIER_ADMIN,
+	BERM_TIER_APPLICATION,
+	BERM_TIER_NETWORKPOLICY,
+	BERM_TIER_BASELINE,
+	BERM_TIER_COUNT
+};
+
+/* What a written rule says (enum berm_action is what a cell says). */
+enum berm_rule_action { BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS, BERM_RULE_LOG };
+
+enum berm_policy_kind { BERM_KIND_SEGMENTATION, BERM_KIND_NETWORK };
+
+struct berm_cidr {
+	struct berm_addr addr; /* v4-mapped; host bits zero */
+	uint8_t bits;	       /* of 128: an IPv4 /8 is 104 */
+	bool v4;
+};
+
+/* One element of from/to. Exactly one form: selector(s), block, or any. */
+struct berm_peer_term {
+	bool any;			  /* everyone, non-pods too */
+	bool is_block;
+	bool unsupported;		  /* a field this version does not know: see policy.md */
+	bool has_ns_selector;		  /* else: the policy's own namespace (berm-system: any) */
+	bool has_pod_selector;		  /* else: all pods of those namespaces */
+	struct berm_selector ns_selector;
+	struct berm_selector pod_selector;
+	struct berm_cidr block;
+	struct berm_cidr *except;
+	size_t except_count;
+};
+
+/* One element of ports (or icmp). */
+struct berm_port_term {
+	uint8_t plane;	 /* enum berm_plane */
+	bool all;	 /* whole plane */
+	uint16_t first;	 /* index in the plane, see enum berm_plane */
+	uint16_t last;	 /* inclusive */
+	char *name;	 /* named port (plane TCP, UDP or SCTP); first and last then unused */
+};
+
+struct berm_policy_rule {
+	char *name;	 /* NULL: shown as #index */
+	uint32_t index;	 /* position in its list */
+	uint8_t dir;	 /* enum berm_dir */
+	uint8_t action;	 /* enum berm_rule_action */
+	struct berm_peer_term *peer; /* count 0: everyone */
+	size_t peer_count;
+	struct berm_port_term *port; /* count 0: every port and protocol */
+	size_t port_count;
+};
+
+#define BERM_ESSENTIAL_DNS 0x1
+#define BERM_ESSENTIAL_APISERVER 0x2
+
+struct berm_policy {
+	enum berm_policy_kind kind;
+	enum berm_tier tier;
+	int priority;		 /* 0..1000, lower first; NetworkPolicy: unused */
+	char *ns;		 /* namespace of the document */
+	char *name;
+	bool cluster_wide;	 /* from berm-system: subject may be in any namespace */
+	bool disabled;		 /* mode: disabled */
+	bool has_ns_subject;	 /* subject.namespaceSelector given */
+	struct berm_selector ns_subject;
+	struct berm_selector pod_subject; /* empty = all pods */
+	uint8_t isolate;	 /* bit mask 1 << enum berm_dir */
+	uint8_t essentials;	 /* BERM_ESSENTIAL_*; a NetworkPolicy grants none */
+	struct berm_policy_rule *rule;
+	size_t rule_count;
+	uint64_t digest;	 /* of the document's content */
+	/* where it came from, for messages */
+	char *source;		 /* "file.yaml" or "configmap shop/x key policy.yaml" */
+	int line;
+};
+
+void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
+
+#endif /* BERM_POLICY_H */
