@@ -38,6 +38,8 @@ const char *berm_map_name(enum berm_map_id id);
 /* Open what is pinned. -ENOENT: nobody has loaded the data path; -EPROTO: maps of another ABI version.
  * readonly maps node and endpoints without write permission (bermctl). */
 int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err) must_check;
+/* The same whatever node->abi says: for the loader, which writes it last. */
+int berm_maps_attach(struct berm_maps *maps, bool readonly, struct berm_err *err) must_check;
 void berm_maps_close(struct berm_maps *maps); /* accepts a closed or zeroed one */
 
 /* Addresses. parse takes "10.1.2.3" or "fd00::1"; format writes at most BERM_ADDR_STRLEN bytes. */
@@ -60,6 +62,8 @@ void berm_epoch_bump(struct berm_maps *maps, uint32_t slot);
 
 /* flock on BERM_LOCK with a time-out in ms; the fd is the lock, close it to unlock. -ETIMEDOUT. */
 int berm_lock_take(int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
+/* The same on another file below BERM_RUN_DIR. */
+int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
 
 int berm_local_add(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err);
 int berm_local_delete(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err);

@@ -10,7 +10,9 @@
 #define BERM_PIN_LINKS BERM_PIN_DIR "/links" /* <ifindex>_in, <ifindex>_out (tcx only) */
 
 #define BERM_RUN_DIR "/run/berm"
-#define BERM_LOCK BERM_RUN_DIR "/lock"	       /* flock: making maps, taking slots */
+#define BERM_LOCK BERM_RUN_DIR "/lock"	       /* flock: taking and freeing slots (microseconds) */
+#define BERM_LOAD_LOCK BERM_RUN_DIR "/load.lock"  /* flock: making maps and programs (a second) */
+#define BERM_OWNER_DIR BERM_RUN_DIR "/owners"     /* <ifindex> -> file name of the record that owns it */
 #define BERM_RECORD_DIR BERM_RUN_DIR "/endpoints" /* one JSON file per attachment (lib/record.h) */
 #define BERM_NAMES BERM_RUN_DIR "/rules"	  /* rule id -> name (lib/names.h) */
 #define BERM_AGENT_SOCKET BERM_RUN_DIR "/agent.sock"
