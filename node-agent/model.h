@@ -40,6 +40,8 @@ struct berm_pod {
 	size_t addr_count;
 	bool host_network;
 	bool finished;		  /* Succeeded or Failed: owns no address */
+	int64_t created;	  /* metadata.creationTimestamp, seconds; 0 unknown. Of two pods that
+				   * claim one address the later one has it */
 	struct berm_container_port *port; /* containers, and initContainers with restartPolicy Always */
 	size_t port_count;
 	struct berm_cidr *allowed; /* annotation berm.dev/allowed-addresses */

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * model.c - the agent's picture of the cluster: sorted arrays, found by binary search.
+ *
+ * Knows no file, no API server and no kernel. An array has room for the next power of two of its count,
+ * so a put moves pointers only: 80 KB at most for 10,000 pods.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+/* One of the model's arrays of pointers, whatever it points to (hence may_alias). */
+typedef void *any_object __attribute__((may_alias));
+typedef any_object *any_array __attribute__((may_alias));
+
+struct shelf {
+	any_array *item;
+	size_t *count;
+	int (*cmp)(const void *a, const void *b);
+	void (*destroy)(void *object);
+};
+
+static int or_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "");
+}
+
+static int cmp_namespace(const void *a, const void *b)
+{
+	const struct berm_namespace *x = a, *y = b;
+
+	return or_text(x->name, y->name);
+}
+
+static int cmp_pod(const void *a, const void *b)
+{
+	const struct berm_pod *x = a, *y = b;
+	int rc = or_text(x->ns, y->ns);
+
+	return rc ? rc : or_text(x->name, y->name);
+}
+
+static int cmp_policy(const void *a, const void *b)
+{
+	const struct berm_policy *x = a, *y = b;
+	int rc = (x->kind > y->kind) - (x->kind < y->kind);
+
+	if (!rc)
+		rc = or_text(x->ns, y->ns);
+	return rc ? rc : or_text(x->name, y->name);
+}
+
+static void destroy_namespace(void *object)
+{
+	berm_namespace_free(object);
+}
+
+static void destroy_pod(void *object)
+{
+	berm_pod_free(object);
+}
+
+static void destroy_policy(void *object)
+{
+	berm_policy_free(object);
+}
+
+static struct shelf namespaces_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->namespaces, &m->namespace_count, cmp_namespace,
+			       destroy_namespace };
+}
+
+static struct shelf pods_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->pods, &m->pod_count, cmp_pod, destroy_pod };
+}
+
+static struct shelf policies_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy, destroy_policy };
+}
+
+/* Where key is, or where it would stand. */
+static bool shelf_find(const struct shelf *s, const void *key, size_t *ret_pos)
+{
+	size_t low = 0, high = *s->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int rc = s->cmp((*s->item)[mid], key);
+
+		if (!rc) {
+			*ret_pos = mid;
+			return true;
+		}
+		if (rc < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	*ret_pos = low;
+	return false;
+}
+
+static int shelf_grow(const struct shelf *s)
+{
+	size_t count = *s->count;
+	any_array grown;
+
+	if (count & (count - 1))
+		return 0; /* room up to the next power of two */
+	grown = reallocarray(*s->item, count ? count * 2 : 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	*s->item = grown;
+	return 0;
+}
+
+static int shelf_put(struct shelf s, void *object)
+{
+	size_t pos;
+
+	if (shelf_find(&s, object, &pos)) {
+		s.destroy((*s.item)[pos]);
+		(*s.item)[pos] = object;
+		return 0;
+	}
+	if (shelf_grow(&s)) {
+		s.destroy(object);
+		return -ENOMEM;
+	}
+	memmove(*s.item + pos + 1, *s.item + pos, (*s.count - pos) * sizeof(void *));
+	(*s.item)[pos] = object;
+	(*s.count)++;
+	return 0;
+}
+
+static int shelf_remove(struct shelf s, const void *key)
+{
+	size_t pos;
+
+	if (!shelf_find(&s, key, &pos))
+		return -ENOENT;
+	s.destroy((*s.item)[pos]);
+	(*s.count)--;
+	memmove(*s.item + pos, *s.item + pos + 1, (*s.count - pos) * sizeof(void *));
+	return 0;
+}
+
+static void shelf_clear(struct shelf s)
+{
+	for (size_t i = 0; i < *s.count; i++)
+		s.destroy((*s.item)[i]);
+	free(*s.item);
+	*s.item = NULL;
+	*s.count = 0;
+}
+
+static int changed(struct berm_model *model, int rc)
+{
+	if (!rc)
+		model->version++;
+	return rc;
+}
+
+int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns)
+{
+	return changed(model, shelf_put(namespaces_of(model), ns));
+}
+
+int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
+{
+	return changed(model, shelf_put(pods_of(model), pod));
+}
+
+int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
+{
+	return changed(model, shelf_put(policies_of(model), policy));
+}
+
+int berm_model_remove_namespace(struct berm_model *model, const char *name)
+{
+	struct berm_namespace key = { .name = (char *)name };
+
+	return changed(model, shelf_remove(namespaces_of(model), &key));
+}
+
+int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name)
+{
+	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
+
+	return changed(model, shelf_remove(pods_of(model), &key));
+}
+
+int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
+			     const char *name)
+{
+	struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
+
+	return changed(model, shelf_remove(policies_of(model), &key));
+}
+
+/* ---- endpoints: structs in place, a few hundred at most ------------------------------------------- */
+
+static size_t endpoint_pos(const struct berm_model *model, uint32_t slot)
+{
+	size_t pos = 0;
+
+	while (pos < model->endpoint_count && model->endpoints[pos].slot < slot)
+		pos++;
+	return pos;
+}
+
+static bool is_endpoint_at(const struct berm_model *model, size_t pos, uint32_t slot)
+{
+	return pos < model->endpoint_count && model->endpoints[pos].slot == slot;
+}
+
+int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_endpoint *ep)
+{
+	size_t pos = endpoint_pos(model, ep->slot);
+	struct berm_local_endpoint *grown;
+
+	if (!is_endpoint_at(model, pos, ep->slot)) {
+		grown = reallocarray(model->endpoints, model->endpoint_count + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		model->endpoints = grown;
+		memmove(grown + pos + 1, grown + pos, (model->endpoint_count - pos) * sizeof(*grown));
+		model->endpoint_count++;
+	}
+	model->endpoints[pos] = *ep;
+	return changed(model, 0);
+}
+
+int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot)
+{
+	size_t pos = endpoint_pos(model, slot);
+	struct berm_local_endpoint *at = model->endpoints + pos;
+
+	if (!is_endpoint_at(model, pos, slot))
+		return -ENOENT;
+	model->endpoint_count--;
+	memmove(at, at + 1, (model->endpoint_count - pos) * sizeof(*at));
+	return changed(model, 0);
+}
+
+int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count)
+{
+	struct berm_addr *copy = NULL;
+
+	if (count) {
+		copy = reallocarray(NULL, count, sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, addr, count * sizeof(*copy));
+	}
+	free(model->node_addrs);
+	model->node_addrs = copy;
+	model->node_addr_count = count;
+	return changed(model, 0);
+}
+
+/* ---- finding ---------------------------------------------------------------------------------------- */
+
+/* Looking up changes nothing: the casts only let one shelf serve readers and writers. */
+static const void *lookup(struct shelf s, const void *key)
+{
+	size_t pos;
+
+	return shelf_find(&s, key, &pos) ? (*s.item)[pos] : NULL;
+}
+
+const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name)
+{
+	struct berm_namespace key = { .name = (char *)name };
+
+	return lookup(namespaces_of((struct berm_model *)model), &key);
+}
+
+const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns, const char *name)
+{
+	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
+
+	return lookup(pods_of((struct berm_model *)model), &key);
+}
+
+const struct berm_pod *berm_model_pod_of(const struct berm_model *model, const struct berm_local_endpoint *ep)
+{
+	const struct berm_pod *pod;
+
+	if (ep->pod[0] == '\0')
+		return NULL;
+	pod = berm_model_pod(model, ep->ns, ep->pod);
+	/* The same name with another uid is another pod: the one before it or the one after. */
+	if (pod && pod->uid && pod->uid[0] && ep->uid[0] && strcmp(pod->uid, ep->uid))
+		return NULL;
+	return pod;
+}
+
+/* ---- destroying ------------------------------------------------------------------------------------- */
+
+void berm_namespace_free(struct berm_namespace *ns)
+{
+	if (!ns)
+		return;
+	free(ns->name);
+	berm_labels_clear(&ns->labels);
+	free(ns);
+}
+
+void berm_pod_free(struct berm_pod *pod)
+{
+	if (!pod)
+		return;
+	for (size_t i = 0; i < pod->port_count; i++)
+		free(pod->port[i].name);
+	free(pod->port);
+	free(pod->allowed);
+	free(pod->ns);
+	free(pod->name);
+	free(pod->uid);
+	free(pod->node);
+	berm_labels_clear(&pod->labels);
+	free(pod);
+}
+
+void berm_model_clear(struct berm_model *model)
+{
+	shelf_clear(namespaces_of(model));
+	shelf_clear(pods_of(model));
+	shelf_clear(policies_of(model));
+	free(model->endpoints);
+	free(model->node_addrs);
+	memset(model, 0, sizeof(*model));
+}
