@@ -6,6 +6,7 @@
 #ifndef BERM_DOCUMENT_H
 #define BERM_DOCUMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "err.h"
@@ -16,8 +17,8 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 
 struct berm_problem { /* one line of lint output */
 	enum berm_severity severity;
-	char *source;	/* file, or "file key policy.yaml" for a document inside a ConfigMap */
-	int line, column; /* in the file the user wrote (inside a ConfigMap's block too); 0 = unknown */
+	char *source;	/* file */
+	int line, column; /* in that file, from 1, in characters (inside a ConfigMap's block too); 0 = unknown */
 	char *field;	/* "ingress[0].ports[1].port" */
 	char *message;	/* what is wrong */
 	char *hint;	/* what to do, "did you mean ..."; may be NULL */
@@ -31,7 +32,8 @@ struct berm_problems {
 
 /*
  * One object that a source should put, or one that is there but broken. A policy that is invalid but whose
- * identity could be read is reported as `broken` so that the caller keeps the last good one.
+ * identity could be read is reported as `broken`: lastgood.h says what takes its place. A broken pod or
+ * namespace has no object; what the model has of it stays.
  */
 enum berm_object_kind { BERM_OBJ_NAMESPACE, BERM_OBJ_POD, BERM_OBJ_POLICY };
 
@@ -46,14 +48,23 @@ struct berm_object {
 	struct berm_policy *policy;
 	/* of a broken policy, as far as it could be read (design/policy.md, "What an invalid document does") */
 	struct berm_policy *isolation; /* subject and isolate only, no allows; NULL: could not be read */
-	char *key;	/* identity of the chunk: "file#configmap/ns/name/key" */
-	char *text;	/* the document as written, for the last-good store; NULL if broken */
+	char *key;	/* identity of the chunk: "file#configmap/ns/name/key", "file" of a plain object */
+	char *carrier;	/* namespace of the ConfigMap it came in; NULL: a plain object */
+	char *text;	/* of a policy, as written, for the last-good store; NULL if broken */
+	int line;	/* of the document in the file; 0 = unknown */
+};
+
+/* A chunk that does not parse, or does not say what it is: whatever it was, its last good version stays. */
+struct berm_unreadable {
+	char *key;	/* as in berm_object; "file#configmap/ns/name" if the whole ConfigMap is meant */
+	char *ns;	/* of a tenant's ConfigMap; NULL: nobody's or the system's */
+	struct berm_policy *isolation; /* if that much of a nameless document could be read, else NULL */
 };
 
 struct berm_objects {
 	struct berm_object *item;
 	size_t count;
-	char **unreadable; /* keys with a chunk that does not parse: every last good object of them stays */
+	struct berm_unreadable *unreadable; /* one per chunk */
 	size_t unreadable_count;
 };
 
@@ -61,14 +72,23 @@ struct berm_objects {
  * Parse a whole file: several documents (---), YAML or JSON, plain objects (Namespace, Pod, ConfigMap, NetworkPolicy, bare
  * SegmentationPolicy in namespace `berm-system` unless it says otherwise, List). Other Kubernetes kinds are
  * ignored silently (Service, Deployment...); an unknown kind inside a policy ConfigMap is an error.
- * Returns 0 also when documents are invalid: what is wrong is in problems. -ENOMEM, -E2BIG (> 8 MiB).
+ * Returns 0 also when documents are invalid: what is wrong is in problems (appended). A document that is
+ * defined twice in one file counts once: the first. -ENOMEM, -E2BIG (> 8 MiB).
  */
 int berm_document_parse(const char *source, const char *text, size_t size, struct berm_objects *out,
 			struct berm_problems *problems, struct berm_err *err) must_check;
 
+/*
+ * One document again, from what the last-good store kept of it: carrier, key and text of a berm_object, and
+ * the line it had. *ret is the policy; -EINVAL: this version does not take it (err says why).
+ */
+int berm_document_parse_kept(const char *source, const struct berm_object *kept, struct berm_policy **ret,
+			     struct berm_err *err) must_check;
+
 void berm_objects_clear(struct berm_objects *objects);
 void berm_problems_clear(struct berm_problems *problems);
-/* "shop.yaml:12:9: error: SegmentationPolicy shop/web: ingress[0].port: unknown field; did you mean 'ports'?" */
+/* Writes a line without a newline, cut to size; returns its length.
+ * "shop.yaml:12:9: error: SegmentationPolicy shop/web: ingress[0].port: unknown field; did you mean 'ports'?" */
 int berm_problem_format(const struct berm_problem *problem, char *out, size_t size);
 
 #endif /* BERM_DOCUMENT_H */

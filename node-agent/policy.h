@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "cidr.h"
 #include "selector.h"
 
 enum berm_tier {
@@ -28,12 +29,6 @@ enum berm_tier {
 enum berm_rule_action { BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS, BERM_RULE_LOG };
 
 enum berm_policy_kind { BERM_KIND_SEGMENTATION, BERM_KIND_NETWORK };
-
-struct berm_cidr {
-	struct berm_addr addr; /* v4-mapped; host bits zero */
-	uint8_t bits;	       /* of 128: an IPv4 /8 is 104 */
-	bool v4;
-};
 
 /* One element of from/to. Exactly one form: selector(s), block, or any. */
 struct berm_peer_term {
@@ -87,12 +82,18 @@ struct berm_policy {
 	uint8_t essentials;	 /* BERM_ESSENTIAL_*; a NetworkPolicy grants none */
 	struct berm_policy_rule *rule;
 	size_t rule_count;
-	uint64_t digest;	 /* of the document's content */
+	uint64_t digest;	 /* of the normal form: layout, comments and key order do not change it */
 	/* where it came from, for messages */
-	char *source;		 /* "file.yaml" or "configmap shop/x key policy.yaml" */
-	int line;
+	char *source;		 /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
+	int line;		 /* of the document, in source */
 };
 
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
+/* What policy->digest must be: FNV-1a over everything but digest, source and line. */
+uint64_t berm_policy_digest(const struct berm_policy *policy);
+
+/* "SegmentationPolicy", "application": as users write them. */
+const char *berm_policy_kind_name(enum berm_policy_kind kind);
+const char *berm_tier_name(enum berm_tier tier);
 
 #endif /* BERM_POLICY_H */
