@@ -6,6 +6,7 @@
 #define BERM_NETDEV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "abi.h"
@@ -19,6 +20,7 @@ struct berm_veth {
 	int nsid;		/* of the pod's namespace, seen from ours */
 	uint8_t mac[6];		/* of the pod's side */
 	uint8_t addr_count;	/* global and unique-local addresses; link-local ones left out */
+	uint8_t addr_more;	/* addresses beyond BERM_MAX_ADDRS that found no room here */
 	struct berm_addr addr[BERM_MAX_ADDRS];
 };
 
@@ -40,6 +42,9 @@ bool berm_netdev_is(uint32_t ifindex, uint32_t peer_ifindex);
 
 /* Addresses of the host namespace, without those of kube-ipvs0; loopback included. Caller frees. */
 int berm_netdev_local(struct berm_addr **ret, size_t *ret_count, struct berm_err *err) must_check;
+
+/* Is there a device of this name on the host? */
+bool berm_netdev_exists(const char *name);
 
 /* inode number of a network namespace (identity while it lives). */
 int berm_netns_inode(const char *netns, uint64_t *ret, struct berm_err *err) must_check;
