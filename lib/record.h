@@ -3,8 +3,12 @@
  * record.h - one JSON file per attachment in BERM_RECORD_DIR: who sits behind which interface.
  *
  * The plugin writes it (intent before, complete after attaching), the agent and bermctl read it. Named
- * <containerID>-<ifname>.json after both were checked against the CNI spec's patterns. Written to a
- * temporary name, fsync'ed, renamed: a reader sees all or nothing.
+ * <containerID>@<ifname>.json after both were checked against the CNI spec's patterns. Written to a
+ * temporary name, fsync'ed, renamed: a reader sees all or nothing. Names that begin with a dot are
+ * temporary: readers (and inotify) pass them by.
+ *
+ * Interface indexes are used again by the kernel, so a record alone does not prove who owns one now:
+ * BERM_OWNER_DIR/<ifindex> is a link to the last record that was written for it.
  */
 #ifndef BERM_RECORD_H
 #define BERM_RECORD_H
@@ -34,6 +38,8 @@ struct berm_record {
 	char fallback[24]; /* what the pod has until judged; "" once the agent has judged it */
 	char mode[8];	   /* tcx or clsact */
 	bool adopted;	   /* attached by the agent to a running pod */
+	uint32_t intent_ifindex; /* host side of an ADD that is under way or was killed: what DEL undoes */
+	char problem[128]; /* why it is not fully enforced ("ingress not enforced: ..."), "" = it is */
 };
 
 /* Patterns of the CNI spec 1.1 ("Parameters"), bounded so that they fit a file name. */
@@ -46,6 +52,21 @@ int berm_record_read(const char *container_id, const char *ifname, struct berm_r
 		     struct berm_err *err) must_check;
 int berm_record_read_file(const char *path, struct berm_record *out, struct berm_err *err) must_check;
 int berm_record_delete(const char *container_id, const char *ifname, struct berm_err *err);
+
+/* Is this record the last one written for the interface? False too if nobody claims it. */
+bool berm_record_owns(const struct berm_record *rec, uint32_t ifindex);
+
+/* The interface whose owner is this attachment, although its record cannot be read. -ENOENT: none. */
+int berm_record_find_owned(const char *container_id, const char *ifname, uint32_t *ret_ifindex);
+
+/* JSON of a record, one object: the file's content and, with wait_ms >= 0 added, the body of
+ * POST /v1/endpoints (docs/rest-api.md). Caller frees; NULL: out of memory. */
+char *berm_record_format(const struct berm_record *rec, int wait_ms);
+
+/* The reverse; source is for messages. -EBADMSG: not JSON, or a field has the wrong type or length. Fields
+ * that are absent are zero, unknown ones are passed over. */
+int berm_record_parse(const char *source, const char *text, size_t size, struct berm_record *out,
+		      struct berm_err *err) must_check;
 
 /* All readable records; *ret_bad counts unreadable files (may be NULL). Caller frees *ret. */
 int berm_record_list(struct berm_record **ret, size_t *ret_count, size_t *ret_bad, struct berm_err *err)
