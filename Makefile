@@ -224,11 +224,11 @@ $(fuzzers): $O/fuzz/%: $O/fuzz/tests/fuzz/%.o $O/fuzz/libcni.a $O/fuzz/libagent.
 # --- testing ---------------------------------------------------------------------
 
 build-tests: all $(tests) $(tools) ## build the programs and their tests, run nothing
+unit-tests: $(filter $O/tests/unit/%,$(tests))
 build-bench: all $(benches) $(tools)
 build-fuzz: $(fuzzers)
 
-check: ## unit tests: no root, no kernel, seconds
-	$Q$(MAKE) --no-print-directory $(filter $O/tests/unit/%,$(tests))
+check: unit-tests ## unit tests: no root, no kernel, seconds
 	$Qhack/test --no-build --build-dir=$O unit
 check-bpf: build-tests ## data path through BPF_PROG_TEST_RUN: needs CAP_BPF
 	$Qhack/test --no-build --build-dir=$O bpf
@@ -310,7 +310,7 @@ help: ## this text
 	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
-.PHONY: all build-tests build-bench build-fuzz check check-bpf check-cni check-netns fuzz bench man doctor lint fmt \
+.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns fuzz bench man doctor lint fmt \
 	install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
