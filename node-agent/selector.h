@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "err.h"
+
 struct berm_label {
 	char *key, *value;
 };
@@ -28,6 +30,14 @@ struct berm_selector { /* AND of all; none = matches everything; sorted, so equa
 	struct berm_requirement *item;
 	size_t count;
 };
+
+/* Copies key and value; a key that is there gets the new value. -ENOMEM. */
+int berm_labels_set(struct berm_labels *labels, const char *key, const char *value) must_check;
+/* Copies everything. Call berm_selector_normalise() after the last one. -ENOMEM: unchanged. */
+int berm_selector_add(struct berm_selector *sel, const char *key, enum berm_operator op,
+		      const char *const *value, size_t value_count) must_check;
+/* Sorts and drops what is said twice. */
+void berm_selector_normalise(struct berm_selector *sel);
 
 const char *berm_labels_get(const struct berm_labels *labels, const char *key); /* or NULL */
 /* NotIn and DoesNotExist match a missing key. */
