@@ -42,8 +42,9 @@ else
 endif
 
 CFLAGS   ?= -O2 -g
+SMARTCOLS := $(shell $(PKGCONF) --cflags smartcols 2>/dev/null)
 C_FLAGS   = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -ffunction-sections -fdata-sections \
-	    -MMD -MP -Ilib -Ibpf -I$O $(CFLAGS)
+	    -MMD -MP -Ilib -Ibpf -I$O $(SMARTCOLS) $(CFLAGS)
 LD_FLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(SANFLAGS) $(LDFLAGS)
 AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lmnl -lsmartcols
 CNI_LIBS    = -lbpf -lelf -lz -lcjson
@@ -266,10 +267,11 @@ doctor: ## say what this machine has and lacks
 	ok bpffs     "$$(grep -qw bpf /proc/filesystems && echo yes)" 'this kernel has no CONFIG_BPF_SYSCALL'; \
 	ok root      "$$([ $$(id -u) -eq 0 ] && echo yes)" 'the bpf, cni and netns suites need it'
 
-lint: ## formatters, analysers, house rules
-	$Qhack/lint
-fmt: ## format the C sources in place
-	$Qclang-format -i $(filter-out %.bpf.c,$(c_src)) $(c_hdr) $(bpf_src) $(fuzz_src)
+lint: $(skels) compile_commands.json ## formatters, analysers, house rules
+	$Qhack/lint $O
+FMT ?= $(c_src) $(c_hdr) $(bpf_src) $(fuzz_src)
+fmt: ## format the C sources in place (FMT="a.c b.h" for some)
+	$Qclang-format -i $(FMT)
 
 install: all ## copy to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(CNI_BIN_DIR)
 	$Qinstall -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
@@ -299,8 +301,7 @@ uninstall: ## remove what install copied
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bermctl.fish
 
 compile_commands.json: ## for clangd and clang-tidy
-	$Q$(MAKE) --no-print-directory -Bnk V=1 O=$O $(call objs,$(c_src)) $(patsubst %.c,$O/%.o,$(bpf_src)) 2>/dev/null | \
-		$(PYTHON) hack/compile-commands > $@
+	$Q$(MAKE) --no-print-directory -Bnk V=1 O=$O $(call objs,$(c_src)) | $(PYTHON) hack/compile-commands > $@
 
 clean: ## remove build products
 	$Qrm -rf $O

@@ -39,6 +39,8 @@ CNI_PLUGIN_DIRS=${BERM_CNI_PLUGINS:-/usr/lib/cni:/opt/cni/bin}
 WAIT_S=${WAIT_S:-10}
 BLOCK_MS=${BLOCK_MS:-600}
 REACH_MS=${REACH_MS:-4000}
+POLL_S=0.05 # between two questions of wait_until
+WATCH_S=1   # how long a stalled stream is looked at
 
 declare -A POD_ID POD_NS POD_UID POD_NET POD_IP4 POD_IP6 POD_HOSTIF LISTENING STREAM_FILE
 AGENT_PID=
@@ -71,7 +73,7 @@ wait_until() {
 
 	until "$@"; do
 		[ "$SECONDS" -lt "$deadline" ] || fail "waited $WAIT_S s in vain for: $*"
-		sleep 0.05
+		sleep "$POLL_S"
 	done
 }
 
@@ -378,7 +380,7 @@ stream_stalls() {
 
 	while [ "$SECONDS" -lt "$deadline" ]; do
 		before=$(stream_count "$1")
-		sleep 1
+		sleep "$WATCH_S"
 		[ "$(stream_count "$1")" -ne "$before" ] || return 0
 	done
 	fail "stream $1 still makes progress after $WAIT_S s"
