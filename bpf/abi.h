@@ -140,7 +140,9 @@ struct berm_node {
 	__u32 flags;	     /* BERM_NODE_* */
 	__u64 generation;    /* last generation that is completely in force; 0 = agent has never judged */
 	__u32 hash_seed[10]; /* random per boot, never 0 */
-	__u32 pad[2];
+	__u32 applying;	     /* a generation is being brought in: who finds it set after a crash of the
+			      * agent re-judges every session */
+	__u32 essentials;    /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
 	__s32 held[2][256];  /* ways by [established][owner] */
 	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
 };
@@ -225,8 +227,9 @@ _Static_assert(sizeof(struct berm_cell_block) == 64, "packed block");
 
 #define BERM_SET_OPEN 0	      /* not isolated: allowed without a matrix */
 #define BERM_SET_DENY 1	      /* denies everything, reason fallback: no matrix either */
-#define BERM_SET_ESSENTIALS 2 /* fallback isolate-namespace: the agent keeps a matrix with the
-			       * essentials here; until it has, the same as BERM_SET_DENY */
+#define BERM_SET_ESSENTIALS 2 /* fallback isolate-namespace: whoever takes a slot with it gets
+			       * node->essentials, a set like any other that the agent keeps;
+			       * until there is one, the same as BERM_SET_DENY */
 #define BERM_SET_FIRST 16
 
 struct berm_set {
@@ -267,7 +270,8 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(REPLACED_ESTABLISHED, "replaced_established")                                        \
 	X(EVENT_SENT, "event_sent")                                                            \
 	X(EVENT_LOST, "event_lost")                                                            \
-	X(EVENT_SUPPRESSED, "event_suppressed")
+	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
+	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */
 
 enum berm_stat {
 #define X(id, name) BERM_STAT_##id,
@@ -321,6 +325,22 @@ _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
  * berm_ns_isolation: HASH   struct berm_ns -> u32 bit mask 1 << enum berm_dir (user space only) */
 struct berm_ns {
 	char name[64]; /* zero padded; a Kubernetes namespace has at most 63 bytes (RFC 1123 label) */
+};
+
+/*
+ * Explain: the programs loaded once more over the same maps with cfg_explain = 1, for BPF_PROG_TEST_RUN
+ * only. They judge and leave no trace. The path of the packet goes in through skb->cb, the verdict comes
+ * back in it (give ctx_in and ctx_out; retval is -1 or 2 as ever). A packet from outside needs an ingress
+ * ifindex, or it looks like the node's own.
+ */
+#define BERM_EXPLAIN_HOST 0x1 /* cb[0]: the packet has a socket of this node */
+#define BERM_EXPLAIN_NEW 0x2  /* cb[0]: as if it had no session */
+enum berm_explain_cb {
+	BERM_CB_FLAGS,	 /* in: BERM_EXPLAIN_* */
+	BERM_CB_IIF,	 /* in: ifindex it came in by, 0 = made on this node */
+	BERM_CB_REASON = 2, /* out: enum berm_reason */
+	BERM_CB_RULE,	 /* out: rule id */
+	BERM_CB_CLASS	 /* out: class of the peer, 0 = not looked up */
 };
 
 /* Parameters of the maintenance program berm_sweep, at the start of the packet given to TEST_RUN

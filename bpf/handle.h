@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* handle.h - the steps of the data path in their order. The order is what this file knows, nothing else. */
+#ifndef BERM_BPF_HANDLE_H
+#define BERM_BPF_HANDLE_H
+
+#include "maps.h"
+#include "clock.h"
+#include "bucket.h"
+#include "pkt.h"
+#include "account.h"
+#include "tcp.h"
+#include "session.h"
+#include "peer.h"
+#include "guard.h"
+#include "policy.h"
+#include "event.h"
+#include "sweep.h"
+
+
+/* The pod behind this interface. The epoch is read before anything that it covers. */
+static __always_inline bool endpoint_find(struct pkt *p)
+{
+	__u32 ifindex = p->skb->ifindex;
+	__u32 *slot = bpf_map_lookup_elem(&berm_ifaces, &ifindex);
+
+	if (slot) {
+		p->slot = READ(*slot) % BERM_MAX_ENDPOINTS;
+		p->epoch = READ(berm_node.epoch[p->slot]);
+		p->ep = bpf_map_lookup_elem(&berm_endpoints, &p->slot);
+	}
+	if (p->slot && p->ep && READ(p->ep->ifindex) == ifindex)
+		return true;
+	p->slot = 0;
+	verdict_set(p, READ(berm_node.flags) & BERM_NODE_MISSING_DENY ? BERM_ACTION_DENY : BERM_ACTION_ALLOW,
+		    BERM_REASON_MISSING_STATE);
+	return false;
+}
+
+/* The slow path: the first packet of a flow, and whatever is denied. */
+static __always_inline void judge(struct pkt *p, enum berm_dir dir)
+{
+	if (!endpoint_find(p))
+		return;
+	session_inspect(p, dir);
+	if (!guard_decides(p, dir))
+		policy_decide(p, dir);
+	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
+		session_remember(p, dir);
+	if (!cfg_explain)
+		account_rule(p);
+}
+
+static __always_inline void explain(const struct pkt *p)
+{
+	p->skb->cb[BERM_CB_REASON] = p->reason;
+	p->skb->cb[BERM_CB_RULE] = p->rule;
+	p->skb->cb[BERM_CB_CLASS] = p->cls;
+}
+
+static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
+{
+	struct pkt p = { .skb = skb, .now = clock_now(), .opener = dir };
+
+	pkt_parse(&p, dir);
+	if (p.kind == PKT_MALFORMED) {
+		deny(&p, BERM_REASON_MALFORMED);
+		event(&p, dir);
+	} else if (!session_admits(&p, dir)) {
+		judge(&p, dir);
+		event(&p, dir);
+	}
+	if (cfg_explain)
+		explain(&p);
+	else
+		account(&p, dir);
+	return is_allowed(&p) ? VERDICT_NEXT : VERDICT_DROP;
+}
+
+#endif /* BERM_BPF_HANDLE_H */

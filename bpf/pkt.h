@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * pkt.h - turn an skb into a struct pkt: the session key from the pod's point of view, and what the later
+ * steps want to know of the headers. Knows headers, knows no policy and no map.
+ *
+ * Never changes the skb. A header is read in place when it is in the linear part, else copied out of the
+ * fragments, so TSO and GRO packets, whose payload is not linear, cost nothing extra.
+ */
+#ifndef BERM_BPF_PKT_H
+#define BERM_BPF_PKT_H
+
+/* What a packet is to us. "Not IP" and "broken IP" must never be treated alike. */
+enum pkt_kind {
+	PKT_MALFORMED,
+	PKT_FLOW,     /* IP with everything we need of layer 4 */
+	PKT_FRAGMENT, /* a later fragment: addresses, but no ports */
+	PKT_ARP,
+	PKT_FOREIGN,
+};
+
+/* What the packet may do with sessions. */
+#define PKT_RIDES 0x1 /* may belong to one */
+#define PKT_OPENS 0x2 /* may open one */
+
+/* What was found in the session table. */
+enum pkt_session {
+	SESSION_NONE,
+	SESSION_STALE,	/* an entry of an older epoch: judge its opener's direction again */
+	SESSION_REPLACE /* an entry that is over: a new one takes its place */
+};
+
+struct pkt {
+	struct __sk_buff *skb;
+	union flow flow;
+	__u64 hash;
+	struct berm_endpoint *ep;
+	struct berm_bucket *bucket; /* of the entry found; NULL = none */
+	__u32 way;
+	__u32 now;   /* jiffies */
+	__u32 slot;
+	__u32 epoch; /* read before set and class: an entry never looks fresher than its verdict */
+	__u32 l4;    /* offset of layer 4 */
+	__u32 rule;  /* id */
+	__u32 hit;   /* index of the rule in berm_rules, 0 = none */
+	__u32 cls;   /* peer class */
+	__u8 kind;   /* enum pkt_kind */
+	__u8 proto;
+	__u8 flags; /* PKT_RIDES, PKT_OPENS */
+	__u8 is_v4;
+	__u8 tcp_flags;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 hop_limit;
+	__u8 is_group; /* sent to a multicast or broadcast MAC */
+	__u8 found;    /* enum pkt_session */
+	__u8 opener;   /* enum berm_dir: who opened the flow */
+	__u8 state;    /* BERM_SESSION_* of the entry found, or of the one to be made */
+	__u8 is_new;   /* a session was recorded */
+	__u8 action;   /* enum berm_action */
+	__u8 reason;   /* enum berm_reason */
+};
+
+#define VERDICT_NEXT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: the programs after us decide too */
+#define VERDICT_DROP 2	  /* TCX_DROP, TC_ACT_SHOT */
+
+static __always_inline void verdict_set(struct pkt *p, enum berm_action action, enum berm_reason reason)
+{
+	p->action = action;
+	p->reason = reason;
+	p->rule = reason;
+}
+
+static __always_inline void allow(struct pkt *p, enum berm_reason reason)
+{
+	verdict_set(p, BERM_ACTION_ALLOW, reason);
+}
+
+static __always_inline void deny(struct pkt *p, enum berm_reason reason)
+{
+	verdict_set(p, BERM_ACTION_DENY, reason);
+}
+
+static __always_inline bool is_allowed(const struct pkt *p)
+{
+	return p->action == BERM_ACTION_ALLOW;
+}
+
+/* The header of `size` bytes at `off`: in the packet, or copied to `room`; NULL if the packet ends before. */
+static __always_inline void *header(struct __sk_buff *skb, __u32 off, __u32 size, void *room)
+{
+	void *start = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+	void *hdr = start + off;
+
+	if (hdr + size <= end)
+		return hdr;
+	return bpf_skb_load_bytes(skb, off, room, size) ? NULL : room;
+}
+
+/* ---- layer 4 ---------------------------------------------------------------------------------------- */
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+#define ICMP_ECHO_ANSWER 0
+#define ICMP_ECHO_ASK	 8
+#define ICMP6_ECHO_ASK	 128
+#define ICMP6_ECHO_ANSWER 129
+
+/* Enough of any header of layer 4: the fixed part of TCP. */
+union l4_header {
+	__u32 word[5];
+	__be16 half[10];
+	__u8 byte[20];
+};
+
+/* source << 16 | destination as they lie in the packet, in memory order -> local, peer. */
+static __always_inline __u32 pod_view(__u32 ports, enum berm_dir dir)
+{
+	return dir == BERM_EGRESS ? ports : ports << 16 | ports >> 16;
+}
+
+static __always_inline __u32 two_ports(__be16 local, __be16 peer)
+{
+	union {
+		__be16 port[2];
+		__u32 both;
+	} u = { .port = { local, peer } };
+
+	return u.both;
+}
+
+static __always_inline bool tcp_parse(struct pkt *p, const union l4_header *h)
+{
+	__u8 flags = h->byte[13];
+
+	if (h->byte[12] < 5 << 4) /* data offset */
+		return false;
+	if (flags & TCP_SYN && flags & (TCP_FIN | TCP_RST))
+		return false;
+	p->tcp_flags = flags;
+	/* The end of a flow that we do not know opens nothing. */
+	p->flags = flags & (TCP_FIN | TCP_RST) ? PKT_RIDES : PKT_RIDES | PKT_OPENS;
+	return true;
+}
+
+/*
+ * An echo's key holds its id on the asker's side and the type of the request on the other, so that the two
+ * directions of pinging are two sessions. Other ICMP rides on nothing: each message is judged by itself.
+ */
+static __always_inline __u32 icmp_parse(struct pkt *p, const union l4_header *h, enum berm_dir dir)
+{
+	__u8 ask = p->is_v4 ? ICMP_ECHO_ASK : ICMP6_ECHO_ASK;
+	__u8 answer = p->is_v4 ? ICMP_ECHO_ANSWER : ICMP6_ECHO_ANSWER;
+	__be16 id = h->half[2];
+	__be16 type = bpf_htons(ask);
+
+	p->icmp_type = h->byte[0];
+	p->icmp_code = h->byte[1];
+	if (p->icmp_type != ask && p->icmp_type != answer) {
+		type = bpf_htons(p->icmp_type << 8 | p->icmp_code);
+		return two_ports(type, type);
+	}
+	p->flags = p->icmp_type == ask ? PKT_RIDES | PKT_OPENS : PKT_RIDES;
+	return (dir == BERM_EGRESS) == (p->icmp_type == ask) ? two_ports(id, type) : two_ports(type, id);
+}
+
+/* Bytes of layer 4 that must be there. */
+static __always_inline __u32 l4_size(__u8 proto)
+{
+	if (proto == IPPROTO_TCP)
+		return 20;
+	if (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		return 8;
+	return proto == IPPROTO_SCTP ? 12 : 0;
+}
+
+static __always_inline bool is_icmp(const struct pkt *p)
+{
+	return p->proto == (p->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* `end`: where the IP header says the packet ends. */
+static __always_inline bool l4_parse(struct pkt *p, __u32 end, enum berm_dir dir)
+{
+	__u32 size = l4_size(p->proto);
+	union l4_header room = {}, *h;
+	__u32 ports = 0;
+
+	p->kind = PKT_FLOW;
+	p->flags = PKT_RIDES | PKT_OPENS;
+	if (p->l4 + size > end)
+		return false;
+	if (p->proto == IPPROTO_TCP) {
+		h = header(p->skb, p->l4, 20, &room);
+		if (!h || !tcp_parse(p, h))
+			return false;
+		ports = pod_view(h->word[0], dir);
+	} else if (is_icmp(p)) {
+		h = header(p->skb, p->l4, 8, &room);
+		if (!h)
+			return false;
+		p->flags = 0;
+		ports = icmp_parse(p, h, dir);
+	} else if (p->proto == IPPROTO_UDP || p->proto == IPPROTO_SCTP) {
+		h = header(p->skb, p->l4, 8, &room);
+		if (!h)
+			return false;
+		ports = pod_view(h->word[0], dir);
+	}
+	p->flow.q[4] = HALVES(ports, p->skb->ifindex << 8 | p->proto);
+	return true;
+}
+
+static __always_inline bool fragment_parse(struct pkt *p, __u32 offset)
+{
+	p->kind = PKT_FRAGMENT;
+	p->flow.q[4] = HALVES(0, p->skb->ifindex << 8 | p->proto);
+	/* At 8 bytes it would overwrite the flags of the TCP header that was judged (RFC 3128). */
+	return offset != 8 || p->proto != IPPROTO_TCP;
+}
+
+/* ---- layer 3 ---------------------------------------------------------------------------------------- */
+
+#define IPV4_OFFSET_MASK 0x1fff
+
+static __always_inline void set_source(struct pkt *p, __u64 a, __u64 b, enum berm_dir dir)
+{
+	p->flow.q[dir == BERM_EGRESS ? 2 : 0] = a;
+	p->flow.q[dir == BERM_EGRESS ? 3 : 1] = b;
+}
+
+static __always_inline void set_destination(struct pkt *p, __u64 a, __u64 b, enum berm_dir dir)
+{
+	p->flow.q[dir == BERM_EGRESS ? 0 : 2] = a;
+	p->flow.q[dir == BERM_EGRESS ? 1 : 3] = b;
+}
+
+static __always_inline __u64 mapped_v4(__be32 addr)
+{
+	return HALVES(bpf_htonl(0xffff), addr);
+}
+
+/* Where layer 3 ends. BIG TCP packets, made by the kernel's own GRO and TSO, say 0. */
+static __always_inline __u32 l3_end(const struct pkt *p, __u32 start, __u32 length, bool is_untold)
+{
+	return is_untold && p->skb->gso_segs ? p->skb->len : start + length;
+}
+
+static __always_inline bool ipv4_parse(struct pkt *p, __u32 off, enum berm_dir dir)
+{
+	struct iphdr room, *ip = header(p->skb, off, sizeof(*ip), &room);
+	__u32 size, length, end, frag;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return false;
+	size = ip->ihl * 4;
+	length = bpf_ntohs(ip->tot_len);
+	end = l3_end(p, off, length, !length);
+	if (end < off + size || end > p->skb->len)
+		return false;
+
+	set_source(p, 0, mapped_v4(ip->saddr), dir);
+	set_destination(p, 0, mapped_v4(ip->daddr), dir);
+	p->is_v4 = 1;
+	p->proto = ip->protocol;
+	p->hop_limit = ip->ttl;
+	p->l4 = off + size;
+	frag = bpf_ntohs(ip->frag_off) & IPV4_OFFSET_MASK;
+	return frag ? fragment_parse(p, frag * 8) : l4_parse(p, end, dir);
+}
+
+struct ipv6_ext {
+	__u8 next;
+	__u8 len; /* in 8 bytes, without the first 8 (AH: in 4 bytes, without the first 8) */
+	__be16 frag_off;
+	__u32 rest;
+};
+
+#define IPV6_EXT_MAX	6
+#define IPV6_OFFSET_MASK 0xfff8
+
+static __always_inline bool is_ipv6_ext(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_ROUTING ||
+	       next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
+}
+
+/* One extension header. A packet that still has a way to go (segments left) is not sent to the address
+ * that we would judge: refuse it (for type 0 RFC 5095 says so for everybody). */
+static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext *ext, __u32 *fragment)
+{
+	__u8 segments_left = ((const __u8 *)ext)[3];
+
+	if (p->proto == IPPROTO_ROUTING && segments_left)
+		return false;
+	if (p->proto == IPPROTO_FRAGMENT) {
+		*fragment = bpf_ntohs(ext->frag_off) & IPV6_OFFSET_MASK;
+		p->l4 += 8;
+	} else {
+		p->l4 += p->proto == IPPROTO_AH ? (ext->len + 2) * 4 : (ext->len + 1) * 8;
+	}
+	p->proto = ext->next;
+	return true;
+}
+
+/* Past the extension headers, at most IPV6_EXT_MAX of them. Behind the header of a later fragment there is
+ * only data. */
+static __always_inline bool ipv6_walk(struct pkt *p, __u32 *fragment)
+{
+	struct ipv6_ext ext;
+
+#pragma unroll
+	for (int i = 0; i < IPV6_EXT_MAX; i++) {
+		if (!is_ipv6_ext(p->proto) || *fragment)
+			return true;
+		if (bpf_skb_load_bytes(p->skb, p->l4, &ext, sizeof(ext)) || !ipv6_ext_parse(p, &ext, fragment))
+			return false;
+	}
+	return !is_ipv6_ext(p->proto) || *fragment;
+}
+
+static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir dir)
+{
+	struct ipv6hdr room __attribute__((aligned(8))), *ip = header(p->skb, off, sizeof(*ip), &room);
+	__u32 end, length, fragment = 0;
+	const __u64 *src, *dst;
+
+	if (!ip || ip->version != 6)
+		return false;
+	length = bpf_ntohs(ip->payload_len);
+	end = l3_end(p, off + sizeof(*ip), length, !length);
+	if (end > p->skb->len)
+		return false;
+
+	src = (const __u64 *)&ip->saddr;
+	dst = (const __u64 *)&ip->daddr;
+	set_source(p, src[0], src[1], dir);
+	set_destination(p, dst[0], dst[1], dir);
+	p->proto = ip->nexthdr;
+	p->hop_limit = ip->hop_limit;
+	p->l4 = off + sizeof(*ip);
+	if (is_ipv6_ext(p->proto) && !ipv6_walk(p, &fragment))
+		return false;
+	if (p->l4 > end)
+		return false;
+	return fragment ? fragment_parse(p, fragment) : l4_parse(p, end, dir);
+}
+
+/* ---- layer 2 ---------------------------------------------------------------------------------------- */
+
+static __always_inline bool is_vlan(__be16 ethertype)
+{
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
+}
+
+struct vlan_header {
+	__be16 tci;
+	__be16 ethertype;
+};
+
+/*
+ * The kernel moves the outer tag of a received frame into the skb (skb_vlan_untag), so h_proto is already
+ * the inner type there; what stands in the packet is one tag of a frame that was tagged twice, or both.
+ */
+static __always_inline bool vlan_parse(struct pkt *p, __be16 *ethertype, __u32 *off)
+{
+	struct vlan_header tag;
+
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		if (!is_vlan(*ethertype))
+			return true;
+		if (bpf_skb_load_bytes(p->skb, *off, &tag, sizeof(tag)))
+			return false;
+		*ethertype = tag.ethertype;
+		*off += sizeof(tag);
+	}
+	return true;
+}
+
+static __always_inline bool l3_parse(struct pkt *p, __be16 ethertype, __u32 off, enum berm_dir dir)
+{
+	if (ethertype == bpf_htons(ETH_P_IP))
+		return ipv4_parse(p, off, dir);
+	if (ethertype == bpf_htons(ETH_P_IPV6))
+		return ipv6_parse(p, off, dir);
+	p->l4 = off;
+	p->kind = ethertype == bpf_htons(ETH_P_ARP) ? PKT_ARP : PKT_FOREIGN;
+	return true;
+}
+
+static __always_inline void pkt_parse(struct pkt *p, enum berm_dir dir)
+{
+	void *end = (void *)(long)p->skb->data_end;
+	struct ethhdr *eth = (void *)(long)p->skb->data; /* always linear at this hook */
+	__u32 off = sizeof(*eth);
+	__be16 ethertype;
+	bool ok;
+
+	if ((void *)(eth + 1) > end)
+		return;
+	p->is_group = eth->h_dest[0] & 1;
+	ethertype = eth->h_proto;
+	ok = !is_vlan(ethertype) || vlan_parse(p, &ethertype, &off);
+	if (!ok || !l3_parse(p, ethertype, off, dir))
+		p->kind = PKT_MALFORMED;
+}
+
+#endif /* BERM_BPF_PKT_H */

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * session.h - the session table seen by a packet: does it ride on a session, is it remembered as a new
+ * one, is a session refreshed after the policy has changed. Knows sessions, no policy: what is allowed
+ * was decided before. docs/session-table.md has the reasons.
+ *
+ * Reading takes no lock. Writing takes the lock of one bucket and looks at the key again under it. No
+ * helper may be called under a lock, so counters and the other bucket's spill are adjusted afterwards.
+ */
+#ifndef BERM_BPF_SESSION_H
+#define BERM_BPF_SESSION_H
+
+/* ---- how long ---------------------------------------------------------------------------------------- */
+
+#define HALF_OPEN_S 30
+#define RESET_S 10
+#define CLOSING_S 120
+#define TCP_S 10800 /* more than the 2 h 4 min that RFC 5382 demands of a NAT */
+#define OTHER_S 180
+
+#define ONE_WAY_PACKETS 16 /* a flow that is never answered is established after so many packets... */
+#define ONE_WAY_S 1	   /* ...over at least this time */
+
+static __always_inline __u32 session_timeout(__u8 state, __u8 proto)
+{
+	if (state & BERM_SESSION_CLOSING)
+		return CLOSING_S * cfg_hz;
+	if (!(state & BERM_SESSION_ESTABLISHED))
+		return HALF_OPEN_S * cfg_hz;
+	return (proto == IPPROTO_TCP ? TCP_S : OTHER_S) * cfg_hz;
+}
+
+/* An unanswered flow keeps the deadline of its first packet: a flood dies whatever it repeats, and the
+ * deadline tells how old the flow is. */
+static __always_inline bool session_is_prolonged(__u8 state)
+{
+	return state & (BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED);
+}
+
+/* ---- riding ------------------------------------------------------------------------------------------- */
+
+static __always_inline struct berm_bucket *bucket_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&berm_sessions, &index);
+}
+
+static __always_inline bool is_from_opener(__u8 state, enum berm_dir dir)
+{
+	return (dir == BERM_EGRESS) == !!(state & BERM_SESSION_FROM_POD);
+}
+
+/* What this packet adds to the state. */
+static __always_inline __u8 session_advance(const struct pkt *p, __u8 state, enum berm_dir dir)
+{
+	bool opener = is_from_opener(state, dir);
+
+	if (p->tcp_flags & TCP_FIN)
+		state |= BERM_SESSION_CLOSING;
+	if (!opener && tcp_is_answer(p))
+		state |= BERM_SESSION_ANSWERED;
+	if (opener && state & BERM_SESSION_ANSWERED && tcp_proves_opener(p))
+		state |= BERM_SESSION_ESTABLISHED;
+	return state;
+}
+
+static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b, __u32 way, __u8 state,
+					    enum berm_dir dir)
+{
+	__u32 made;
+
+	if (p->proto == IPPROTO_TCP || !is_from_opener(state, dir) || session_is_prolonged(state) ||
+	    READ(b->way[way].packets[dir]) < ONE_WAY_PACKETS)
+		return false;
+	made = READ(b->deadline[way]) - HALF_OPEN_S * cfg_hz;
+	return clock_is_past(p->now, made + ONE_WAY_S * cfg_hz);
+}
+
+/* A new state is written under the lock, and only if the way still carries this key. */
+static __noinline int session_move(struct pkt *p, __u32 state)
+{
+	struct berm_bucket *b = p->bucket;
+	__u32 way = p->way, timeout = session_timeout(state, p->proto);
+	__u8 before = 0, owner = 0;
+	bool moved = false;
+
+	barrier_var(way);
+	if (!b || way >= BERM_WAYS)
+		return 0;
+	if (p->tcp_flags & TCP_RST)
+		timeout = RESET_S * cfg_hz;
+	bpf_spin_lock(&b->lock);
+	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash)) {
+		before = b->state[way];
+		owner = b->owner[way];
+		state |= before;
+		b->state[way] = state;
+		WRITE(b->way[way].state, state);
+		b->deadline[way] = p->now + timeout;
+		moved = true;
+	}
+	bpf_spin_unlock(&b->lock);
+
+	if (moved && state & ~before & BERM_SESSION_ESTABLISHED) {
+		ADD(berm_node.held[0][owner], -1);
+		ADD(berm_node.held[1][owner], 1);
+		account_stat(BERM_STAT_SESSION_PROMOTED);
+	}
+	return 0;
+}
+
+/* Once a tick: is it over, and until when does it live from now on? The header's line is read only then. */
+static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state)
+{
+	struct berm_session *s = &b->way[way];
+	__u8 tick = clock_tick(p->now);
+
+	if (s->seen == tick)
+		return true;
+	if (clock_is_past(p->now, READ(b->deadline[way])))
+		return false;
+	if (cfg_explain)
+		return true;
+	s->seen = tick;
+	if (session_is_prolonged(state))
+		WRITE(b->deadline[way], p->now + session_timeout(state, p->proto));
+	return true;
+}
+
+static __always_inline void session_count(const struct pkt *p, struct berm_session *s, enum berm_dir dir)
+{
+	ADD(s->packets[dir], 1);
+	ADD(s->bytes[dir], p->skb->len);
+}
+
+static __always_inline void session_found(struct pkt *p, struct berm_bucket *b, __u32 way, enum pkt_session found)
+{
+	p->found = found;
+	p->bucket = b;
+	p->way = way;
+}
+
+/*
+ * A SYN is never an answer. On a session that is over it opens a new one; from the other side of a living
+ * one it is judged by itself and leaves no trace.
+ */
+static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state, enum berm_dir dir)
+{
+	if (state & BERM_SESSION_CLOSING) {
+		session_found(p, b, way, SESSION_REPLACE);
+		return false;
+	}
+	if (is_from_opener(state, dir))
+		return true;
+	p->flags &= ~PKT_OPENS;
+	return false;
+}
+
+/* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */
+static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way, enum berm_dir dir)
+{
+	struct berm_session *s;
+	__u8 state, next;
+	__u32 slot;
+
+	barrier_var(way);
+	if (way >= BERM_WAYS)
+		return false;
+	s = &b->way[way];
+	slot = READ(s->slot) % BERM_MAX_ENDPOINTS;
+	state = READ(s->state);
+	if (tcp_is_syn(p) && !syn_rides(p, b, way, state, dir))
+		return false;
+	if (READ(s->word) != session_word(p->hash, READ(berm_node.epoch[slot]))) {
+		session_found(p, b, way, SESSION_STALE);
+		return false;
+	}
+	if (!session_tick(p, b, way, state)) {
+		session_found(p, b, way, SESSION_REPLACE);
+		return false;
+	}
+
+	allow(p, BERM_REASON_SESSION);
+	p->rule = s->rule;
+	if (cfg_explain)
+		return true;
+	session_count(p, s, dir);
+	next = session_advance(p, state, dir);
+	if (is_one_way_flow(p, b, way, state, dir))
+		next |= BERM_SESSION_ESTABLISHED;
+	if (next != state || p->tcp_flags & TCP_RST) {
+		session_found(p, b, way, SESSION_NONE);
+		(void)session_move(p, next);
+	}
+	return true;
+}
+
+/* True when a session admits the packet. */
+static __always_inline bool session_admits(struct pkt *p, enum berm_dir dir)
+{
+	struct berm_bucket *b;
+	__u32 index, way;
+
+	if (!(p->flags & PKT_RIDES) || (cfg_explain && p->skb->cb[BERM_CB_FLAGS] & BERM_EXPLAIN_NEW))
+		return false;
+	p->hash = flow_hash(&p->flow);
+	index = hash_bucket(p->hash);
+	b = bucket_at(index);
+	if (!b)
+		return false;
+	way = hash_way(p->hash);
+	if (!session_is(&b->way[way], &p->flow, p->hash)) {
+		way = bucket_find(b, &p->flow, p->hash);
+		if (way == WAY_NONE && READ(b->spill)) {
+			b = bucket_at(bucket_other(index, hash_tag(p->hash)));
+			if (!b)
+				return false;
+			way = bucket_find(b, &p->flow, p->hash);
+		}
+	}
+	return session_rides(p, b, way, dir);
+}
+
+/* ---- after the endpoint is known ------------------------------------------------------------------------ */
+
+/* An entry of an older epoch: the pod's own flow, or a stranger's that had the interface before? */
+static __always_inline void session_inspect(struct pkt *p, enum berm_dir dir)
+{
+	struct berm_session *s;
+	__u32 way = p->way, epoch;
+
+	p->opener = dir;
+	barrier_var(way);
+	if (p->found != SESSION_STALE || !p->bucket || way >= BERM_WAYS)
+		return;
+	s = &p->bucket->way[way];
+	epoch = READ(s->word) >> 32;
+	if (READ(s->slot) != p->slot || (__s32)(epoch - p->ep->born) < 0 ||
+	    clock_is_past(p->now, READ(p->bucket->deadline[way]))) {
+		p->found = SESSION_REPLACE;
+		return;
+	}
+	p->state = READ(s->state);
+	p->opener = p->state & BERM_SESSION_FROM_POD ? BERM_EGRESS : BERM_INGRESS;
+}
+
+/* ---- recording --------------------------------------------------------------------------------------------- */
+
+/* What left a way when something else took it: {state, owner, tag}, 0 = it was free. */
+static __always_inline __u32 way_leaving(const struct berm_bucket *b, __u32 way)
+{
+	return b->tag[way] ? b->state[way] | b->owner[way] << 8 | (__u32)b->tag[way] << 16 : 0;
+}
+
+/* The books after an entry has left bucket `index`: its owner's count, its home's spill. */
+static __always_inline void session_left(__u32 index, __u32 left)
+{
+	__u8 state = left;
+	struct berm_bucket *home;
+
+	if (!left)
+		return;
+	ADD(berm_node.held[state >> 7][left >> 8 & 0xff], -1);
+	if (!(state & BERM_SESSION_SPILLED))
+		return;
+	home = bucket_at(bucket_other(index, left >> 16));
+	if (home)
+		ADD(home->spill, -1);
+}
+
+enum put_result { PUT_NEW, PUT_KNOWN, PUT_FULL };
+
+struct put {
+	struct berm_session value;
+	__u32 index;  /* bucket */
+	__u32 forced; /* way that must be taken, WAY_NONE = choose */
+};
+
+/* The way to take, or WAY_NONE. Under the lock. */
+static __always_inline __u32 put_choose(const struct berm_bucket *b, const struct pkt *p, const struct put *put,
+					__u32 *cls)
+{
+	__u64 score = bucket_choose(b, p->hash, p->now);
+	__u32 way = SCORE_WAY(score);
+
+	barrier_var(way);
+	*cls = SCORE_CLASS(score);
+	if (way >= BERM_WAYS) /* never; for the verifier */
+		return WAY_NONE;
+	if (*cls == CLASS_ESTABLISHED && !may_displace(b->owner[way], put->value.slot))
+		return WAY_NONE;
+	return way;
+}
+
+static __always_inline enum put_result put_locked(struct berm_bucket *b, const struct pkt *p, struct put *put,
+						  __u32 *left, __u32 *cls)
+{
+	__u32 known = bucket_find(b, &p->flow, p->hash);
+	__u32 way = put->forced;
+
+	*cls = CLASS_DEAD;
+	if (way == WAY_NONE) {
+		if (known != WAY_NONE)
+			return PUT_KNOWN; /* another CPU was faster */
+		way = put_choose(b, p, put, cls);
+	} else if (known != way) {
+		return PUT_KNOWN; /* it has gone meanwhile */
+	}
+	barrier_var(way);
+	if (way >= BERM_WAYS)
+		return PUT_FULL;
+	*left = way_leaving(b, way);
+	way_write(b, way, &put->value, hash_tag(p->hash), p->now + HALF_OPEN_S * cfg_hz);
+	return PUT_NEW;
+}
+
+static __noinline int session_put(struct pkt *p, struct put *put)
+{
+	struct berm_bucket *b = bucket_at(put->index);
+	__u32 left = 0, cls = CLASS_DEAD;
+	enum put_result result;
+
+	if (!b)
+		return PUT_FULL;
+	bpf_spin_lock(&b->lock);
+	result = put_locked(b, p, put, &left, &cls);
+	bpf_spin_unlock(&b->lock);
+
+	if (result != PUT_NEW)
+		return result;
+	ADD(berm_node.held[0][put->value.slot & 0xff], 1);
+	session_left(put->index, left);
+	if (left && put->forced == WAY_NONE)
+		account_stat(cls == CLASS_DEAD	    ? BERM_STAT_REPLACED_DEAD :
+			     cls == CLASS_HALF_OPEN ? BERM_STAT_REPLACED_HALF_OPEN :
+						      BERM_STAT_REPLACED_ESTABLISHED);
+	return PUT_NEW;
+}
+
+/* The other bucket, if the home is crowded and the other has the better victim. */
+static __always_inline bool put_spills(const struct pkt *p, struct berm_bucket *home, struct put *put)
+{
+	__u32 index = bucket_other(put->index, hash_tag(p->hash));
+	struct berm_bucket *other;
+
+	if (bucket_live(home, p->now) < BUCKET_CROWDED || index == put->index)
+		return false;
+	other = bucket_at(index);
+	if (!other || !bucket_is_better(home, other, p->now))
+		return false;
+	put->index = index;
+	put->value.state |= BERM_SESSION_SPILLED;
+	return true;
+}
+
+/* The home's spill is raised before the entry can be seen: no reader misses it. */
+static __always_inline enum put_result put_new(struct pkt *p, struct put *put)
+{
+	struct berm_bucket *home = bucket_at(put->index);
+	enum put_result result;
+
+	if (!home)
+		return PUT_FULL;
+	if (!put_spills(p, home, put))
+		return session_put(p, put);
+	ADD(home->spill, 1);
+	result = session_put(p, put);
+	if (result != PUT_NEW)
+		ADD(home->spill, -1);
+	return result;
+}
+
+/* A session that is over gives its way to the new one of the same key, in the bucket where it stands. */
+static __always_inline enum put_result put_again(struct pkt *p, struct put *put)
+{
+	struct berm_bucket *home;
+	enum put_result result;
+	__u8 spilled = 0;
+	__u32 way = p->way;
+
+	barrier_var(way);
+	if (!p->bucket || way >= BERM_WAYS)
+		return PUT_FULL;
+	spilled = READ(p->bucket->way[way].state) & BERM_SESSION_SPILLED;
+	put->forced = way;
+	if (!spilled)
+		return session_put(p, put);
+	home = bucket_at(put->index);
+	if (!home)
+		return PUT_FULL;
+	put->index = bucket_other(put->index, hash_tag(p->hash));
+	put->value.state |= BERM_SESSION_SPILLED;
+	ADD(home->spill, 1); /* session_left takes the old one's away */
+	result = session_put(p, put);
+	if (result != PUT_NEW)
+		ADD(home->spill, -1);
+	return result;
+}
+
+static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
+{
+	struct put put = { .index = hash_bucket(p->hash), .forced = WAY_NONE };
+	enum put_result result;
+
+	put.value.peer = p->flow.peer;
+	put.value.word = session_word(p->hash, p->epoch);
+	put.value.local_port = p->flow.local_port;
+	put.value.peer_port = p->flow.peer_port;
+	put.value.iface = p->flow.iface;
+	put.value.rule = p->rule;
+	put.value.slot = p->slot;
+	put.value.seen = clock_tick(p->now);
+	put.value.state = p->state | BERM_SESSION_OPEN;
+	put.value.packets[dir] = 1;
+	put.value.bytes[dir] = p->skb->len;
+
+	result = p->found == SESSION_REPLACE ? put_again(p, &put) : put_new(p, &put);
+	p->is_new = result == PUT_NEW;
+	if (result == PUT_FULL) {
+		p->reason = BERM_REASON_TABLE_FULL;
+		account_stat(BERM_STAT_SESSION_FULL);
+	} else if (result == PUT_NEW) {
+		account_stat(BERM_STAT_SESSION_NEW);
+		if (p->state & BERM_SESSION_ADOPTED)
+			account_stat(BERM_STAT_SESSION_ADOPTED);
+	}
+}
+
+/* Judged again and still allowed: the new epoch and rule, in place. */
+static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
+{
+	struct berm_bucket *b = p->bucket;
+	__u32 way = p->way;
+
+	barrier_var(way);
+	if (!b || way >= BERM_WAYS)
+		return;
+	bpf_spin_lock(&b->lock);
+	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash)) {
+		b->way[way].rule = p->rule;
+		WRITE(b->way[way].word, session_word(p->hash, p->epoch));
+	}
+	bpf_spin_unlock(&b->lock);
+	session_count(p, &b->way[way], dir);
+	account_stat(BERM_STAT_SESSION_REJUDGED);
+}
+
+/* Keep what was decided. A denied flow keeps nothing; a denied session stays as it is and is judged again. */
+static __always_inline void session_remember(struct pkt *p, enum berm_dir dir)
+{
+	if (cfg_explain)
+		return;
+	if (p->found == SESSION_STALE) {
+		if (is_allowed(p))
+			session_refresh(p, dir);
+		else
+			account_stat(BERM_STAT_SESSION_REVOKED);
+		return;
+	}
+	if (!is_allowed(p) || !(p->flags & PKT_OPENS))
+		return;
+	if (p->opener == BERM_EGRESS)
+		p->state |= BERM_SESSION_FROM_POD;
+	if (tcp_is_middle(p))
+		p->state |= BERM_SESSION_ADOPTED;
+	session_record(p, dir);
+}
+
+#endif /* BERM_BPF_SESSION_H */
