@@ -223,7 +223,9 @@ static __always_inline bool is_isolated(const struct pkt *p, enum berm_dir dir)
 	__u32 flag = dir == BERM_EGRESS ? BERM_EP_ISOLATED_OUT : BERM_EP_ISOLATED_IN;
 	__u32 set = READ(p->ep->set[dir]);
 
-	return p->ep->flags & flag || set == BERM_SET_DENY || set == BERM_SET_ESSENTIALS;
+	/* A pod that waits to be judged has no such flag yet, but may have a set: DENY or the essentials. */
+	return p->ep->flags & flag || set == BERM_SET_DENY ||
+	       (p->ep->flags & BERM_EP_FALLBACK && set != BERM_SET_OPEN);
 }
 
 static __always_inline bool guard_ethertype(struct pkt *p, enum berm_dir dir)

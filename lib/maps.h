@@ -38,8 +38,6 @@ const char *berm_map_name(enum berm_map_id id);
 /* Open what is pinned. -ENOENT: nobody has loaded the data path; -EPROTO: maps of another ABI version.
  * readonly maps node and endpoints without write permission (bermctl). */
 int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err) must_check;
-/* The same whatever node->abi says: for the loader, which writes it last. */
-int berm_maps_attach(struct berm_maps *maps, bool readonly, struct berm_err *err) must_check;
 void berm_maps_close(struct berm_maps *maps); /* accepts a closed or zeroed one */
 
 /* Addresses. parse takes "10.1.2.3" or "fd00::1"; format writes at most BERM_ADDR_STRLEN bytes. */
@@ -50,7 +48,8 @@ bool berm_addr_is_v4(const struct berm_addr *addr);
 
 /* Endpoint slots. take writes the whole endpoint (set, flags, born, addresses as given in *ep; born is
  * filled in here), bumps the slot's epoch first and publishes ifindex -> slot last. An ifindex that has a
- * slot already gets it back, rewritten. The caller holds BERM_LOCK (berm_lock_take). */
+ * slot already gets it back, rewritten. BERM_SET_ESSENTIALS becomes node->essentials if there is one. The
+ * caller holds BERM_LOCK (berm_lock_take). */
 int berm_slot_take(struct berm_maps *maps, const struct berm_endpoint *ep, uint32_t *ret_slot,
 		   struct berm_err *err) must_check;
 /* Forget slot and ifindex; only if the slot still belongs to ifindex. Bumps the epoch. */

@@ -66,6 +66,14 @@ static uint32_t slot_find(const struct berm_maps *maps, uint32_t ifindex)
 	return free_slot;
 }
 
+/* The caller holds BERM_LOCK, as the agent does while it replaces this set. */
+static uint32_t set_now(const struct berm_maps *maps, uint32_t set)
+{
+	uint32_t essentials = __atomic_load_n(&maps->node->essentials, __ATOMIC_ACQUIRE);
+
+	return set == BERM_SET_ESSENTIALS && essentials ? essentials : set;
+}
+
 static void slot_write(struct berm_maps *maps, uint32_t slot, const struct berm_endpoint *ep)
 {
 	struct berm_endpoint *to = &maps->endpoints[slot];
@@ -73,7 +81,8 @@ static void slot_write(struct berm_maps *maps, uint32_t slot, const struct berm_
 
 	berm_epoch_bump(maps, slot);
 	value.born = maps->node->epoch[slot];
-	berm_endpoint_switch(maps, slot, ep->set[BERM_INGRESS], ep->set[BERM_EGRESS]);
+	berm_endpoint_switch(maps, slot, set_now(maps, ep->set[BERM_INGRESS]),
+			     set_now(maps, ep->set[BERM_EGRESS]));
 	memcpy((char *)to + sizeof(to->set), (const char *)&value + sizeof(value.set),
 	       sizeof(value) - sizeof(value.set));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
