@@ -18,7 +18,8 @@ enum berm_attach_mode { BERM_ATTACH_AUTO, BERM_ATTACH_TCX, BERM_ATTACH_CLSACT };
 int berm_link_attach(uint32_t ifindex, enum berm_attach_mode mode, enum berm_attach_mode *ret_mode,
 		     struct berm_err *err) must_check;
 
-/* Undo, only our own things; absent is fine. */
+/* Undo, only our own things; absent is fine. A clsact qdisc stays: others may use it by now, and an empty one does
+ * nothing. tcx programs leave the hook a moment later (the kernel frees links in a work queue). */
 int berm_link_detach(uint32_t ifindex, struct berm_err *err);
 
 struct berm_hook_state { /* of one direction */
@@ -26,6 +27,8 @@ struct berm_hook_state { /* of one direction */
 	bool current;	 /* and it is the pinned one */
 	uint32_t before; /* number of foreign programs that run before ours ("may bypass") */
 	char foreign[64]; /* name of the first of them */
+	char bypass[64]; /* a program on this hook whose data path is known to deliver past a host veth's
+			  * egress hook (bpf_redirect_peer): ingress is then not enforced; "" = none */
 	enum berm_attach_mode mode;
 };
 

@@ -44,7 +44,9 @@ static size_t endpoints_bytes(void)
 
 static int open_pin(enum berm_map_id id, bool readonly, int *ret_fd, struct berm_err *err)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = readonly ? BPF_F_RDONLY : 0);
+	/* A read-only descriptor cannot be mapped as shared memory (mm/mmap.c drops VM_SHARED). */
+	bool is_mapped = id == BERM_MAP_node || id == BERM_MAP_endpoints;
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = readonly && !is_mapped ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX];
 	int fd;
 
@@ -154,23 +156,10 @@ static int open_all(struct berm_maps *maps, bool readonly, struct berm_err *err)
 	return map_shared(maps, readonly, err);
 }
 
-int berm_maps_attach(struct berm_maps *maps, bool readonly, struct berm_err *err)
-{
-	struct berm_maps opened = BERM_MAPS_CLOSED;
-	int rc = open_all(&opened, readonly, err);
-
-	if (rc) {
-		berm_maps_close(&opened);
-		return rc;
-	}
-	*maps = opened;
-	return 0;
-}
-
 int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err)
 {
 	struct berm_maps opened = BERM_MAPS_CLOSED;
-	int rc = berm_maps_attach(&opened, readonly, err);
+	int rc = open_all(&opened, readonly, err);
 
 	if (!rc)
 		rc = check_abi(&opened, err);
