@@ -87,6 +87,8 @@ int berm_document_parse_kept(const char *source, const struct berm_object *kept,
 
 void berm_objects_clear(struct berm_objects *objects);
 void berm_problems_clear(struct berm_problems *problems);
+/* Copies the problem; control characters in its texts become '?'. -ENOMEM: nothing is added. */
+int berm_problems_add(struct berm_problems *problems, const struct berm_problem *problem) must_check;
 /* Writes a line without a newline, cut to size; returns its length.
  * "shop.yaml:12:9: error: SegmentationPolicy shop/web: ingress[0].port: unknown field; did you mean 'ports'?" */
 int berm_problem_format(const struct berm_problem *problem, char *out, size_t size);
