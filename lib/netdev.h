@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netdev.h - what rtnetlink knows about devices and addresses, through lib/netlink.h (no libmnl: it has no static archive). Never enters a namespace.
+ * netdev.h - what rtnetlink knows about devices and addresses. Never enters a namespace.
  */
 #ifndef BERM_NETDEV_H
 #define BERM_NETDEV_H
