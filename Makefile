@@ -127,7 +127,7 @@ $(foreach u,$(skel_users),$(eval $(call skel_use,$(firstword $(subst :, ,$u)),$(
 
 $(call objs,$(agent_src) $(ctl_src)): EXTRA += -Inode-agent
 $(call objs,$(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)): \
-	EXTRA += -Inode-agent -Icni-plugin -Itests/lib -Wno-missing-field-initializers
+	EXTRA += -Inode-agent -Inode-agent/ctl -Icni-plugin -Itests/lib -Wno-missing-field-initializers
 $(call objs,$(ctl_src)): EXTRA += -Inode-agent/ctl
 
 # The version string is compiled into the few files that print it.
@@ -153,6 +153,8 @@ $O/libcni.a: $(call objs,$(filter-out cni-plugin/main.c,$(cni_src)))
 	$(ar_cmd)
 $O/libagent.a: $(call objs,$(filter-out node-agent/main.c,$(agent_src)))
 	$(ar_cmd)
+$O/libctl.a: $(call objs,$(filter-out node-agent/ctl/main.c,$(ctl_src)))
+	$(ar_cmd)
 $O/libtest.a: $(call objs,$(tlib_src))
 	$(ar_cmd)
 
@@ -163,7 +165,7 @@ define link_cmd
 endef
 $O/berm-agent: $O/node-agent/main.o $O/libagent.a $O/libberm.a
 	$(link_cmd)
-$O/bermctl: $(call objs,$(ctl_src)) $O/libagent.a $O/libberm.a
+$O/bermctl: $O/node-agent/ctl/main.o $O/libctl.a $O/libagent.a $O/libberm.a
 	$(link_cmd)
 
 # The plugin runs on hosts that have none of our libraries: it is static, and
@@ -186,7 +188,7 @@ $O/berm-cni: $O/cni-plugin/main.o $O/libcni.a $O/libberm.a
 # $(1) = source folder under tests/, $(2) = folder of the programs
 define test_rule
 $O/$(2)/%: $O/tests/$(1)/%.o $(call objs,$(filter tests/$(1)/%,$(more_src) $(filter-out $(bench_src),$(bench_all)))) \
-		$O/libtest.a $O/libcni.a $O/libagent.a $O/libberm.a
+		$O/libtest.a $O/libcni.a $O/libctl.a $O/libagent.a $O/libberm.a
 	$$(link_cmd)
 endef
 $(foreach s,$(suites),$(eval $(call test_rule,$s,tests/$s)))
