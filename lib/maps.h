@@ -52,7 +52,8 @@ bool berm_addr_is_v4(const struct berm_addr *addr);
  * caller holds BERM_LOCK (berm_lock_take). */
 int berm_slot_take(struct berm_maps *maps, const struct berm_endpoint *ep, uint32_t *ret_slot,
 		   struct berm_err *err) must_check;
-/* Forget slot and ifindex; only if the slot still belongs to ifindex. Bumps the epoch. */
+/* Forget slot and ifindex; only if the slot still belongs to ifindex. Bumps the epoch. slot 0: whichever
+ * ifindex has. */
 int berm_slot_free(struct berm_maps *maps, uint32_t slot, uint32_t ifindex, struct berm_err *err);
 int berm_slot_of(const struct berm_maps *maps, uint32_t ifindex, uint32_t *ret_slot); /* -ENOENT */
 /* One aligned 8-byte store. */

@@ -21,6 +21,7 @@
 #define LINE_MAX_BYTES 65536 /* a header line, a chunk's head, a JSON line */
 #define BUF_BYTES 16384
 #define NO_BOUND INT64_MAX
+#define DEFAULT_CONNECT_MS 1000
 
 struct conn {
 	int fd;
@@ -118,17 +119,27 @@ static int send_request(struct conn *c, const struct berm_rest_call *call)
 	return rc || !body_size ? rc : send_all(c, call->body, body_size);
 }
 
+static int conn_connect(struct conn *c, const char *path, int connect_ms)
+{
+	*c = (struct conn){ .deadline = now_ms() + (connect_ms > 0 ? connect_ms : DEFAULT_CONNECT_MS) };
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return c->fd < 0 ? -errno : connect_within(c, path);
+}
+
+int berm_rest_probe(const char *socket_path, int connect_ms, struct berm_err *err)
+{
+	struct conn c;
+	int rc = conn_connect(&c, socket_path, connect_ms);
+
+	berm_closep(&c.fd);
+	return rc ? berm_fail(err, rc, "%s", socket_path) : 0;
+}
+
 static int conn_open(struct conn *c, const struct berm_rest_call *call, struct berm_err *err)
 {
 	const char *path = call->socket ? call->socket : BERM_AGENT_SOCKET;
-	int64_t start = now_ms();
-	int rc;
+	int rc = conn_connect(c, path, call->connect_ms);
 
-	*c = (struct conn){ .deadline = start + (call->connect_ms > 0 ? call->connect_ms : 1000) };
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0)
-		return berm_fail(err, -errno, "open a socket");
-	rc = connect_within(c, path);
 	if (!rc)
 		rc = send_request(c, call);
 	if (rc)

@@ -30,6 +30,9 @@ int berm_rest(const struct berm_rest_call *call, struct berm_rest_reply *out, st
 	must_check;
 void berm_rest_clear(struct berm_rest_reply *reply);
 
+/* Does somebody listen there? Connects and hangs up. */
+int berm_rest_probe(const char *socket_path, int connect_ms, struct berm_err *err) must_check;
+
 /* A stream of JSON lines: line() is called for each, terminated; a non-zero return ends the call with it. */
 int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, void *arg), void *arg,
 		    struct berm_err *err) must_check;

@@ -123,12 +123,25 @@ int berm_slot_take(struct berm_maps *maps, const struct berm_endpoint *ep, uint3
 	return 0;
 }
 
+/* Of a taker that was killed before it published the slot. */
+static uint32_t slot_unpublished(const struct berm_maps *maps, uint32_t ifindex)
+{
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (maps->endpoints[slot].ifindex == ifindex)
+			return slot;
+	return NO_SLOT;
+}
+
 int berm_slot_free(struct berm_maps *maps, uint32_t slot, uint32_t ifindex, struct berm_err *err)
 {
 	uint32_t owner = NO_SLOT;
 	int rc;
 
-	if (slot == NO_SLOT || slot >= BERM_MAX_ENDPOINTS || !ifindex)
+	if (slot >= BERM_MAX_ENDPOINTS || !ifindex)
+		return 0;
+	if (slot == NO_SLOT && berm_slot_of(maps, ifindex, &slot))
+		slot = slot_unpublished(maps, ifindex);
+	if (slot == NO_SLOT)
 		return 0;
 	if (!berm_slot_of(maps, ifindex, &owner) && owner == slot) {
 		rc = bpf_map_delete_elem(maps->fd[BERM_MAP_ifaces], &ifindex);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pod.c - set up and take down one attachment: record, slot, hooks. Judges nothing.
+ *
+ * Owner link and slot change only under BERM_LOCK, so that the DEL of a pod that is gone and the ADD of one
+ * that got the same interface index cannot mix.
+ */
+#include "pod.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+#define ADD_LOCK_MS 5000
+
+static void record_fill(struct berm_record *rec, const struct berm_veth *veth)
+{
+	rec->intent_ifindex = veth->ifindex;
+	rec->peer_ifindex = veth->peer_ifindex;
+	memcpy(rec->host_ifname, veth->name, sizeof(rec->host_ifname));
+	memcpy(rec->mac, veth->mac, sizeof(rec->mac));
+	rec->addr_count = veth->addr_count;
+	memcpy(rec->addr, veth->addr, sizeof(rec->addr));
+}
+
+static struct berm_endpoint endpoint_of(const struct berm_veth *veth, const struct pod_sets *sets)
+{
+	struct berm_endpoint ep = {
+		.ifindex = veth->ifindex, .flags = BERM_EP_FALLBACK, .addr_count = veth->addr_count
+	};
+
+	memcpy(ep.set, sets->of, sizeof(ep.set));
+	memcpy(ep.mac, veth->mac, sizeof(ep.mac));
+	memcpy(ep.addr, veth->addr, sizeof(ep.addr));
+	if (ep.set[BERM_INGRESS] != BERM_SET_OPEN)
+		ep.flags |= BERM_EP_ISOLATED_IN;
+	if (ep.set[BERM_EGRESS] != BERM_SET_OPEN)
+		ep.flags |= BERM_EP_ISOLATED_OUT;
+	return ep;
+}
+
+int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
+	      const struct pod_sets *sets, struct berm_err *err)
+{
+	struct berm_endpoint ep = endpoint_of(veth, sets);
+	auto_close int lock = -1;
+	int rc = berm_lock_take(ADD_LOCK_MS, &lock, err);
+
+	if (rc)
+		return rc;
+	record_fill(rec, veth);
+	rc = berm_record_write(rec, err);
+	if (!rc)
+		rc = berm_slot_take(maps, &ep, &rec->slot, err);
+	if (rc)
+		(void)berm_record_delete(rec->container_id, rec->ifname, NULL); /* the first error is reported */
+	return rc;
+}
+
+int pod_attach(struct berm_record *rec, enum berm_attach_mode mode, struct berm_err *err)
+{
+	enum berm_attach_mode used;
+	int rc = berm_link_attach(rec->intent_ifindex, mode, &used, err);
+
+	if (rc)
+		return rc;
+	rec->ifindex = rec->intent_ifindex;
+	rec->intent_ifindex = 0;
+	strcpy(rec->mode, used == BERM_ATTACH_TCX ? "tcx" : "clsact");
+	return berm_record_write(rec, err);
+}
+
+static int slot_leave(uint32_t slot, uint32_t ifindex, struct berm_err *err)
+{
+	struct berm_maps maps = BERM_MAPS_CLOSED;
+	int rc = berm_maps_open(&maps, false, err);
+
+	if (rc == -ENOENT) /* no data path, no slot */
+		return 0;
+	if (rc)
+		return rc;
+	rc = berm_slot_free(&maps, slot, ifindex, err);
+	berm_maps_close(&maps);
+	return rc;
+}
+
+int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
+{
+	uint32_t ifindex = rec->ifindex ? rec->ifindex : rec->intent_ifindex;
+	auto_close int lock = -1;
+	int rc = berm_lock_take(lock_ms, &lock, err), other;
+
+	if (rc)
+		return rc;
+	/* Interface indexes are used again: what belongs to a later pod stays. */
+	if (ifindex && berm_record_owns(rec, ifindex)) {
+		rc = berm_link_detach(ifindex, err);
+		other = slot_leave(rec->slot, ifindex, rc ? NULL : err);
+		rc = rc ? rc : other;
+	}
+	other = berm_record_delete(rec->container_id, rec->ifname, rc ? NULL : err);
+	return rc ? rc : other;
+}
