@@ -15,7 +15,8 @@
 #define RECV_BYTES	 (32 * 1024) /* the kernel fills at most this much of a dump at once */
 #define BROKEN		 0	     /* nlmsg_len of a request that overflowed */
 
-void berm_nlmsg_start(struct berm_nlmsg *msg, uint16_t type, uint16_t flags, const void *fixed, size_t len)
+void berm_nlmsg_start(struct berm_nlmsg *msg, uint16_t type, uint16_t flags, const void *fixed,
+		      size_t len)
 {
 	memset(msg, 0, sizeof(*msg));
 	if (NLMSG_SPACE(len) > sizeof(*msg))
@@ -23,7 +24,7 @@ void berm_nlmsg_start(struct berm_nlmsg *msg, uint16_t type, uint16_t flags, con
 	msg->hdr.nlmsg_type = type;
 	msg->hdr.nlmsg_flags = flags | NLM_F_REQUEST;
 	msg->hdr.nlmsg_len = NLMSG_LENGTH(len);
-	memcpy(NLMSG_DATA(&msg->hdr), fixed, len);
+	memcpy(msg->raw + NLMSG_HDRLEN, fixed, len);
 }
 
 void berm_nlmsg_put(struct berm_nlmsg *msg, uint16_t type, const void *data, size_t len)
@@ -115,7 +116,8 @@ static int kernel_answer(const struct nlmsghdr *msg, struct berm_err *err)
 	if (!e->error)
 		return 0;
 	text = ext_ack_text(msg);
-	return berm_fail(err, e->error, "%s", text ? text : "the kernel refused the netlink request");
+	return berm_fail(err, e->error, "%s",
+			 text ? text : "the kernel refused the netlink request");
 }
 
 struct answer {
@@ -164,7 +166,7 @@ static int take_all(struct answer *a, const char *buf, size_t len, struct berm_e
 static int read_answer(int fd, struct answer *a, struct berm_err *err)
 {
 	auto_free char *buf = malloc(RECV_BYTES);
-	size_t len;
+	size_t len = 0;
 	int rc;
 
 	if (!buf)
@@ -172,7 +174,8 @@ static int read_answer(int fd, struct answer *a, struct berm_err *err)
 	while (!a->is_done) {
 		rc = receive(fd, buf, RECV_BYTES, 0, &len);
 		if (rc)
-			return berm_fail(err, rc == -EAGAIN ? -ETIMEDOUT : rc, "read a netlink answer");
+			return berm_fail(err, rc == -EAGAIN ? -ETIMEDOUT : rc,
+					 "read a netlink answer");
 		rc = take_all(a, buf, len, err);
 		if (rc)
 			return rc;
@@ -201,7 +204,7 @@ int berm_nl_drain(int fd, berm_nl_fn fn, void *ctx, struct berm_err *err)
 	auto_free char *buf = malloc(RECV_BYTES);
 	const struct nlmsghdr *msg;
 	unsigned int left;
-	size_t len;
+	size_t len = 0;
 	int rc;
 
 	if (!buf)
@@ -213,7 +216,8 @@ int berm_nl_drain(int fd, berm_nl_fn fn, void *ctx, struct berm_err *err)
 		if (rc)
 			return berm_fail(err, rc, "read netlink events");
 		left = (unsigned int)len;
-		for (msg = (const struct nlmsghdr *)buf; NLMSG_OK(msg, left); msg = NLMSG_NEXT(msg, left)) {
+		for (msg = (const struct nlmsghdr *)buf; NLMSG_OK(msg, left);
+		     msg = NLMSG_NEXT(msg, left)) {
 			rc = fn(msg, ctx);
 			if (rc)
 				return rc;
@@ -240,7 +244,8 @@ static void index_attrs(const char *pos, size_t left, const struct nlattr **tb, 
 	}
 }
 
-void berm_nl_attrs(const struct nlmsghdr *msg, size_t fixed_len, const struct nlattr **tb, uint16_t max)
+void berm_nl_attrs(const struct nlmsghdr *msg, size_t fixed_len, const struct nlattr **tb,
+		   uint16_t max)
 {
 	size_t skip = NLMSG_SPACE(fixed_len);
 	size_t left = msg->nlmsg_len > skip ? msg->nlmsg_len - skip : 0;

@@ -24,7 +24,8 @@ struct berm_nlmsg {
 
 /* Starts a request: type RTM_*, flags NLM_F_* (NLM_F_REQUEST is added), then the fixed part, e.g. struct
  * ifinfomsg. */
-void berm_nlmsg_start(struct berm_nlmsg *msg, uint16_t type, uint16_t flags, const void *fixed, size_t len);
+void berm_nlmsg_start(struct berm_nlmsg *msg, uint16_t type, uint16_t flags, const void *fixed,
+		      size_t len);
 
 /* Appends an attribute, in host byte order as rtnetlink wants it. A request that would overflow
  * is marked broken and refused by berm_nl_ask(). */
@@ -43,8 +44,8 @@ typedef int (*berm_nl_fn)(const struct nlmsghdr *msg, void *ctx);
  * says it is complete. A dump that the kernel marks inconsistent is -EINTR: ask again.
  * -ETIMEDOUT after 2 s without an answer; else the kernel's own -errno, and err->msg carries its
  * extended ack text if it gave one. */
-int berm_nl_ask(int fd, struct berm_nlmsg *msg, berm_nl_fn fn, void *ctx, struct berm_err *err)
-	must_check;
+int berm_nl_ask(int fd, struct berm_nlmsg *msg, berm_nl_fn fn, void *ctx,
+		struct berm_err *err) must_check;
 
 /* Reads what has arrived on a listening socket without waiting. -ENOBUFS: messages were lost,
  * dump again. 0 when there is nothing more. */
@@ -52,7 +53,8 @@ int berm_nl_drain(int fd, berm_nl_fn fn, void *ctx, struct berm_err *err) must_c
 
 /* Attributes after the fixed part: tb[type] for types 1..max, NULL when absent. tb has max + 1
  * slots. They point into msg. */
-void berm_nl_attrs(const struct nlmsghdr *msg, size_t fixed_len, const struct nlattr **tb, uint16_t max);
+void berm_nl_attrs(const struct nlmsghdr *msg, size_t fixed_len, const struct nlattr **tb,
+		   uint16_t max);
 void berm_nl_nested(const struct nlattr *attr, const struct nlattr **tb, uint16_t max);
 
 /* Payload of an attribute; size in bytes. The u32 and str readers accept NULL and short payloads

@@ -24,9 +24,9 @@ enum packet_tcp { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 
 struct packet {
 	const char *src, *dst;	 /* "10.0.0.2" or "fd00::2"; both of one family */
 	const char *smac, *dmac; /* default 02:00:00:00:00:01 and :02 */
-	uint16_t ethertype;	 /* 0 = by family; another one makes a foreign frame with that payload */
-	uint16_t vlan;		 /* tag control information, 0 = untagged */
-	uint16_t vlan_inner;	 /* a second tag; the outer one is then 802.1ad */
+	uint16_t ethertype; /* 0 = by family; another one makes a foreign frame with that payload */
+	uint16_t vlan;	    /* tag control information, 0 = untagged */
+	uint16_t vlan_inner; /* a second tag; the outer one is then 802.1ad */
 
 	uint8_t proto;	    /* default TCP; PACKET_PROTO_ZERO for protocol 0 itself */
 	uint8_t ttl;	    /* or hop limit */

@@ -84,7 +84,7 @@ bool test_wait_until(bool (*ask)(void *ctx), void *ctx, int timeout_ms);
 
 #define TEST_TRUE(cond, want, then)                                                                \
 	do {                                                                                       \
-		if ((bool)(cond) != (want)) {                                                       \
+		if ((bool)(cond) != (want)) {                                                      \
 			test_failed(__FILE__, __LINE__, "%s is %s", #cond,                         \
 				    (want) ? "false" : "true");                                    \
 			then;                                                                      \
@@ -101,18 +101,18 @@ bool test_wait_until(bool (*ask)(void *ctx), void *ctx, int timeout_ms);
 		}                                                                                  \
 	} while (0)
 
-#define EXPECT_EQ(got, want)	 TEST_CMP(got, ==, want, (void)0)
-#define EXPECT_NE(got, want)	 TEST_CMP(got, !=, want, (void)0)
-#define EXPECT_LT(got, want)	 TEST_CMP(got, <, want, (void)0)
-#define EXPECT_LE(got, want)	 TEST_CMP(got, <=, want, (void)0)
-#define EXPECT_GT(got, want)	 TEST_CMP(got, >, want, (void)0)
-#define EXPECT_GE(got, want)	 TEST_CMP(got, >=, want, (void)0)
-#define EXPECT_TRUE(cond)	 TEST_TRUE(cond, true, (void)0)
-#define EXPECT_FALSE(cond)	 TEST_TRUE(cond, false, (void)0)
-#define EXPECT_OK(rc, err)	 TEST_OK(rc, err, (void)0)
-#define EXPECT_STR_EQ(got, want) test_expect_str_eq(__FILE__, __LINE__, #got, got, want)
-#define EXPECT_STR_HAS(got, part) test_expect_str_has(__FILE__, __LINE__, #got, got, part)
-#define EXPECT_STR_LACKS(got, part) test_expect_str_lacks(__FILE__, __LINE__, #got, got, part)
+#define EXPECT_EQ(got, want)	       TEST_CMP(got, ==, want, (void)0)
+#define EXPECT_NE(got, want)	       TEST_CMP(got, !=, want, (void)0)
+#define EXPECT_LT(got, want)	       TEST_CMP(got, <, want, (void)0)
+#define EXPECT_LE(got, want)	       TEST_CMP(got, <=, want, (void)0)
+#define EXPECT_GT(got, want)	       TEST_CMP(got, >, want, (void)0)
+#define EXPECT_GE(got, want)	       TEST_CMP(got, >=, want, (void)0)
+#define EXPECT_TRUE(cond)	       TEST_TRUE(cond, true, (void)0)
+#define EXPECT_FALSE(cond)	       TEST_TRUE(cond, false, (void)0)
+#define EXPECT_OK(rc, err)	       TEST_OK(rc, err, (void)0)
+#define EXPECT_STR_EQ(got, want)       test_expect_str_eq(__FILE__, __LINE__, #got, got, want)
+#define EXPECT_STR_HAS(got, part)      test_expect_str_has(__FILE__, __LINE__, #got, got, part)
+#define EXPECT_STR_LACKS(got, part)    test_expect_str_lacks(__FILE__, __LINE__, #got, got, part)
 #define EXPECT_MEM_EQ(got, want, size) test_expect_mem_eq(__FILE__, __LINE__, got, want, size)
 
 #define ASSERT_EQ(got, want) TEST_CMP(got, ==, want, test_stop())
@@ -122,9 +122,12 @@ bool test_wait_until(bool (*ask)(void *ctx), void *ctx, int timeout_ms);
 #define ASSERT_FALSE(cond)   TEST_TRUE(cond, false, test_stop())
 #define ASSERT_OK(rc, err)   TEST_OK(rc, err, test_stop())
 
-void test_expect_str_eq(const char *file, int line, const char *what, const char *got, const char *want);
-void test_expect_str_has(const char *file, int line, const char *what, const char *got, const char *part);
-void test_expect_str_lacks(const char *file, int line, const char *what, const char *got, const char *part);
+void test_expect_str_eq(const char *file, int line, const char *what, const char *got,
+			const char *want);
+void test_expect_str_has(const char *file, int line, const char *what, const char *got,
+			 const char *part);
+void test_expect_str_lacks(const char *file, int line, const char *what, const char *got,
+			   const char *part);
 void test_expect_mem_eq(const char *file, int line, const void *got, const void *want, size_t size);
 
 #endif /* BERM_TEST_H */

@@ -43,7 +43,8 @@ enum kind { TCP_LISTENER, UDP_SOCKET, TCP_CONNECTION };
 
 static void watch(int ep, int fd, enum kind kind)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = (uint64_t)kind << 32 | (unsigned int)fd };
+	struct epoll_event ev = { .events = EPOLLIN,
+				  .data.u64 = (uint64_t)kind << 32 | (unsigned int)fd };
 
 	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev))
 		die("epoll_ctl");
@@ -72,7 +73,8 @@ static void answer_udp(int fd, const char *name)
 	char buf[2048];
 
 	if (recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) >= 0)
-		(void)sendto(fd, name, strlen(name), 0, (struct sockaddr *)&from, len); /* client counts */
+		(void)sendto(fd, name, strlen(name), 0, (struct sockaddr *)&from,
+			     len); /* client counts */
 }
 
 /* The name first, then an echo of whatever comes. */
@@ -87,7 +89,7 @@ static void answer_tcp(int fd)
 
 static void accept_one(int ep, int fd, const char *name)
 {
-	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC); /* cppcheck-suppress nullPointer */
 
 	if (conn < 0)
 		return; /* the client has gone again */
@@ -158,7 +160,9 @@ static void bind_sport(int fd, int family)
 
 static int dial(const char *addr, const char *port, int type)
 {
-	struct addrinfo hints = { .ai_socktype = type, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV }, *ai;
+	struct addrinfo hints = { .ai_socktype = type,
+				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV },
+			*ai;
 	int fd;
 
 	if (getaddrinfo(addr, port, &hints, &ai)) {
@@ -269,7 +273,8 @@ static int stream(int argc, char **argv)
 		if (!drain(fd, out))
 			break;
 	}
-	(void)!write(out, "closed\n", 7); /* the test reads the file; there is no one else to tell */
+	(void)!write(out, "closed\n",
+		     7); /* the test reads the file; there is no one else to tell */
 	return REFUSED;
 }
 
