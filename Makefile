@@ -84,7 +84,7 @@ fuzzers   := $(fuzz_src:tests/fuzz/%.c=$O/fuzz/%)
 mans      := $(patsubst docs/man/%.scd,$O/man/%,$(wildcard docs/man/*.scd))
 programs  := $(if $(wildcard cni-plugin/main.c),$O/berm-cni) \
 	     $(if $(wildcard node-agent/main.c),$O/berm-agent) \
-	     $(if $(ctl_src),$O/bermctl)
+	     $(if $(wildcard node-agent/ctl/main.c),$O/bermctl)
 
 c_src     := $(lib_src) $(cni_src) $(agent_src) $(ctl_src) $(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)
 c_hdr     := $(wildcard bpf/*.h lib/*.h cni-plugin/*.h node-agent/*.h node-agent/ctl/*.h tests/*/*.h)
