@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agent.h - the running agent: its parts, put together by loop.c. Whatever needs an event loop works on this; what can
+ * do without (engine, flows, sources, endpoints) does not know it.
+ */
+#ifndef BERM_AGENT_H
+#define BERM_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "endpoints.h"
+#include "engine.h"
+#include "err.h"
+#include "flows.h"
+#include "lastgood.h"
+#include "maps.h"
+#include "reconcile.h"
+#include "server.h"
+#include "source_cni.h"
+#include "source_files.h"
+
+struct berm_agent_opts {
+	const char *manifests;
+	const char *node;
+	const char *state_dir;
+	const char *socket;
+	enum berm_attach_mode attach;
+};
+
+struct berm_agent {
+	struct berm_agent_opts opts;
+	uv_loop_t loop;
+	struct berm_maps maps;
+	struct berm_engine engine;
+	struct berm_endpoints *endpoints;
+	struct berm_lastgood *store;
+	struct berm_problems start_problems; /* of the last-good store, when it was opened */
+	struct berm_files *files;
+	struct berm_cni *cni;
+	struct berm_flows *flows;
+	struct berm_reconcile *reconcile;
+	struct berm_server *server;
+	struct berm_err save_failure; /* of the last-good store; code 0: saved */
+	int64_t started_ms;	      /* uv clock */
+	bool is_synced; /* every source has been read once; nothing is judged before */
+	uint64_t collected, repaired, adopted; /* endpoints, since the start */
+};
+
+/* Everything up to the first generation, then the loop until SIGTERM or SIGINT; leaves the kernel as it is.
+ * The opts are borrowed. */
+int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err) must_check;
+
+/* The model may have changed: judge soon, together with whatever else changes in the next milliseconds. */
+void berm_agent_touch(struct berm_agent *agent);
+
+/* Brings slots and records into the model now, and touches if that changed it. */
+void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled);
+
+/* Look at every source again, for what no event has told. */
+void berm_agent_rescan(struct berm_agent *agent);
+
+#endif /* BERM_AGENT_H */

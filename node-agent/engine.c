@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - compiles the model and brings the plan into the kernel. No I/O but the rule-name file. */
+#include "engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "compile.h"
+#include "paths.h"
+
+#define RETRY_FIRST_MS 1000
+#define RETRY_MAX_MS   60000
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int berm_engine_open(struct berm_engine *engine, struct berm_maps *maps, struct berm_err *err)
+{
+	memset(engine, 0, sizeof(*engine));
+	engine->maps = maps;
+	return berm_apply_open(maps, &engine->apply, err);
+}
+
+static void free_names(char **name, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		free(name[i]);
+	free(name);
+}
+
+void berm_engine_close(struct berm_engine *engine)
+{
+	if (engine->apply)
+		berm_apply_close(engine->apply);
+	engine->apply = NULL;
+	berm_problems_clear(&engine->problems);
+	free_names(engine->isolated_ns, engine->isolated_count);
+	engine->isolated_ns = NULL;
+	engine->isolated_count = 0;
+	berm_model_clear(&engine->model);
+}
+
+static bool is_isolated_equal(const struct berm_engine *engine, const char *const *ns, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count && i < engine->isolated_count; i++)
+		if (strcmp(engine->isolated_ns[i], ns[i]) != 0)
+			return false;
+	return count == engine->isolated_count;
+}
+
+int berm_engine_isolate(struct berm_engine *engine, const char *const *ns, size_t count)
+{
+	char **copy;
+	size_t i;
+
+	if (is_isolated_equal(engine, ns, count))
+		return 0;
+	copy = calloc(count + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		copy[i] = strdup(ns[i]);
+		if (!copy[i]) {
+			free_names(copy, i);
+			return -ENOMEM;
+		}
+	}
+	free_names(engine->isolated_ns, engine->isolated_count);
+	engine->isolated_ns = copy;
+	engine->isolated_count = count;
+	engine->has_new_isolated = true;
+	return 0;
+}
+
+bool berm_engine_is_stale(const struct berm_engine *engine)
+{
+	return !engine->has_judged || engine->failure.code || !engine->has_names ||
+	       engine->has_new_isolated || engine->model.version != engine->judged_version;
+}
+
+/* ---- namespaces with broken documents ---------------------------------------------------------------------- */
+
+#define BOTH_WAYS (1u << BERM_INGRESS | 1u << BERM_EGRESS)
+
+static struct berm_plan_ns *plan_ns(const struct berm_plan *plan, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < plan->ns_count; i++)
+		if (!strcmp(plan->ns[i].name, name))
+			return &plan->ns[i];
+	return NULL;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+	return strcmp(((const struct berm_plan_ns *)a)->name,
+		      ((const struct berm_plan_ns *)b)->name);
+}
+
+/* The plan's identity must tell it from the one that the compiler made (FNV-1a). */
+static void mix_digest(struct berm_digest *id, const char *name)
+{
+	do {
+		id->w[0] = (id->w[0] ^ (uint8_t)*name) * 0x100000001b3u;
+		id->w[1] = (id->w[1] ^ id->w[0]) * 0x100000001b3u;
+	} while (*name++);
+}
+
+static int add_isolated(const struct berm_engine *engine, struct berm_plan *plan)
+{
+	struct berm_plan_ns *ns;
+	size_t i;
+
+	if (!engine->isolated_count)
+		return 0;
+	ns = reallocarray(plan->ns, plan->ns_count + engine->isolated_count, sizeof(*ns));
+	if (!ns)
+		return -ENOMEM;
+	plan->ns = ns;
+	for (i = 0; i < engine->isolated_count; i++) {
+		ns = plan_ns(plan, engine->isolated_ns[i]);
+		if (!ns) {
+			ns = &plan->ns[plan->ns_count++];
+			memset(ns, 0, sizeof(*ns));
+			memccpy(ns->name, engine->isolated_ns[i], '\0', sizeof(ns->name) - 1);
+		}
+		ns->dirs |= BOTH_WAYS;
+		mix_digest(&plan->id, engine->isolated_ns[i]);
+	}
+	qsort(plan->ns, plan->ns_count, sizeof(*plan->ns), compare_ns);
+	return 0;
+}
+
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+static bool has_same_problems(const struct berm_problems *a, const struct berm_problems *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->count && i < b->count; i++)
+		if (!is_same_text(a->item[i].message, b->item[i].message) ||
+		    !is_same_text(a->item[i].document, b->item[i].document))
+			return false;
+	return a->count == b->count;
+}
+
+static int compile_and_apply(struct berm_engine *engine, struct berm_err *err)
+{
+	struct berm_problems problems = { 0 };
+	struct berm_plan *plan = NULL;
+	int rc;
+
+	rc = berm_compile(&engine->model, &plan, &problems, err);
+	if (rc) {
+		berm_problems_clear(&problems);
+		return berm_wrap(err, rc, "compile the policies");
+	}
+	engine->has_new_problems = !has_same_problems(&engine->problems, &problems);
+	berm_problems_clear(&engine->problems);
+	engine->problems = problems;
+	rc = add_isolated(engine, plan);
+	if (rc)
+		berm_fail(err, rc, "isolate namespaces with broken documents");
+	else
+		rc = berm_apply(engine->apply, plan, &engine->last, err);
+	berm_plan_free(plan);
+	return rc;
+}
+
+static void plan_retry(struct berm_engine *engine)
+{
+	engine->retry_ms = engine->retry_ms ? engine->retry_ms * 2 : RETRY_FIRST_MS;
+	if (engine->retry_ms > RETRY_MAX_MS)
+		engine->retry_ms = RETRY_MAX_MS;
+}
+
+/* Enforcement does not depend on names, so this failure is retried but takes nothing back. */
+static int write_names(struct berm_engine *engine, struct berm_err *err)
+{
+	int rc;
+
+	if (engine->has_names && !engine->last.writes)
+		return 0;
+	rc = berm_names_write(BERM_NAMES, berm_apply_names(engine->apply), err);
+	engine->has_names = !rc;
+	return rc ? berm_wrap(err, rc, "policy is in force, but its rule names are not on disk")
+		  : 0;
+}
+
+int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
+{
+	uint64_t version = engine->model.version, start = now_ns();
+	struct berm_err failure = { 0 };
+	int rc;
+
+	engine->has_new_problems = false;
+	engine->tried_version = version;
+	rc = compile_and_apply(engine, &failure);
+	if (!rc) {
+		engine->has_new_isolated = false;
+		engine->applied++;
+		engine->has_judged = true;
+		engine->judged_version = version;
+		rc = write_names(engine, &failure);
+	}
+	engine->took_ns = now_ns() - start;
+	engine->failure = failure;
+	if (rc) {
+		engine->failed++;
+		plan_retry(engine);
+		*err = failure;
+		return rc;
+	}
+	engine->retry_ms = 0;
+	return 0;
+}
+
+bool berm_engine_has_judged(const struct berm_engine *engine, uint32_t slot, uint32_t ifindex)
+{
+	const struct berm_endpoint *ep;
+
+	if (!engine->has_judged || !slot || slot >= BERM_MAX_ENDPOINTS)
+		return false;
+	ep = &engine->maps->endpoints[slot];
+	return ep->ifindex == ifindex && !(ep->flags & BERM_EP_FALLBACK);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * intake.c - one source's documents into the model. Parsing is document.c's business, what takes the place of a
+ * broken document lastgood.c's, who owns an object that two sources define claims.c's.
+ */
+#include "intake.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+struct load { /* what the source says now, on its way into the model */
+	struct berm_intake *intake;
+	struct berm_source *source;
+	struct berm_objects objects;
+	struct berm_resolution resolution;
+	struct berm_problems problems;
+	struct berm_claimed **object; /* claims of this round */
+	size_t count;
+};
+
+/* ---- problems ---------------------------------------------------------------------------------------- */
+
+static bool has_line(const struct berm_problems *problems, const char *line)
+{
+	char other[1024];
+	size_t i;
+
+	for (i = 0; i < problems->count; i++) {
+		(void)berm_problem_format(&problems->item[i], other,
+					  sizeof(other)); /* cut is fine */
+		if (!strcmp(line, other))
+			return true;
+	}
+	return false;
+}
+
+/* Each problem is told once, when it is new. */
+static void tell_problems(const struct berm_problems *before, const struct berm_problems *now)
+{
+	enum berm_log_level level;
+	char line[1024];
+	size_t i;
+
+	for (i = 0; i < now->count; i++) {
+		(void)berm_problem_format(&now->item[i], line, sizeof(line)); /* cut is fine */
+		level = now->item[i].severity == BERM_ERROR ? BERM_LOG_ERROR : BERM_LOG_WARNING;
+		if (!has_line(before, line))
+			berm_log(level, "document-problem", "text=\"%s\"", line);
+	}
+}
+
+static void set_problems(struct load *load)
+{
+	struct berm_source *source = load->source;
+
+	tell_problems(&source->problems, &load->problems);
+	if (source->problems.count && !load->problems.count)
+		berm_log(BERM_LOG_INFO, "documents-ok", "source=\"%s\"", source->name);
+	berm_problems_clear(&source->problems);
+	source->problems = load->problems;
+	load->problems = (struct berm_problems){ 0 };
+}
+
+/* ---- claims ------------------------------------------------------------------------------------------- */
+
+static bool is_of(const struct berm_claim *claim, const struct berm_source *source)
+{
+	return claim && !strcmp(claim->file, source->name);
+}
+
+static void model_remove(struct berm_intake *intake, const struct berm_object_id *id)
+{
+	int rc;
+
+	if (id->kind == BERM_OBJ_NAMESPACE)
+		rc = berm_model_remove_namespace(intake->model, id->name);
+	else if (id->kind == BERM_OBJ_POD)
+		rc = berm_model_remove_pod(intake->model, id->ns, id->name);
+	else
+		rc = berm_model_remove_policy(intake->model, id->policy_kind, id->ns, id->name);
+	(void)rc; /* absent is what we want */
+}
+
+/* The source no longer decides over the object: another one does, or nobody. The model keeps the old version until the
+ * other source has been loaded again, because nobody keeps what a source said and was not used. */
+static void hand_over(struct berm_intake *intake, struct berm_claimed *object)
+{
+	const struct berm_claim *to = berm_claims_owner(object);
+
+	if (to)
+		intake->reload(to->file, intake->ctx);
+	else
+		model_remove(intake, &object->id);
+}
+
+static void unclaim(struct berm_intake *intake, struct berm_claimed *object,
+		    const struct berm_source *source)
+{
+	bool was_owner = is_of(berm_claims_owner(object), source);
+
+	berm_claims_remove(object, source->name);
+	if (was_owner || !object->count)
+		hand_over(intake, object);
+	if (!object->count)
+		berm_claims_forget(&intake->claims, object);
+}
+
+static void tell_twice(const struct berm_claimed *object)
+{
+	const struct berm_claim *owner = berm_claims_owner(object);
+	size_t i;
+
+	for (i = 0; i < object->count; i++)
+		if (owner && &object->claim[i] != owner)
+			berm_log(BERM_LOG_WARNING, "defined-twice",
+				 "object=%s/%s source=\"%s\" line=%d ignored-source=\"%s\" ignored-line=%d",
+				 object->id.ns, object->id.name, owner->file, owner->line,
+				 object->claim[i].file, object->claim[i].line);
+}
+
+/* *ret_put: the source decides over the object, so its version is for the model. */
+static int claim(struct load *load, const struct berm_object_id *id, enum berm_standing standing,
+		 int line, bool *ret_put)
+{
+	struct berm_claim mine = { load->source->name, standing, line, load->source->round };
+	struct berm_claimed *object;
+	bool was_owner, is_new;
+
+	*ret_put = false;
+	object = berm_claims_find(&load->intake->claims, id);
+	is_new = !object || !berm_claims_of(object, mine.file);
+	if (!is_new && berm_claims_of(object, mine.file)->round == mine.round)
+		return 0; /* a second time in one source: the first counts */
+	was_owner = object && is_of(berm_claims_owner(object), load->source);
+	if (berm_claims_put(&load->intake->claims, id, &mine, &object))
+		return -ENOMEM;
+	load->object[load->count++] = object;
+	*ret_put = is_of(berm_claims_owner(object), load->source);
+	if (!*ret_put && was_owner)
+		hand_over(load->intake, object);
+	if (is_new && object->count > 1)
+		tell_twice(object);
+	return 0;
+}
+
+/* ---- objects ------------------------------------------------------------------------------------------- */
+
+static struct berm_object_id id_of(const struct berm_object *object)
+{
+	return (struct berm_object_id){
+		.kind = object->kind,
+		.ns = object->ns && object->kind != BERM_OBJ_NAMESPACE ? object->ns : "",
+		.name = object->name ? object->name : "",
+	};
+}
+
+/* A broken pod or namespace stays as it was. */
+static int keep(struct load *load, const struct berm_object_id *id)
+{
+	const struct berm_claimed *object = berm_claims_find(&load->intake->claims, id);
+	const struct berm_claim *old = object ? berm_claims_of(object, load->source->name) : NULL;
+	struct berm_claim mine;
+	struct berm_claimed *same;
+
+	if (!old || old->round == load->source->round)
+		return 0;
+	mine = *old;
+	mine.round = load->source->round;
+	if (berm_claims_put(&load->intake->claims, id, &mine, &same))
+		return -ENOMEM;
+	load->object[load->count++] = same;
+	return 0;
+}
+
+static int take_object(struct load *load, struct berm_object *object)
+{
+	struct berm_object_id id = id_of(object);
+	bool put;
+	int rc;
+
+	if (object->kind == BERM_OBJ_POLICY)
+		return 0; /* comes through the last-good store */
+	if (object->broken)
+		return keep(load, &id);
+	rc = claim(load, &id, BERM_STANDING_ENFORCED, object->line, &put);
+	if (rc || !put)
+		return rc;
+	if (object->kind == BERM_OBJ_NAMESPACE)
+		return berm_model_put_namespace(load->intake->model, TAKE_PTR(object->namespace));
+	return berm_model_put_pod(load->intake->model, TAKE_PTR(object->pod));
+}
+
+static int line_of(const struct load *load, const struct berm_resolved *policy)
+{
+	const struct berm_object *object;
+	size_t i;
+
+	if (policy->policy)
+		return policy->policy->line;
+	for (i = 0; i < load->objects.count; i++) {
+		object = &load->objects.item[i];
+		if (object->kind == BERM_OBJ_POLICY && object->policy_kind == policy->kind &&
+		    object->name && !strcmp(object->name, policy->name) &&
+		    !strcmp(object->ns ? object->ns : "", policy->ns ? policy->ns : ""))
+			return object->line;
+	}
+	return 0;
+}
+
+static int take_policy(struct load *load, struct berm_resolved *policy)
+{
+	struct berm_object_id id = {
+		.kind = BERM_OBJ_POLICY,
+		.policy_kind = policy->kind,
+		.ns = policy->ns ? policy->ns : "",
+		.name = policy->name,
+	};
+	bool put;
+	int rc;
+
+	rc = claim(load, &id, policy->standing, line_of(load, policy), &put);
+	if (rc || !put || !policy->policy)
+		return rc;
+	return berm_model_put_policy(load->intake->model, TAKE_PTR(policy->policy));
+}
+
+/* Pods and namespaces of a source that cannot be read whole stay, whether they are seen in the rest or not. */
+static int keep_old(struct load *load)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; load->objects.unreadable_count && i < load->source->object_count; i++) {
+		if (load->source->object[i]->id.kind == BERM_OBJ_POLICY)
+			continue;
+		rc = keep(load, &load->source->object[i]->id);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int take_all(struct load *load)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < load->objects.count; i++)
+		rc = take_object(load, &load->objects.item[i]);
+	for (i = 0; !rc && i < load->resolution.count; i++)
+		rc = take_policy(load, &load->resolution.item[i]);
+	return rc ? rc : keep_old(load);
+}
+
+/* What the source said before and does not say now goes. */
+static void drop_old(struct load *load)
+{
+	struct berm_source *source = load->source;
+	size_t i;
+
+	for (i = 0; i < source->object_count; i++)
+		if (berm_claims_of(source->object[i], source->name)->round != source->round)
+			unclaim(load->intake, source->object[i], source);
+	free(source->object);
+	source->object = TAKE_PTR(load->object);
+	source->object_count = load->count;
+}
+
+static void set_isolated(struct berm_source *source, struct berm_resolution *resolution)
+{
+	size_t i;
+
+	for (i = 0; i < source->isolated_count; i++)
+		free(source->isolated_ns[i]);
+	free(source->isolated_ns);
+	source->isolated_ns = TAKE_PTR(resolution->isolated_ns);
+	source->isolated_count = resolution->isolated_ns_count;
+	resolution->isolated_ns_count = 0;
+}
+
+/* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
+ * next load, which the caller owes, sorts it out. */
+static int commit(struct load *load, struct berm_err *err)
+{
+	size_t most;
+
+	if (berm_lastgood_resolve(load->intake->store, load->source->name, &load->objects,
+				  &load->resolution, err))
+		return -ENOMEM;
+	most = load->objects.count + load->resolution.count + load->source->object_count;
+	load->object = calloc(most + 1, sizeof(struct berm_claimed *));
+	if (!load->object)
+		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
+	load->source->round++;
+	if (take_all(load))
+		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
+	drop_old(load);
+	set_isolated(load->source, &load->resolution);
+	set_problems(load);
+	return 0;
+}
+
+static void load_clear(struct load *load)
+{
+	berm_objects_clear(&load->objects);
+	berm_resolution_clear(&load->resolution);
+	berm_problems_clear(&load->problems);
+	free(load->object);
+}
+
+static int refuse_text(struct load *load, const struct berm_err *why)
+{
+	struct berm_problem problem = {
+		.severity = BERM_ERROR,
+		.source = (char *)load->source->name,
+		.message = (char *)why->msg,
+		.hint = (char *)"its documents stay as they were; make it readable, then they are read again",
+	};
+
+	load->objects.unreadable = calloc(1, sizeof(*load->objects.unreadable));
+	if (!load->objects.unreadable)
+		return -ENOMEM;
+	load->objects.unreadable_count = 1;
+	load->objects.unreadable[0].key = strdup(load->source->name);
+	return load->objects.unreadable[0].key ? berm_problems_add(&load->problems, &problem)
+					       : -ENOMEM;
+}
+
+int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *source,
+			   const struct berm_err *why, struct berm_err *err)
+{
+	struct load load = { .intake = intake, .source = source };
+	int rc;
+
+	rc = refuse_text(&load, why);
+	if (rc)
+		berm_fail(err, rc, "load %s", source->name);
+	else
+		rc = commit(&load, err);
+	load_clear(&load);
+	return rc;
+}
+
+int berm_intake_load(struct berm_intake *intake, struct berm_source *source, const char *text,
+		     size_t size, struct berm_err *err)
+{
+	struct load load = { .intake = intake, .source = source };
+	struct berm_err why = { 0 };
+	int rc;
+
+	rc = berm_document_parse(source->name, text, size, &load.objects, &load.problems, &why);
+	if (!rc) {
+		rc = commit(&load, err);
+	} else if (rc == -ENOMEM) {
+		*err = why;
+	}
+	load_clear(&load);
+	return rc && rc != -ENOMEM ? berm_intake_unreadable(intake, source, &why, err) : rc;
+}
+
+void berm_intake_drop(struct berm_intake *intake, struct berm_source *source)
+{
+	size_t i;
+
+	berm_lastgood_forget(intake->store, source->name);
+	for (i = 0; i < source->object_count; i++)
+		unclaim(intake, source->object[i], source);
+	source->object_count = 0;
+	berm_source_clear(source);
+}
+
+void berm_source_clear(struct berm_source *source)
+{
+	struct berm_resolution nothing = { 0 };
+
+	set_isolated(source, &nothing);
+	berm_problems_clear(&source->problems);
+	free(source->object);
+	source->object = NULL;
+	source->object_count = 0;
+}
+
+void berm_intake_clear(struct berm_intake *intake)
+{
+	berm_claims_clear(&intake->claims);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.c - puts the agent together and runs it: one thread, one libuv loop, no busy timers. The order of a start is
+ * what keeps a restart invisible: nothing is judged before every source has been read once.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent.h"
+#include "cleanup.h"
+#include "loader.h"
+#include "log.h"
+#include "notify.h"
+
+#define COALESCE_MS    2    /* changes that come together are judged together */
+#define MAX_DELAY_MS   1000 /* ...and a large model leaves the loop as much time as it takes */
+#define SAVE_MS	       50 /* the last-good store, after a generation: no packet waits for the disk */
+#define SAVE_RETRY_MS  10000
+#define EVENTS_AT_ONCE 4096 /* flows, before others have their turn */
+#define FLAGS_EVENTS   (BERM_NODE_EVENTS | BERM_NODE_EVENTS_ALLOW)
+
+struct loop {
+	struct berm_agent agent;
+	struct ring_buffer *ring;
+	unsigned int ring_budget;
+	int64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+	bool has_new_flows;
+	uv_poll_t ring_events, file_events, cni_events;
+	uv_timer_t judge, files, save;
+	uv_signal_t sigterm, sigint;
+};
+
+static struct loop *loop_of(struct berm_agent *agent)
+{
+	return (struct loop *)((char *)agent - offsetof(struct loop, agent));
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* ---- judging ----------------------------------------------------------------------------------------------------------- */
+
+static void on_judge(uv_timer_t *timer);
+static void on_save(uv_timer_t *timer);
+
+void berm_agent_touch(struct berm_agent *agent)
+{
+	struct loop *loop = loop_of(agent);
+	uint64_t took_ms = agent->engine.took_ns / 1000000, delay = COALESCE_MS;
+
+	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
+		return;
+	if (agent->engine.failure.code &&
+	    agent->engine.model.version == agent->engine.tried_version)
+		return; /* the same again would fail the same way: on_judge has set a timer */
+	if (took_ms > delay)
+		delay = took_ms < MAX_DELAY_MS ? took_ms : MAX_DELAY_MS;
+	if (!uv_is_active((uv_handle_t *)&loop->judge) || uv_timer_get_due_in(&loop->judge) > delay)
+		uv_timer_start(&loop->judge, on_judge, delay, 0);
+}
+
+static void tell_applied(const struct berm_engine *engine)
+{
+	if (!engine->last.writes && engine->applied > 1)
+		return; /* nothing new */
+	berm_log(BERM_LOG_INFO, "applied",
+		 "generation=%llu writes=%zu switched=%zu rejudged=%zu took-us=%llu policies=%zu pods=%zu endpoints=%zu",
+		 (unsigned long long)engine->last.generation, engine->last.writes,
+		 engine->last.switched, engine->last.rejudged,
+		 (unsigned long long)(engine->took_ns / 1000), engine->model.policy_count,
+		 engine->model.pod_count, engine->model.endpoint_count);
+}
+
+/* Once for each message, not once for each attempt. */
+static void tell_failure(const struct berm_err *before, const struct berm_err *now)
+{
+	if (strcmp(before->msg, now->msg) != 0)
+		berm_log(BERM_LOG_ERROR, "apply-failed",
+			 "error=\"%s\" effect=\"the last good generation stays\"", now->msg);
+}
+
+static void tell_problems(const struct berm_engine *engine)
+{
+	char line[1024];
+	size_t i;
+
+	for (i = 0; i < engine->problems.count; i++) {
+		(void)berm_problem_format(&engine->problems.item[i], line,
+					  sizeof(line)); /* cut is fine */
+		berm_log(BERM_LOG_ERROR, "policy-problem", "text=\"%s\"", line);
+	}
+}
+
+static void judge(struct loop *loop)
+{
+	struct berm_agent *agent = &loop->agent;
+	struct berm_err before = agent->engine.failure, err = { 0 };
+
+	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
+		return;
+	if (berm_engine_judge(&agent->engine, &err)) {
+		tell_failure(&before, &err);
+		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
+	} else {
+		if (before.code)
+			berm_log(BERM_LOG_INFO, "apply-recovered", NULL);
+		tell_applied(&agent->engine);
+	}
+	if (agent->engine.has_new_problems)
+		tell_problems(&agent->engine);
+	berm_flows_set_names(agent->flows, berm_apply_names(agent->engine.apply));
+	berm_server_judged(agent->server);
+	if (!uv_is_active((uv_handle_t *)&loop->save))
+		uv_timer_start(&loop->save, on_save, SAVE_MS, 0);
+}
+
+static void on_judge(uv_timer_t *timer)
+{
+	judge(timer->data);
+}
+
+static void on_save(uv_timer_t *timer)
+{
+	struct loop *loop = timer->data;
+	struct berm_err before = loop->agent.save_failure, err = { 0 };
+
+	if (!berm_lastgood_save(loop->agent.store, &err))
+		err.code = 0;
+	loop->agent.save_failure = err;
+	if (err.code && strcmp(before.msg, err.msg) != 0)
+		berm_log(BERM_LOG_ERROR, "documents-not-saved", "error=\"%s\"", err.msg);
+	if (!err.code && before.code)
+		berm_log(BERM_LOG_INFO, "documents-saved", NULL);
+	if (err.code)
+		uv_timer_start(&loop->save, on_save, SAVE_RETRY_MS, 0);
+}
+
+/* ---- sources ----------------------------------------------------------------------------------------------------------- */
+
+static void on_files_timer(uv_timer_t *timer);
+
+static void take_isolated(struct berm_agent *agent)
+{
+	const char **ns;
+	size_t count;
+
+	if (berm_files_isolated(agent->files, &ns, &count)) {
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+		return;
+	}
+	if (berm_engine_isolate(&agent->engine, ns, count))
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	free(ns);
+}
+
+static void process_files(struct loop *loop)
+{
+	struct berm_agent *agent = &loop->agent;
+	struct berm_err err = { 0 };
+	int wait = -1;
+
+	uv_update_time(&agent->loop);
+	if (berm_files_process(agent->files, (int64_t)uv_now(&agent->loop), &wait, &err)) {
+		berm_log(BERM_LOG_ERROR, "documents-not-read", "error=\"%s\"", err.msg);
+		wait = 1000;
+	}
+	if (wait >= 0)
+		uv_timer_start(&loop->files, on_files_timer, (uint64_t)wait, 0);
+	else
+		uv_timer_stop(&loop->files);
+	take_isolated(agent);
+	if (!agent->is_synced && berm_files_has_synced(agent->files)) {
+		agent->is_synced = true;
+		berm_log(BERM_LOG_INFO, "synced", "files=%zu", berm_files_count(agent->files));
+	}
+	berm_agent_touch(agent);
+}
+
+static void on_files_timer(uv_timer_t *timer)
+{
+	process_files(timer->data);
+}
+
+static void on_files(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	process_files(poll->data);
+}
+
+void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled)
+{
+	struct berm_err err = { 0 };
+
+	if (berm_endpoints_sync(agent->endpoints, settled, &err) < 0)
+		berm_log(BERM_LOG_ERROR, "endpoints-not-synced", "error=\"%s\"", err.msg);
+	berm_agent_touch(agent);
+}
+
+static void process_cni(struct loop *loop)
+{
+	struct berm_err err = { 0 };
+	bool changed;
+
+	if (berm_cni_process(loop->agent.cni, &changed, &err))
+		berm_log(BERM_LOG_ERROR, "records-not-read", "error=\"%s\"", err.msg);
+	if (changed)
+		berm_agent_sync_endpoints(&loop->agent, false);
+}
+
+static void on_cni(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	process_cni(poll->data);
+}
+
+void berm_agent_rescan(struct berm_agent *agent)
+{
+	berm_files_rescan(agent->files);
+	process_files(loop_of(agent));
+	berm_cni_rescan(agent->cni);
+	process_cni(loop_of(agent));
+}
+
+/* ---- events of the data path ----------------------------------------------------------------------------------- */
+
+static int on_ring_event(void *ctx, void *data, size_t size)
+{
+	struct loop *loop = ctx;
+	const struct berm_event *event = data;
+
+	if (size >= sizeof(*event) &&
+	    !berm_flows_add(loop->agent.flows, event,
+			    (int64_t)event->time_ns + loop->wall_offset_ns))
+		loop->has_new_flows = true;
+	return loop->ring_budget-- ? 0
+				   : -EAGAIN; /* the rest stays in the ring, and the fd readable */
+}
+
+static void on_ring(uv_poll_t *poll, int status, int events)
+{
+	struct loop *loop = poll->data;
+
+	(void)status;
+	(void)events;
+	loop->ring_budget = EVENTS_AT_ONCE;
+	loop->wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+	(void)ring_buffer__consume(loop->ring); /* an error is our own "enough for now" */
+	if (loop->has_new_flows)
+		berm_server_flows(loop->agent.server);
+	loop->has_new_flows = false;
+}
+
+static int start_ring(struct loop *loop, struct berm_err *err)
+{
+	struct berm_agent *agent = &loop->agent;
+
+	loop->ring = ring_buffer__new(agent->maps.fd[BERM_MAP_events], on_ring_event, loop, NULL);
+	if (!loop->ring)
+		return berm_fail(err, -errno, "open the ring buffer of the data path");
+	uv_poll_init(&agent->loop, &loop->ring_events, ring_buffer__epoll_fd(loop->ring));
+	loop->ring_events.data = loop;
+	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);
+	__atomic_fetch_or(&agent->maps.node->flags, FLAGS_EVENTS, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void stop_ring(struct loop *loop)
+{
+	if (!loop->ring)
+		return;
+	__atomic_fetch_and(&loop->agent.maps.node->flags, ~(uint32_t)FLAGS_EVENTS,
+			   __ATOMIC_SEQ_CST);
+	uv_close((uv_handle_t *)&loop->ring_events, NULL);
+}
+
+/* ---- start and stop --------------------------------------------------------------------------------------------- */
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	berm_log(BERM_LOG_INFO, "stopping",
+		 "signal=%s effect=\"enforcement goes on without the agent\"",
+		 signum == SIGTERM ? "TERM" : "INT");
+	uv_stop(handle->loop);
+}
+
+static void start_handles(struct loop *loop)
+{
+	struct berm_agent *agent = &loop->agent;
+
+	uv_timer_init(&agent->loop, &loop->judge);
+	uv_timer_init(&agent->loop, &loop->files);
+	uv_timer_init(&agent->loop, &loop->save);
+	uv_signal_init(&agent->loop, &loop->sigterm);
+	uv_signal_init(&agent->loop, &loop->sigint);
+	loop->judge.data = loop->files.data = loop->save.data = loop;
+	uv_signal_start(&loop->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&loop->sigint, on_signal, SIGINT);
+}
+
+static int open_store(struct berm_agent *agent, struct berm_err *err)
+{
+	char dir[512];
+	struct berm_err why = { 0 };
+	int rc;
+
+	snprintf(dir, sizeof(dir), "%s/documents", agent->opts.state_dir);
+	rc = berm_lastgood_open(dir, &agent->store, &agent->start_problems, &why);
+	if (rc && !agent->store) {
+		*err = why;
+		return rc;
+	}
+	agent->save_failure = why; /* works from memory, and says so */
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "documents-not-saved", "error=\"%s\"", why.msg);
+	return 0;
+}
+
+static int open_parts(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_load_opts opts = { .mount_bpffs = true, .replace_progs = true };
+	int rc;
+
+	rc = berm_load_ensure(&opts, &agent->maps, err);
+	if (!rc)
+		rc = berm_engine_open(&agent->engine, &agent->maps, err);
+	if (!rc)
+		rc = open_store(agent, err);
+	if (!rc)
+		rc = berm_files_open(agent->opts.manifests, &agent->engine.model, agent->store,
+				     &agent->files, err);
+	if (!rc)
+		rc = berm_endpoints_new(&agent->maps, &agent->engine.model, agent->opts.node,
+					&agent->endpoints, err);
+	if (!rc)
+		rc = berm_cni_open(agent->endpoints, &agent->cni, err);
+	if (!rc)
+		rc = berm_flows_new(agent->opts.node, &agent->engine.model, BERM_FLOWS_DEFAULT,
+				    &agent->flows, err);
+	return rc;
+}
+
+static int start_parts(struct loop *loop, struct berm_err *err)
+{
+	struct berm_agent *agent = &loop->agent;
+	int rc;
+
+	rc = berm_server_start(agent, &agent->server, err);
+	if (!rc)
+		rc = berm_reconcile_start(agent, &agent->reconcile, err);
+	if (!rc)
+		rc = start_ring(loop, err);
+	if (rc)
+		return rc;
+	uv_poll_init(&agent->loop, &loop->file_events, berm_files_fd(agent->files));
+	uv_poll_init(&agent->loop, &loop->cni_events, berm_cni_fd(agent->cni));
+	loop->file_events.data = loop->cni_events.data = loop;
+	uv_poll_start(&loop->file_events, UV_READABLE, on_files);
+	uv_poll_start(&loop->cni_events, UV_READABLE, on_cni);
+	return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void stop_parts(struct loop *loop)
+{
+	struct berm_agent *agent = &loop->agent;
+
+	stop_ring(loop);
+	berm_server_stop(agent->server);
+	berm_reconcile_stop(agent->reconcile);
+	uv_walk(&agent->loop, close_handle, NULL);
+	uv_run(&agent->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&agent->loop);
+	berm_server_free(agent->server);
+	berm_reconcile_free(agent->reconcile);
+	ring_buffer__free(loop->ring);
+}
+
+static void close_parts(struct berm_agent *agent)
+{
+	berm_flows_free(agent->flows);
+	berm_cni_close(agent->cni);
+	berm_endpoints_free(agent->endpoints);
+	berm_files_close(agent->files);
+	berm_lastgood_close(agent->store);
+	berm_problems_clear(&agent->start_problems);
+	berm_engine_close(&agent->engine);
+	berm_maps_close(&agent->maps);
+}
+
+static void save_now(struct berm_agent *agent)
+{
+	struct berm_err err = { 0 };
+
+	if (berm_lastgood_save(agent->store, &err))
+		berm_log(BERM_LOG_ERROR, "documents-not-saved", "error=\"%s\"", err.msg);
+}
+
+/* Everything is read and in force before the loop runs, so a plugin's first call finds it so. */
+static void start_enforcing(struct loop *loop)
+{
+	process_files(loop);
+	berm_agent_sync_endpoints(&loop->agent, false);
+	judge(loop);
+}
+
+int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	struct berm_agent *agent;
+	int rc;
+
+	if (!loop)
+		return berm_fail(err, -ENOMEM, "start");
+	agent = &loop->agent;
+	agent->opts = *opts;
+	agent->maps = (struct berm_maps)BERM_MAPS_CLOSED;
+	uv_loop_init(&agent->loop);
+	agent->started_ms = (int64_t)uv_now(&agent->loop);
+	start_handles(loop);
+	rc = open_parts(agent, err);
+	if (!rc)
+		rc = start_parts(loop, err);
+	if (!rc) {
+		berm_log(BERM_LOG_INFO, "started", "version=%s node=%s manifests=\"%s\" socket=%s",
+			 BERM_VERSION, opts->node, opts->manifests, opts->socket);
+		start_enforcing(loop);
+		berm_notify_ready();
+		uv_run(&agent->loop, UV_RUN_DEFAULT);
+		save_now(agent);
+	}
+	stop_parts(loop);
+	close_parts(agent);
+	free(loop);
+	return rc;
+}

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c - what the agent knows, as JSON. Field names are those of docs/rest-api.md. */
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "cleanup.h"
+
+#define MAX_PROBLEMS 1000 /* in one answer */
+
+static void add_text(cJSON *object, const char *key, const char *text)
+{
+	if (text && *text)
+		cJSON_AddStringToObject(object, key, text);
+}
+
+static void add_number(cJSON *object, const char *key, uint64_t value)
+{
+	cJSON_AddNumberToObject(object, key, (double)value);
+}
+
+static cJSON *root_with(const char *key, cJSON *array)
+{
+	cJSON *root = cJSON_CreateObject();
+
+	if (!root || !array) {
+		cJSON_Delete(array);
+		cJSON_Delete(root);
+		return NULL;
+	}
+	cJSON_AddItemToObject(root, key, array);
+	return root;
+}
+
+static uint64_t rss_bytes(void)
+{
+	auto_fclose FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0, resident = 0;
+
+	if (!file || fscanf(file, "%lu %lu", &pages, &resident) != 2)
+		return 0;
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- problems -------------------------------------------------------------------------------------------------- */
+
+static cJSON *problem_json(const struct berm_problem *problem)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "severity",
+				problem->severity == BERM_ERROR ? "error" : "warning");
+	add_text(object, "source", problem->source);
+	if (problem->line)
+		cJSON_AddNumberToObject(object, "line", problem->line);
+	if (problem->column)
+		cJSON_AddNumberToObject(object, "column", problem->column);
+	add_text(object, "field", problem->field);
+	add_text(object, "message", problem->message);
+	add_text(object, "hint", problem->hint);
+	add_text(object, "document", problem->document);
+	return object;
+}
+
+static void add_problems(cJSON *array, const struct berm_problems *problems)
+{
+	size_t i;
+
+	for (i = 0; i < problems->count && cJSON_GetArraySize(array) < MAX_PROBLEMS; i++)
+		cJSON_AddItemToArray(array, problem_json(&problems->item[i]));
+}
+
+static void add_own_problem(cJSON *array, const char *message, const char *hint)
+{
+	struct berm_problem problem = {
+		.severity = BERM_ERROR,
+		.source = (char *)"agent",
+		.message = (char *)message,
+		.hint = (char *)hint,
+	};
+
+	cJSON_AddItemToArray(array, problem_json(&problem));
+}
+
+static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
+{
+	struct berm_endpoint_view view;
+	char message[1024];
+	uint32_t slot;
+
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
+		if (!berm_endpoints_view(agent->endpoints, slot, &view) || !view.problem)
+			continue;
+		snprintf(message, sizeof(message), "endpoint %s/%s (ifindex %u): %s",
+			 view.local ? view.local->ns : "", view.local ? view.local->pod : "",
+			 view.ifindex, view.problem);
+		add_own_problem(array, message, "see docs/operations.md");
+	}
+}
+
+/* Everything that somebody should look at, from every part. */
+static cJSON *problems_json(const struct berm_agent *agent)
+{
+	cJSON *array = cJSON_CreateArray();
+	struct berm_problems of_files = { 0 };
+	char text[160];
+
+	if (berm_files_problems(agent->files, &of_files))
+		add_own_problem(array, "out of memory: problems of documents are not listed", NULL);
+	add_problems(array, &of_files);
+	berm_problems_clear(&of_files);
+	add_problems(array, &agent->start_problems);
+	add_problems(array, &agent->engine.problems);
+	if (berm_files_is_lost(agent->files))
+		add_own_problem(array, "the manifests directory is gone",
+				"the last documents stay in force; restore the directory");
+	if (agent->engine.failure.code)
+		add_own_problem(array, agent->engine.failure.msg,
+				"the last good generation stays in force; the agent tries again");
+	if (agent->save_failure.code)
+		add_own_problem(array, agent->save_failure.msg,
+				"enforcement goes on; a restart would not know the last good documents");
+	if (berm_cni_bad(agent->cni)) {
+		snprintf(text, sizeof(text), "%zu endpoint records cannot be read",
+			 berm_cni_bad(agent->cni));
+		add_own_problem(array, text, "their pods stay enforced; the log names the files");
+	}
+	add_endpoint_problems(array, agent);
+	return array;
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------- */
+
+struct endpoint_count {
+	unsigned int total, judged, fallback, broken;
+};
+
+static struct endpoint_count count_endpoints(const struct berm_agent *agent)
+{
+	struct endpoint_count count = { 0 };
+	struct berm_endpoint_view view;
+	uint32_t slot;
+
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
+		if (!berm_endpoints_view(agent->endpoints, slot, &view))
+			continue;
+		count.total++;
+		count.fallback += view.fallback;
+		count.judged += !view.fallback;
+		count.broken += view.problem != NULL;
+	}
+	return count;
+}
+
+static void count_policy(const struct berm_files_policy *policy, void *ctx)
+{
+	unsigned int *count = ctx;
+
+	count[0]++;
+	count[1] += policy->standing != BERM_STANDING_ENFORCED;
+}
+
+static void add_policies_count(cJSON *root, const struct berm_agent *agent)
+{
+	cJSON *object = cJSON_AddObjectToObject(root, "policies");
+	unsigned int count[2] = { 0 };
+
+	berm_files_each_policy(agent->files, count_policy, count);
+	add_number(object, "total", count[0]);
+	add_number(object, "invalid", count[1]);
+}
+
+static void add_usage(cJSON *root, const struct berm_agent *agent)
+{
+	cJSON *object = cJSON_AddObjectToObject(root, "usage");
+	struct berm_apply_usage usage = { 0 };
+
+	berm_apply_usage(agent->engine.apply, &usage);
+	add_number(object, "classes", usage.classes);
+	add_number(object, "port_classes", usage.port_classes);
+	add_number(object, "sets", usage.sets);
+	add_number(object, "cells", usage.cells);
+	add_number(object, "rows", usage.rows);
+	add_number(object, "peers", usage.peers);
+	add_number(object, "cidrs", usage.cidrs);
+	add_number(object, "rules", usage.rules);
+}
+
+static void add_last_apply(cJSON *root, const struct berm_engine *engine)
+{
+	cJSON *object = cJSON_AddObjectToObject(root, "last_apply");
+
+	add_number(object, "generation", engine->last.generation);
+	add_number(object, "writes", engine->last.writes);
+	add_number(object, "switched", engine->last.switched);
+	add_number(object, "rejudged", engine->last.rejudged);
+	add_number(object, "took_us", engine->last.took_ns / 1000);
+	add_number(object, "judged", engine->applied);
+	add_number(object, "failed", engine->failed);
+}
+
+static void add_direction(cJSON *counters, const char *name, const struct berm_counters *sum,
+			  int dir)
+{
+	cJSON *object = cJSON_AddObjectToObject(counters, name), *item;
+	int i;
+
+	for (i = 0; i < BERM_REASON_COUNT; i++) {
+		if (!sum->packets[dir][i])
+			continue;
+		item = cJSON_AddObjectToObject(object, berm_reason_name((unsigned int)i));
+		add_number(item, "packets", sum->packets[dir][i]);
+		add_number(item, "bytes", sum->bytes[dir][i]);
+	}
+}
+
+static void add_counters(cJSON *root, const struct berm_agent *agent)
+{
+	static const char *const stat_name[] = {
+#define X(id, name) name,
+		BERM_STATS(X)
+#undef X
+	};
+	cJSON *counters = cJSON_AddObjectToObject(root, "counters");
+	cJSON *stats = cJSON_AddObjectToObject(root, "stats");
+	cJSON *events = cJSON_AddObjectToObject(root, "events");
+	struct berm_counters sum;
+	size_t i;
+
+	if (berm_counters_read(&agent->maps, &sum, NULL))
+		return; /* left out, not invented */
+	add_direction(counters, "ingress", &sum, BERM_INGRESS);
+	add_direction(counters, "egress", &sum, BERM_EGRESS);
+	for (i = 0; i < ARRAY_SIZE(stat_name); i++)
+		add_number(stats, stat_name[i], sum.stat[i]);
+	add_number(events, "sent", sum.stat[BERM_STAT_EVENT_SENT]);
+	add_number(events, "lost", sum.stat[BERM_STAT_EVENT_LOST]);
+	add_number(events, "suppressed", sum.stat[BERM_STAT_EVENT_SUPPRESSED]);
+}
+
+static void add_reason(cJSON *reasons, bool is_so, const char *text)
+{
+	if (is_so)
+		cJSON_AddItemToArray(reasons, cJSON_CreateString(text));
+}
+
+/* Is every pod of this node judged by the documents as they are? If not, why. */
+static void add_enforcing(cJSON *root, const struct berm_agent *agent,
+			  const struct endpoint_count *count)
+{
+	const struct berm_engine *engine = &agent->engine;
+	cJSON *reasons = cJSON_CreateArray();
+
+	add_reason(reasons, !agent->is_synced, "not every policy source has been read yet");
+	add_reason(reasons, agent->is_synced && !engine->has_judged,
+		   "no generation has been applied yet");
+	add_reason(reasons, engine->failure.code != 0, engine->failure.msg);
+	add_reason(reasons, count->fallback > 0,
+		   "some pods have their fallback: no source knows them");
+	add_reason(reasons, count->broken > 0, "some pods have a problem: see their endpoints");
+	cJSON_AddBoolToObject(root, "enforcing", cJSON_GetArraySize(reasons) == 0);
+	cJSON_AddItemToObject(root, "reasons", reasons);
+}
+
+static void add_process(cJSON *root, const struct berm_agent *agent)
+{
+	struct utsname kernel;
+
+	add_text(root, "node", agent->opts.node);
+	add_text(root, "version", BERM_VERSION);
+	add_text(root, "kernel", uname(&kernel) ? NULL : kernel.release);
+	add_number(root, "pid", (uint64_t)getpid());
+	add_number(root, "uptime_seconds",
+		   (uint64_t)((int64_t)uv_now(&agent->loop) - agent->started_ms) / 1000);
+	add_text(root, "manifests", agent->opts.manifests);
+	add_number(root, "files", berm_files_count(agent->files));
+	add_number(root, "rss_bytes", rss_bytes());
+	add_number(root, "generation",
+		   __atomic_load_n(&agent->maps.node->generation, __ATOMIC_RELAXED));
+}
+
+cJSON *berm_status_json(const struct berm_agent *agent)
+{
+	struct endpoint_count count = count_endpoints(agent);
+	cJSON *root = cJSON_CreateObject(), *endpoints;
+
+	add_process(root, agent);
+	add_policies_count(root, agent);
+	endpoints = cJSON_AddObjectToObject(root, "endpoints");
+	add_number(endpoints, "total", count.total);
+	add_number(endpoints, "judged", count.judged);
+	add_number(endpoints, "fallback", count.fallback);
+	add_number(endpoints, "adopted", agent->adopted);
+	add_number(endpoints, "collected", agent->collected);
+	add_number(endpoints, "repaired", agent->repaired);
+	add_usage(root, agent);
+	cJSON_AddItemToObject(root, "problems", problems_json(agent));
+	add_last_apply(root, &agent->engine);
+	add_counters(root, agent);
+	add_enforcing(root, agent, &count);
+	return root;
+}
+
+/* ---- endpoints ---------------------------------------------------------------------------------------------------- */
+
+static void add_names(cJSON *object, const struct berm_agent *agent,
+		      const struct berm_endpoint_view *view)
+{
+	const struct berm_pod *pod =
+		view->local ? berm_model_pod_of(&agent->engine.model, view->local) : NULL;
+	cJSON *labels;
+	size_t i;
+
+	if (view->local) {
+		add_text(object, "namespace", view->local->ns);
+		add_text(object, "pod", view->local->pod);
+		add_text(object, "uid", view->local->uid);
+	}
+	if (!pod)
+		return;
+	labels = cJSON_AddObjectToObject(object, "labels");
+	for (i = 0; i < pod->labels.count; i++)
+		cJSON_AddStringToObject(labels, pod->labels.item[i].key, pod->labels.item[i].value);
+}
+
+static void add_record(cJSON *object, const struct berm_endpoint_view *view)
+{
+	const struct berm_record *record = view->record;
+
+	if (!record)
+		return;
+	if (!record->adopted) {
+		add_text(object, "container_id", record->container_id);
+		add_text(object, "ifname", record->ifname);
+	}
+	add_text(object, "host_ifname", record->host_ifname);
+	add_text(object, "mode", record->mode);
+	cJSON_AddBoolToObject(object, "adopted", record->adopted);
+	if (view->fallback)
+		add_text(object, "fallback", record->fallback);
+}
+
+static void add_kernel(cJSON *object, const struct berm_agent *agent, uint32_t slot)
+{
+	const struct berm_endpoint *ep = &agent->maps.endpoints[slot];
+	cJSON *addresses = cJSON_AddArrayToObject(object, "addresses");
+	cJSON *isolated = cJSON_AddArrayToObject(object, "isolated");
+	cJSON *sets = cJSON_AddObjectToObject(object, "sets");
+	char text[BERM_ADDR_STRLEN];
+	int i;
+
+	for (i = 0; i < ep->addr_count && i < BERM_MAX_ADDRS; i++) {
+		berm_addr_format(&ep->addr[i], text);
+		cJSON_AddItemToArray(addresses, cJSON_CreateString(text));
+	}
+	if (ep->flags & BERM_EP_ISOLATED_IN)
+		cJSON_AddItemToArray(isolated, cJSON_CreateString("ingress"));
+	if (ep->flags & BERM_EP_ISOLATED_OUT)
+		cJSON_AddItemToArray(isolated, cJSON_CreateString("egress"));
+	add_number(sets, "ingress", ep->set[BERM_INGRESS]);
+	add_number(sets, "egress", ep->set[BERM_EGRESS]);
+	add_number(object, "epoch", agent->maps.node->epoch[slot]);
+}
+
+static cJSON *endpoint_json(const struct berm_agent *agent, const struct berm_endpoint_view *view)
+{
+	cJSON *object = cJSON_CreateObject();
+	const char *problem = view->problem;
+
+	if (!problem && view->record && *view->record->problem)
+		problem = view->record->problem;
+	add_names(object, agent, view);
+	add_record(object, view);
+	add_number(object, "ifindex", view->ifindex);
+	add_number(object, "slot", view->slot);
+	add_kernel(object, agent, view->slot);
+	cJSON_AddBoolToObject(object, "judged", !view->fallback);
+	add_text(object, "state", problem ? "problem" : view->fallback ? "fallback" : "enforced");
+	add_text(object, "problem", problem);
+	return object;
+}
+
+cJSON *berm_endpoints_json(const struct berm_agent *agent)
+{
+	cJSON *array = cJSON_CreateArray();
+	struct berm_endpoint_view view;
+	uint32_t slot;
+
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (berm_endpoints_view(agent->endpoints, slot, &view))
+			cJSON_AddItemToArray(array, endpoint_json(agent, &view));
+	return root_with("endpoints", array);
+}
+
+/* ---- policies --------------------------------------------------------------------------------------------------------- */
+
+static const struct berm_policy *find_policy(const struct berm_model *model,
+					     const struct berm_files_policy *id)
+{
+	const struct berm_policy *policy;
+	size_t i;
+
+	for (i = 0; i < model->policy_count; i++) {
+		policy = model->policies[i];
+		if (policy->kind == id->kind && !strcmp(policy->ns, id->ns) &&
+		    !strcmp(policy->name, id->name))
+			return policy;
+	}
+	return NULL;
+}
+
+static bool is_subject(const struct berm_model *model, const struct berm_policy *policy,
+		       const struct berm_pod *pod)
+{
+	const struct berm_namespace *ns = berm_model_namespace(model, pod->ns);
+	struct berm_label name = { (char *)"kubernetes.io/metadata.name", pod->ns };
+	struct berm_labels implied = { &name, 1 };
+
+	if (pod->host_network || pod->finished ||
+	    !berm_selector_matches(&policy->pod_subject, &pod->labels))
+		return false;
+	if (policy->has_ns_subject)
+		return berm_selector_matches(&policy->ns_subject, ns ? &ns->labels : &implied);
+	return policy->cluster_wide || !strcmp(policy->ns, pod->ns);
+}
+
+/* Endpoints of this node that it selects. */
+static size_t count_subjects(const struct berm_model *model, const struct berm_policy *policy)
+{
+	const struct berm_pod *pod;
+	size_t i, count = 0;
+
+	for (i = 0; i < model->endpoint_count; i++) {
+		pod = berm_model_pod_of(model, &model->endpoints[i]);
+		count += pod && is_subject(model, policy, pod);
+	}
+	return count;
+}
+
+static void add_policy_facts(cJSON *object, const struct berm_model *model,
+			     const struct berm_policy *policy)
+{
+	cJSON *isolate;
+
+	add_text(object, "tier", berm_tier_name(policy->tier));
+	if (policy->kind == BERM_KIND_SEGMENTATION)
+		cJSON_AddNumberToObject(object, "priority", policy->priority);
+	isolate = cJSON_AddArrayToObject(object, "isolate");
+	if (policy->isolate & 1 << BERM_INGRESS)
+		cJSON_AddItemToArray(isolate, cJSON_CreateString("ingress"));
+	if (policy->isolate & 1 << BERM_EGRESS)
+		cJSON_AddItemToArray(isolate, cJSON_CreateString("egress"));
+	add_number(object, "subjects", count_subjects(model, policy));
+	add_number(object, "rules", policy->rule_count);
+}
+
+struct policy_list {
+	const struct berm_agent *agent;
+	struct berm_problems problems;
+	cJSON *array;
+};
+
+/* Problems name their document as "Kind namespace/name". */
+static void add_policy_problems(cJSON *object, const struct policy_list *list,
+				const struct berm_files_policy *id)
+{
+	cJSON *array = cJSON_AddArrayToObject(object, "problems");
+	const struct berm_problem *problem;
+	char document[400];
+	size_t i;
+
+	snprintf(document, sizeof(document), "%s %s/%s", berm_policy_kind_name(id->kind), id->ns,
+		 id->name);
+	for (i = 0; i < list->problems.count; i++) {
+		problem = &list->problems.item[i];
+		if (problem->document && !strcmp(problem->document, document))
+			cJSON_AddItemToArray(array, problem_json(problem));
+	}
+}
+
+static void add_policy(const struct berm_files_policy *id, void *ctx)
+{
+	struct policy_list *list = ctx;
+	const struct berm_policy *policy = find_policy(&list->agent->engine.model, id);
+	cJSON *object = cJSON_CreateObject();
+	const char *state = berm_standing_name(id->standing);
+
+	if (policy && policy->disabled && id->standing == BERM_STANDING_ENFORCED)
+		state = "disabled";
+	add_text(object, "kind", berm_policy_kind_name(id->kind));
+	add_text(object, "namespace", id->ns);
+	add_text(object, "name", id->name);
+	add_text(object, "state", state);
+	add_text(object, "source", id->source);
+	if (id->line)
+		cJSON_AddNumberToObject(object, "line", id->line);
+	if (policy)
+		add_policy_facts(object, &list->agent->engine.model, policy);
+	add_policy_problems(object, list, id);
+	cJSON_AddItemToArray(list->array, object);
+}
+
+cJSON *berm_policies_json(const struct berm_agent *agent)
+{
+	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
+
+	if (!list.array || berm_files_problems(agent->files, &list.problems)) {
+		berm_problems_clear(&list.problems);
+		cJSON_Delete(list.array);
+		return NULL;
+	}
+	berm_files_each_policy(agent->files, add_policy, &list);
+	berm_problems_clear(&list.problems);
+	return root_with("policies", list.array);
+}
+
+/* ---- rules -------------------------------------------------------------------------------------------------------------- */
+
+static cJSON *rule_json(const struct berm_agent *agent, const struct berm_rule_name *name)
+{
+	cJSON *object = cJSON_CreateObject();
+	uint64_t hits;
+
+	add_number(object, "id", name->id);
+	add_number(object, "index", name->index);
+	add_text(object, "tier", name->tier);
+	add_text(object, "kind", name->kind);
+	add_text(object, "namespace", name->ns);
+	add_text(object, "policy", name->policy);
+	add_text(object, "rule", name->rule);
+	add_text(object, "direction", name->dir == BERM_INGRESS ? "ingress" : "egress");
+	add_text(object, "action", name->action == BERM_ACTION_ALLOW ? "allow" : "deny");
+	add_text(object, "reason", berm_reason_name(name->reason));
+	if (!berm_hits_read(&agent->maps, name->index, &hits))
+		add_number(object, "hits", hits);
+	return object;
+}
+
+cJSON *berm_rules_json(const struct berm_agent *agent)
+{
+	const struct berm_names *names = berm_apply_names(agent->engine.apply);
+	cJSON *array = cJSON_CreateArray();
+	size_t i;
+
+	for (i = 0; array && i < names->count; i++)
+		cJSON_AddItemToArray(array, rule_json(agent, &names->item[i]));
+	return root_with("rules", array);
+}
