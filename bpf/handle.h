@@ -39,11 +39,13 @@ static __always_inline bool endpoint_find(struct pkt *p)
 /* The slow path: the first packet of a flow, and whatever is denied. */
 static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 {
+	pkt_forget(p);
 	if (!endpoint_find(p))
 		return;
 	session_inspect(p, dir);
 	if (!guard_decides(p, dir))
 		policy_decide(p, dir);
+	pkt_forget(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
 	if (!cfg_explain)

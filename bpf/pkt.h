@@ -43,25 +43,52 @@ struct pkt {
 	__u32 rule;  /* id */
 	__u32 hit;   /* index of the rule in berm_rules, 0 = none */
 	__u32 cls;   /* peer class */
-	__u8 kind;   /* enum pkt_kind */
-	__u8 proto;
-	__u8 flags; /* PKT_RIDES, PKT_OPENS */
-	__u8 is_v4;
-	__u8 tcp_flags;
-	__u8 icmp_type;
-	__u8 icmp_code;
-	__u8 hop_limit;
-	__u8 is_group; /* sent to a multicast or broadcast MAC */
-	__u8 found;    /* enum pkt_session */
-	__u8 opener;   /* enum berm_dir: who opened the flow */
-	__u8 state;    /* BERM_SESSION_* of the entry found, or of the one to be made */
-	__u8 is_new;   /* a session was recorded */
-	__u8 action;   /* enum berm_action */
-	__u8 reason;   /* enum berm_reason */
+	union {
+		struct {
+			__u8 kind; /* enum pkt_kind */
+			__u8 proto;
+			__u8 flags; /* PKT_RIDES, PKT_OPENS */
+			__u8 is_v4;
+			__u8 tcp_flags;
+			__u8 icmp_type;
+			__u8 icmp_code;
+			__u8 hop_limit;
+			__u8 is_group; /* sent to a multicast or broadcast MAC */
+			__u8 found;    /* enum pkt_session */
+			__u8 opener;   /* enum berm_dir: who opened the flow */
+			__u8 state;    /* BERM_SESSION_* of the entry found, or of the one to be made */
+			__u8 is_new;   /* a session was recorded */
+			__u8 action;   /* enum berm_action */
+			__u8 reason;   /* enum berm_reason */
+		};
+		__u32 facts[4];
+	};
 };
 
 #define VERDICT_NEXT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: the programs after us decide too */
 #define VERDICT_DROP 2	  /* TCX_DROP, TC_ACT_SHOT */
+
+/*
+ * Where paths meet. The verifier follows each combination of constants that the branches before have left
+ * in the packet; what a global function returns is unknown to it, so from here on it follows one.
+ */
+__noinline int unknown(__u32 x)
+{
+	barrier_var(x);
+	return x;
+}
+
+static __always_inline void pkt_forget(struct pkt *p)
+{
+	p->facts[0] = unknown(p->facts[0]);
+	p->facts[1] = unknown(p->facts[1]);
+	p->facts[2] = unknown(p->facts[2]);
+	p->facts[3] = unknown(p->facts[3]);
+	p->rule = unknown(p->rule);
+	p->hit = unknown(p->hit);
+	p->cls = unknown(p->cls);
+	p->way = unknown(p->way);
+}
 
 static __always_inline void verdict_set(struct pkt *p, enum berm_action action, enum berm_reason reason)
 {

@@ -216,6 +216,7 @@ static __always_inline bool session_admits(struct pkt *p, enum berm_dir dir)
 				return false;
 			way = bucket_find(b, &p->flow, p->hash);
 		}
+		way = unknown(way); /* 14 constants, one path */
 	}
 	return session_rides(p, b, way, dir);
 }

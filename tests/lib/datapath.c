@@ -55,6 +55,16 @@ static void fds_fill(struct datapath *dp)
 	fd[BERM_MAP_node] = bpf_map__fd(dp->skel->maps.data_node);
 }
 
+int datapath_map(const struct datapath *dp, const char *name)
+{
+	if (!strcmp(name, ".data.node"))
+		return dp->maps.fd[BERM_MAP_node];
+	for (enum berm_map_id id = 0; id < BERM_MAP_COUNT; id++)
+		if (!strcmp(name, berm_map_name(id)))
+			return dp->maps.fd[id];
+	return -1;
+}
+
 static void memory_map(struct datapath *dp)
 {
 	size_t size = sizeof(struct berm_endpoint) * BERM_MAX_ENDPOINTS;

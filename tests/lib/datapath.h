@@ -63,6 +63,8 @@ struct verdict {
 /* Also moves the test into a network namespace of its own with devices 1 (lo) to 4. */
 struct datapath *datapath_load(const struct datapath_opts *opts);
 
+int datapath_map(const struct datapath *dp, const char *name); /* fd, -1 = none of the product's */
+
 struct pod {
 	uint32_t ifindex;
 	const char *addr[BERM_MAX_ADDRS];
