@@ -29,10 +29,12 @@ static int load_clock(struct berm_err *err)
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "berm_clock", "Dual BSD/GPL", insns, ARRAY_SIZE(insns),
-			       NULL);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "berm_clock", "Dual BSD/GPL", insns,
+			       ARRAY_SIZE(insns), NULL);
 
-	return fd < 0 ? berm_fail(err, -errno, "load the program that reads jiffies (needs CAP_BPF)") : fd;
+	return fd < 0 ? berm_fail(err, -errno,
+				  "load the program that reads jiffies (needs CAP_BPF)")
+		      : fd;
 }
 
 static int run_clock(int fd, uint32_t *ret_now, struct berm_err *err)

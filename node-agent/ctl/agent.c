@@ -18,16 +18,20 @@ static int refused(const char *path, const struct berm_rest_reply *reply, struct
 	cJSON *doc = cJSON_ParseWithLength(reply->body, reply->size);
 	const char *why = ctl_string_at(doc, "error"), *hint = ctl_string_at(doc, "hint");
 
-	(void)berm_refuse(err, -EREMOTEIO, "the agent answers %d to GET %s%s%s%s%s", reply->status, path,
-			  *why ? ": " : "", why, *hint ? "; " : "", hint);
+	(void)berm_refuse(err, -EREMOTEIO, "the agent answers %d to GET %s%s%s%s%s", reply->status,
+			  path, *why ? ": " : "", why, *hint ? "; " : "", hint);
 	cJSON_Delete(doc);
 	return -EREMOTEIO;
 }
 
-int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **ret, struct berm_err *err)
+int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **ret,
+		  struct berm_err *err)
 {
-	struct berm_rest_call call = { .socket = options->socket, .method = "GET", .path = path,
-				       .connect_ms = CONNECT_MS, .timeout_ms = ANSWER_MS };
+	struct berm_rest_call call = { .socket = options->socket,
+				       .method = "GET",
+				       .path = path,
+				       .connect_ms = CONNECT_MS,
+				       .timeout_ms = ANSWER_MS };
 	struct berm_rest_reply reply = { 0 };
 	int rc = berm_rest(&call, &reply, err);
 
@@ -38,7 +42,8 @@ int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **r
 	} else {
 		*ret = cJSON_ParseWithLength(reply.body, reply.size);
 		if (!*ret)
-			rc = berm_refuse(err, -EBADMSG, "the agent's answer to GET %s is no JSON", path);
+			rc = berm_refuse(err, -EBADMSG, "the agent's answer to GET %s is no JSON",
+					 path);
 	}
 	berm_rest_clear(&reply);
 	return rc;

@@ -7,8 +7,8 @@
 #include "ctl.h"
 
 const struct ctl_command *const ctl_commands[] = {
-	&ctl_status, &ctl_endpoints, &ctl_policies, &ctl_rules,	     &ctl_sessions, &ctl_flows,
-	&ctl_lint,   &ctl_version,   &ctl_completion, &ctl_help, NULL,
+	&ctl_status, &ctl_endpoints, &ctl_policies,   &ctl_rules, &ctl_sessions, &ctl_flows,
+	&ctl_lint,   &ctl_version,   &ctl_completion, &ctl_help,  NULL,
 };
 
 const struct ctl_command *ctl_command_find(const char *name)
@@ -73,8 +73,8 @@ int ctl_run(int argc, char **argv, struct ctl_options *options)
 	if (front.version)
 		return ctl_version.run(&ctl_version, 1, argv, options);
 	if (!front.command) {
-		fprintf(stderr, "usage: %s COMMAND [OPTION...]; '%s help' lists the commands\n", ctl_program,
-			ctl_program);
+		fprintf(stderr, "usage: %s COMMAND [OPTION...]; '%s help' lists the commands\n",
+			ctl_program, ctl_program);
 		return CTL_USAGE;
 	}
 	cmd = ctl_command_find(argv[front.command]);

@@ -40,7 +40,8 @@ static bool takes_file(const struct argp_option *option)
 
 typedef void option_fn(const struct argp_option *option, const struct ctl_command *cmd, FILE *out);
 
-static void each_in(const struct argp *argp, const struct ctl_command *cmd, option_fn *fn, FILE *out)
+static void each_in(const struct argp *argp, const struct ctl_command *cmd, option_fn *fn,
+		    FILE *out)
 {
 	const struct argp_option *option = argp->options;
 
@@ -96,11 +97,12 @@ static void print_commands(FILE *out)
 
 static void print_bash(FILE *out)
 {
-	fprintf(out, "# bash completion of bermctl, made by: bermctl completion bash\n"
-		     "# shellcheck shell=bash disable=SC2207 # words are split on purpose\n"
-		     "_bermctl() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
-		     "\tlocal command=${COMP_WORDS[1]}\n\n"
-		     "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
+	fprintf(out,
+		"# bash completion of bermctl, made by: bermctl completion bash\n"
+		"# shellcheck shell=bash disable=SC2207 # words are split on purpose\n"
+		"_bermctl() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+		"\tlocal command=${COMP_WORDS[1]}\n\n"
+		"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
 	print_commands(out);
 	fprintf(out, "' -- \"$cur\"))\n\t\treturn\n\tfi\n"
 		     "\t[ \"$cur\" = = ] && cur=\n"
@@ -116,9 +118,10 @@ static void print_bash(FILE *out)
 	}
 	fprintf(out, "\t\tesac\n\t\tcase $command in\n\t\thelp) words=\"$words ");
 	print_commands(out);
-	fprintf(out, "\" ;;\n\t\tcompletion) words=\"$words bash zsh fish\" ;;\n\t\tesac ;;\n\tesac\n"
-		     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
-		     "complete -F _bermctl bermctl\n");
+	fprintf(out,
+		"\" ;;\n\t\tcompletion) words=\"$words bash zsh fish\" ;;\n\t\tesac ;;\n\tesac\n"
+		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
+		"complete -F _bermctl bermctl\n");
 }
 
 /* ---- zsh ---- */
@@ -141,8 +144,8 @@ static void zsh_option(const struct argp_option *option, const struct ctl_comman
 
 	(void)cmd;
 	if (has_letter(option))
-		fprintf(out, " \\\n\t\t\t{-%c%s,--%s%s}'[", option->key, option->arg ? "+" : "", option->name,
-			option->arg ? "=" : "");
+		fprintf(out, " \\\n\t\t\t{-%c%s,--%s%s}'[", option->key, option->arg ? "+" : "",
+			option->name, option->arg ? "=" : "");
 	else
 		fprintf(out, " \\\n\t\t\t'--%s%s[", option->name, option->arg ? "=" : "");
 	zsh_text(option->doc, out);
@@ -161,19 +164,22 @@ static void zsh_option(const struct argp_option *option, const struct ctl_comman
 
 static void print_zsh(FILE *out)
 {
-	fprintf(out, "#compdef bermctl\n# zsh completion of bermctl, made by: bermctl completion zsh\n"
-		     "_bermctl() {\n\tlocal -a commands\n\tcommands=(\n");
+	fprintf(out,
+		"#compdef bermctl\n# zsh completion of bermctl, made by: bermctl completion zsh\n"
+		"_bermctl() {\n\tlocal -a commands\n\tcommands=(\n");
 	for (size_t i = 0; ctl_commands[i]; i++) {
 		fprintf(out, "\t\t'%s:", ctl_commands[i]->name);
 		zsh_text(ctl_commands[i]->help, out);
 		fprintf(out, "'\n");
 	}
-	fprintf(out, "\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
-		     "\tcase $words[2] in\n");
+	fprintf(out,
+		"\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
+		"\tcase $words[2] in\n");
 	for (size_t i = 0; ctl_commands[i]; i++) {
 		const char *name = ctl_commands[i]->name;
 
-		fprintf(out, "\t%s)\n\t\t_arguments -s '1:: :' '--help[explain the command]'", name);
+		fprintf(out, "\t%s)\n\t\t_arguments -s '1:: :' '--help[explain the command]'",
+			name);
 		each_option(ctl_commands[i], zsh_option, out);
 		if (!strcmp(name, "completion"))
 			fprintf(out, " \\\n\t\t\t'2:shell:(bash zsh fish)'");
@@ -190,7 +196,8 @@ static void fish_option(const struct argp_option *option, const struct ctl_comma
 {
 	const char *values = find_values(option);
 
-	fprintf(out, "complete -c bermctl -n '__fish_seen_subcommand_from %s' -l %s", cmd->name, option->name);
+	fprintf(out, "complete -c bermctl -n '__fish_seen_subcommand_from %s' -l %s", cmd->name,
+		option->name);
 	if (has_letter(option))
 		fprintf(out, " -s %c", option->key);
 	if (option->arg)
@@ -202,18 +209,22 @@ static void fish_option(const struct argp_option *option, const struct ctl_comma
 
 static void print_fish(FILE *out)
 {
-	fprintf(out, "# fish completion of bermctl, made by: bermctl completion fish\ncomplete -c bermctl -f\n");
+	fprintf(out,
+		"# fish completion of bermctl, made by: bermctl completion fish\ncomplete -c bermctl -f\n");
 	for (size_t i = 0; ctl_commands[i]; i++)
-		fprintf(out, "complete -c bermctl -n __fish_use_subcommand -a %s -d \"%s\"\n", ctl_commands[i]->name,
-			ctl_commands[i]->help);
-	fprintf(out, "complete -c bermctl -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n");
+		fprintf(out, "complete -c bermctl -n __fish_use_subcommand -a %s -d \"%s\"\n",
+			ctl_commands[i]->name, ctl_commands[i]->help);
+	fprintf(out,
+		"complete -c bermctl -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n");
 	for (size_t i = 0; ctl_commands[i]; i++)
 		each_option(ctl_commands[i], fish_option, out);
 }
 
 /* ---- the command ---- */
 
-static const struct shell shells[] = { { "bash", print_bash }, { "zsh", print_zsh }, { "fish", print_fish } };
+static const struct shell shells[] = { { "bash", print_bash },
+				       { "zsh", print_zsh },
+				       { "fish", print_fish } };
 
 struct args {
 	struct ctl_args common;
@@ -238,7 +249,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			return ctl_parse_nothing(key, arg, state);
 		args->shell = find_shell(arg);
 		if (!args->shell)
-			argp_error(state, "no completion for '%s'; there is bash, zsh and fish", arg);
+			argp_error(state, "no completion for '%s'; there is bash, zsh and fish",
+				   arg);
 		return 0;
 	case ARGP_KEY_END:
 		if (!args->shell)
@@ -267,4 +279,5 @@ static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_
 	return CTL_OK;
 }
 
-const struct ctl_command ctl_completion = { "completion", "completion for bash, zsh and fish", &argp, run };
+const struct ctl_command ctl_completion = { "completion", "completion for bash, zsh and fish",
+					    &argp, run };

@@ -35,13 +35,14 @@ struct ctl_command {
 	const char *name;
 	const char *help;	 /* one line, for the list of commands */
 	const struct argp *argp; /* its own options and text; NULL: none (version) */
-	int (*run)(const struct ctl_command *cmd, int argc, char **argv, struct ctl_options *options);
+	int (*run)(const struct ctl_command *cmd, int argc, char **argv,
+		   struct ctl_options *options);
 };
 
-extern const struct ctl_command ctl_status, ctl_endpoints, ctl_policies, ctl_rules, ctl_sessions, ctl_flows, ctl_lint,
-	ctl_version, ctl_completion, ctl_help;
+extern const struct ctl_command ctl_status, ctl_endpoints, ctl_policies, ctl_rules, ctl_sessions,
+	ctl_flows, ctl_lint, ctl_version, ctl_completion, ctl_help;
 extern const struct ctl_command *const ctl_commands[]; /* ends with NULL */
-extern const char *ctl_program;			       /* "bermctl" or "kubectl berm", as the user calls it */
+extern const char *ctl_program; /* "bermctl" or "kubectl berm", as the user calls it */
 
 const struct ctl_command *ctl_command_find(const char *name);
 /* The whole command line; argv[0] is ctl_program. Returns an exit code, or ends the program. */
@@ -77,13 +78,13 @@ bool ctl_has_color(const struct ctl_options *options, FILE *out);
 const char *ctl_tone_start(enum ctl_tone tone, bool color);
 const char *ctl_tone_end(bool color);
 
-#define CTL_COL_WIDE 0x1  /* only with -o wide */
+#define CTL_COL_WIDE  0x1 /* only with -o wide */
 #define CTL_COL_RIGHT 0x2 /* numbers */
 
 struct ctl_column {
 	const char *title;
-	const char *path;		      /* "source.ip": member of the item; or: */
-	char *(*text)(const cJSON *item);     /* malloc'ed; NULL and "" show as "-" */
+	const char *path;			  /* "source.ip": member of the item; or: */
+	char *(*text)(const cJSON *item);	  /* malloc'ed; NULL and "" show as "-" */
 	enum ctl_tone (*tone)(const cJSON *item); /* may be NULL */
 	unsigned int flags;
 };
@@ -98,8 +99,8 @@ struct ctl_view {
 
 /* Prints a document in the wanted format. Returns an exit code. */
 int ctl_show(const struct ctl_options *options, const struct ctl_view *view, const cJSON *doc);
-int ctl_table_print(const struct ctl_options *options, const struct ctl_view *view, const cJSON *items, FILE *out,
-		    struct berm_err *err) must_check;
+int ctl_table_print(const struct ctl_options *options, const struct ctl_view *view,
+		    const cJSON *items, FILE *out, struct berm_err *err) must_check;
 void ctl_json_print(const cJSON *doc, bool one_line, FILE *out);
 void ctl_yaml_print(const cJSON *doc, FILE *out);
 /* JSON, or YAML, by the wanted format. */
@@ -124,11 +125,11 @@ char *ctl_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *ctl_text_at(const cJSON *item, const char *path);
 const cJSON *ctl_at(const cJSON *item, const char *path);
 const char *ctl_string_at(const cJSON *item, const char *path); /* "" if absent; borrowed */
-double ctl_number_at(const cJSON *item, const char *path);      /* 0 if absent */
+double ctl_number_at(const cJSON *item, const char *path);	/* 0 if absent */
 bool ctl_true_at(const cJSON *item, const char *path);
-char *ctl_age(double seconds);	    /* "3m12s" */
-char *ctl_count(uint64_t n);	    /* "262,150" */
-char *ctl_bytes(double bytes);	    /* "9.1 MiB" */
+char *ctl_age(double seconds); /* "3m12s" */
+char *ctl_count(uint64_t n);   /* "262,150" */
+char *ctl_bytes(double bytes); /* "9.1 MiB" */
 /* "2026-11-21T09:00:01.123456789Z" -> ns since the epoch. -EINVAL. */
 int ctl_time_parse(const char *text, int64_t *ret_ns) must_check;
 /* "90s", "5m", "1h30m", "2d" -> seconds. -EINVAL. */

@@ -81,7 +81,8 @@ static int fetch(const struct ctl_options *options, cJSON **ret, struct berm_err
 
 	if (!ctl_agent_is_absent(rc))
 		return rc;
-	ctl_note("no agent on %s: shown from the kernel and the records of the plugin", options->socket);
+	ctl_note("no agent on %s: shown from the kernel and the records of the plugin",
+		 options->socket);
 	rc = ctl_node_open(&node, err);
 	if (rc)
 		return rc;
@@ -121,4 +122,6 @@ static const struct argp argp = {
 	       "Example:\n  bermctl endpoints -o wide\n  bermctl endpoints -o json | jq '.endpoints[] | select(.enforced | not)'",
 };
 
-const struct ctl_command ctl_endpoints = { "endpoints", "pods of this node and what is in force for each", &argp, run };
+const struct ctl_command ctl_endpoints = { "endpoints",
+					   "pods of this node and what is in force for each", &argp,
+					   run };

@@ -49,17 +49,20 @@ static bool rule_matches(const char *pattern, const cJSON *flow)
 	const char *ns = ctl_string_at(rule, "namespace");
 	auto_free char *label = ctl_flow_rule(flow);
 
-	return (label && !strcmp(pattern, label)) || ctl_name_matches(pattern, ns, ctl_string_at(rule, "policy")) ||
+	return (label && !strcmp(pattern, label)) ||
+	       ctl_name_matches(pattern, ns, ctl_string_at(rule, "policy")) ||
 	       ctl_name_matches(pattern, ns, ctl_string_at(rule, "rule")) ||
 	       ctl_name_matches(pattern, "", ctl_string_at(flow, "reason")) ||
-	       (label && ctl_name_matches(pattern, ns, strchr(label, '/') ? strchr(label, '/') + 1 : label));
+	       (label &&
+		ctl_name_matches(pattern, ns, strchr(label, '/') ? strchr(label, '/') + 1 : label));
 }
 
 bool ctl_flow_is_wanted(const struct ctl_flow_filter *filter, const cJSON *flow)
 {
 	if (filter->verdict && strcasecmp(filter->verdict, ctl_string_at(flow, "verdict")) != 0)
 		return false;
-	if (filter->direction && strcasecmp(filter->direction, ctl_string_at(flow, "direction")) != 0)
+	if (filter->direction &&
+	    strcasecmp(filter->direction, ctl_string_at(flow, "direction")) != 0)
 		return false;
 	if (filter->port && (int)ctl_number_at(flow, "source.port") != filter->port &&
 	    (int)ctl_number_at(flow, "destination.port") != filter->port)
@@ -98,7 +101,8 @@ static char *who(const cJSON *end)
 static char *what(const cJSON *flow)
 {
 	const char *end = ctl_true_at(flow, "is_reply") ? "source" : "destination";
-	auto_free char *port = ctl_text_at(ctl_at(flow, end), "port"), *type = ctl_text_at(flow, "icmp.type");
+	auto_free char *port = ctl_text_at(ctl_at(flow, end), "port"),
+		       *type = ctl_text_at(flow, "icmp.type");
 	const char *detail = port ? port : type ? type : "";
 
 	return ctl_printf("%s%s%s", ctl_string_at(flow, "protocol"), *detail ? "/" : "", detail);
@@ -128,10 +132,17 @@ static void print_details(const cJSON *flow, FILE *out)
 	static const struct {
 		const char *label, *path;
 	} details[] = {
-		{ "from", "source.ip" },      { "port", "source.port" },     { "labels", "source.labels" },
-		{ "to", "destination.ip" },   { "port", "destination.port" }, { "labels", "destination.labels" },
-		{ "flags", "tcp_flags" },     { "bytes", "bytes" },	      { "epoch", "epoch" },
-		{ "tier", "rule.tier" },      { "id", "rule.id" },
+		{ "from", "source.ip" },
+		{ "port", "source.port" },
+		{ "labels", "source.labels" },
+		{ "to", "destination.ip" },
+		{ "port", "destination.port" },
+		{ "labels", "destination.labels" },
+		{ "flags", "tcp_flags" },
+		{ "bytes", "bytes" },
+		{ "epoch", "epoch" },
+		{ "tier", "rule.tier" },
+		{ "id", "rule.id" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(details); i++) {
@@ -160,6 +171,7 @@ void ctl_flow_print(const cJSON *flow, bool wide, bool color, FILE *out)
 void ctl_flow_print_header(bool wide, bool color, FILE *out)
 {
 	(void)wide;
-	fprintf(out, LINE "\n", "TIME", ctl_tone_start(CTL_PLAIN, color), "VERDICT", ctl_tone_end(false), "POLICY",
-		"SOURCE", "DESTINATION", "WHAT", "RULE (REASON)", "");
+	fprintf(out, LINE "\n", "TIME", ctl_tone_start(CTL_PLAIN, color), "VERDICT",
+		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)",
+		"");
 }

@@ -6,12 +6,12 @@
 #include "ctl.h"
 
 struct ctl_flow_filter {
-	const char *verdict;	 /* FORWARDED or DROPPED, any case */
-	const char *pod, *ns;	 /* of either end; shell patterns, see ctl_name_matches() */
-	const char *direction;	 /* ingress or egress */
-	const char *rule;	 /* pattern on "ns/policy:rule", on any part of it, or on the reason */
-	int port;		 /* of either end; 0 = any */
-	int64_t since_ns;	 /* since the epoch; 0 = any */
+	const char *verdict;   /* FORWARDED or DROPPED, any case */
+	const char *pod, *ns;  /* of either end; shell patterns, see ctl_name_matches() */
+	const char *direction; /* ingress or egress */
+	const char *rule; /* pattern on "ns/policy:rule", on any part of it, or on the reason */
+	int port;	  /* of either end; 0 = any */
+	int64_t since_ns; /* since the epoch; 0 = any */
 };
 
 bool ctl_flow_is_wanted(const struct ctl_flow_filter *filter, const cJSON *flow);

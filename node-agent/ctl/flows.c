@@ -10,7 +10,7 @@
 #include "rest.h"
 #include "source.h"
 
-#define EVERYTHING 1000000 /* more than the agent keeps */
+#define EVERYTHING   1000000 /* more than the agent keeps */
 #define LAST_DEFAULT 20
 
 struct args {
@@ -98,10 +98,14 @@ static int show_new(char *line, void *arg)
 static int fetch(struct args *args, bool follow, int (*line)(char *, void *), struct berm_err *err)
 {
 	auto_free char *path = ctl_printf("/v1/flows?follow=%d&last=%d", follow, EVERYTHING);
-	struct berm_rest_call call = { .socket = args->common.options->socket, .method = "GET", .path = path,
-				       .connect_ms = 1000, .timeout_ms = follow ? 0 : 10000 };
+	struct berm_rest_call call = { .socket = args->common.options->socket,
+				       .method = "GET",
+				       .path = path,
+				       .connect_ms = 1000,
+				       .timeout_ms = follow ? 0 : 10000 };
 
-	return path ? berm_rest_lines(&call, line, args, err) : berm_fail(err, -ENOMEM, "ask for flows");
+	return path ? berm_rest_lines(&call, line, args, err)
+		    : berm_fail(err, -ENOMEM, "ask for flows");
 }
 
 static int complain(const struct args *args, int rc, struct berm_err *err)
@@ -150,12 +154,16 @@ static void set_since(struct args *args, const char *arg, struct argp_state *sta
 	if (!ctl_time_parse(arg, &args->filter.since_ns))
 		return;
 	if (ctl_duration_parse(arg, &seconds))
-		argp_error(state, "'%s' is neither a duration like 5m nor a time like 2026-01-31T09:00:00Z", arg);
+		argp_error(state,
+			   "'%s' is neither a duration like 5m nor a time like 2026-01-31T09:00:00Z",
+			   arg);
 	clock_gettime(CLOCK_REALTIME, &now);
-	args->filter.since_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)(seconds * 1e9);
+	args->filter.since_ns =
+		(int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)(seconds * 1e9);
 }
 
-static const char *one_of(const char *arg, const char *first, const char *second, struct argp_state *state)
+static const char *one_of(const char *arg, const char *first, const char *second,
+			  struct argp_state *state)
 {
 	if (strcasecmp(arg, first) && strcasecmp(arg, second))
 		argp_error(state, "'%s' is neither %s nor %s", arg, first, second);
@@ -222,7 +230,8 @@ static const struct argp_option options_of_flows[] = {
 	{ "follow", 'f', NULL, 0, "go on with new ones as they happen", 1 },
 	{ NULL, 0, NULL, 0, "Filters (names may be shell patterns):", 2 },
 	{ "verdict", OPT_VERDICT, "VERDICT", 0, "forwarded or dropped", 2 },
-	{ "direction", OPT_DIRECTION, "DIRECTION", 0, "ingress or egress, as the judged pod sees it", 2 },
+	{ "direction", OPT_DIRECTION, "DIRECTION", 0,
+	  "ingress or egress, as the judged pod sees it", 2 },
 	{ "pod", 'p', "[NS/]POD", 0, "with this pod on either end", 2 },
 	{ "namespace", 'n', "NS", 0, "with a pod of this namespace on either end", 2 },
 	{ "port", OPT_PORT, "N", 0, "with this port on either end", 2 },
@@ -262,4 +271,5 @@ static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_
 	return code;
 }
 
-const struct ctl_command ctl_flows = { "flows", "verdicts of the recent past and as they happen", &argp, run };
+const struct ctl_command ctl_flows = { "flows", "verdicts of the recent past and as they happen",
+				       &argp, run };

@@ -46,7 +46,8 @@ static void add_problem(struct args *args, const struct berm_problem *problem)
 {
 	cJSON *item = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(item, "severity", problem->severity == BERM_ERROR ? "error" : "warning");
+	cJSON_AddStringToObject(item, "severity",
+				problem->severity == BERM_ERROR ? "error" : "warning");
 	add_text(item, "source", problem->source);
 	add_position(item, problem);
 	add_text(item, "document", problem->document);
@@ -75,7 +76,8 @@ static const char *line_at(const char *text, size_t size, int line, size_t *ret_
 
 /* The line of the file with a mark below the column. Tabs keep their width, other control characters of a
  * hostile file do not reach the terminal. */
-static void print_excerpt(const struct berm_problem *problem, const char *text, size_t size, bool color)
+static void print_excerpt(const struct berm_problem *problem, const char *text, size_t size,
+			  bool color)
 {
 	size_t length;
 	const char *line = problem->line > 0 ? line_at(text, size, problem->line, &length) : NULL;
@@ -92,7 +94,8 @@ static void print_excerpt(const struct berm_problem *problem, const char *text, 
 }
 
 /* "file:12:9: " plain, "error:" coloured, the rest plain. */
-static void print_problem(const struct args *args, const struct berm_problem *problem, const char *text, size_t size)
+static void print_problem(const struct args *args, const struct berm_problem *problem,
+			  const char *text, size_t size)
 {
 	const char *word = problem->severity == BERM_ERROR ? "error: " : "warning: ";
 	enum ctl_tone tone = problem->severity == BERM_ERROR ? CTL_BAD : CTL_WARN;
@@ -112,10 +115,12 @@ static void print_problem(const struct args *args, const struct berm_problem *pr
 
 static bool is_text_output(const struct args *args)
 {
-	return args->common.options->format == CTL_TABLE || args->common.options->format == CTL_WIDE;
+	return args->common.options->format == CTL_TABLE ||
+	       args->common.options->format == CTL_WIDE;
 }
 
-static void take_problems(struct args *args, const struct berm_problems *problems, const char *text, size_t size)
+static void take_problems(struct args *args, const struct berm_problems *problems, const char *text,
+			  size_t size)
 {
 	for (size_t i = 0; i < problems->count; i++) {
 		const struct berm_problem *problem = &problems->item[i];
@@ -130,7 +135,8 @@ static void take_problems(struct args *args, const struct berm_problems *problem
 	}
 }
 
-static int lint_text(struct args *args, const char *name, const char *text, size_t size, struct berm_err *err)
+static int lint_text(struct args *args, const char *name, const char *text, size_t size,
+		     struct berm_err *err)
 {
 	struct berm_objects objects = { 0 };
 	struct berm_problems problems = { 0 };
@@ -157,7 +163,8 @@ static int read_all(FILE *in, const char *name, char **ret, size_t *ret_size, st
 	if (ferror(in))
 		return berm_fail(err, errno ? -errno : -EIO, "read %s", name);
 	if (size > FILE_MAX_BYTES)
-		return berm_refuse(err, -E2BIG, "%s is bigger than 8 MiB, which the agent would not read", name);
+		return berm_refuse(err, -E2BIG,
+				   "%s is bigger than 8 MiB, which the agent would not read", name);
 	*ret = TAKE_PTR(text);
 	*ret_size = size;
 	return 0;
@@ -233,8 +240,9 @@ static const char *plural(size_t n)
 
 static void summarise(const struct args *args)
 {
-	ctl_note("%zu document%s, %zu error%s, %zu warning%s", args->documents, plural(args->documents), args->errors,
-		 plural(args->errors), args->warnings, plural(args->warnings));
+	ctl_note("%zu document%s, %zu error%s, %zu warning%s", args->documents,
+		 plural(args->documents), args->errors, plural(args->errors), args->warnings,
+		 plural(args->warnings));
 }
 
 static void print_document(const struct args *args)
@@ -268,7 +276,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!args->files)
-			argp_error(state, "which file? -f FILE, -f FOLDER, or -f - for standard input");
+			argp_error(state,
+				   "which file? -f FILE, -f FOLDER, or -f - for standard input");
 		if (args->common.options->format == CTL_NAME)
 			argp_error(state, "problems have no names: -o name is not offered");
 		return 0;
@@ -278,7 +287,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options_of_lint[] = {
-	{ "filename", 'f', "FILE", 0, "file or folder to read, - for standard input; may come several times", 1 },
+	{ "filename", 'f', "FILE", 0,
+	  "file or folder to read, - for standard input; may come several times", 1 },
 	{ "strict", 's', NULL, 0, "warnings count as errors", 1 },
 	{ 0 },
 };
@@ -315,4 +325,5 @@ static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_
 	return is_bad(&args) ? CTL_FAILED : CTL_OK;
 }
 
-const struct ctl_command ctl_lint = { "lint", "check policy files; no agent and no root needed", &argp, run };
+const struct ctl_command ctl_lint = { "lint", "check policy files; no agent and no root needed",
+				      &argp, run };

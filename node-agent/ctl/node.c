@@ -19,7 +19,8 @@ int ctl_node_open(struct ctl_node *node, struct berm_err *err)
 	*node = (struct ctl_node){ .maps = BERM_MAPS_CLOSED };
 	rc = berm_maps_open(&node->maps, true, err);
 	if (rc == -EPERM || rc == -EACCES)
-		return berm_refuse(err, rc, "reading the pinned maps in %s needs root", BERM_PIN_MAPS);
+		return berm_refuse(err, rc, "reading the pinned maps in %s needs root",
+				   BERM_PIN_MAPS);
 	if (rc)
 		return rc;
 	if (berm_names_read(BERM_NAMES, &node->names, NULL))
@@ -45,7 +46,8 @@ const struct berm_record *ctl_node_by_ifindex(const struct ctl_node *node, uint3
 	return NULL;
 }
 
-const struct berm_record *ctl_node_by_addr(const struct ctl_node *node, const struct berm_addr *addr)
+const struct berm_record *ctl_node_by_addr(const struct ctl_node *node,
+					   const struct berm_addr *addr)
 {
 	for (size_t i = 0; i < node->records; i++)
 		for (uint8_t a = 0; a < node->record[i].addr_count && a < BERM_MAX_ADDRS; a++)
@@ -110,7 +112,8 @@ static cJSON *endpoint(const struct ctl_node *node, const struct berm_record *re
 		cJSON_AddStringToObject(item, "fallback", rec->fallback);
 	if (berm_slot_of(&node->maps, rec->ifindex, &slot)) {
 		cJSON_AddBoolToObject(item, "judged", false);
-		cJSON_AddStringToObject(item, "problem", "its interface has no endpoint entry in the kernel");
+		cJSON_AddStringToObject(item, "problem",
+					"its interface has no endpoint entry in the kernel");
 	} else {
 		add_kernel_entry(item, node, slot);
 	}
@@ -151,7 +154,8 @@ const char *ctl_endpoint_problem(const cJSON *endpoint, char *buf, size_t size)
 		if (!ctl_true_at(state, "attached"))
 			snprintf(buf, size, "no program of ours on its %s hook", dirs[dir]);
 		else if (ctl_number_at(state, "before") > 0)
-			snprintf(buf, size, "'%s' runs before ours on its %s hook and may bypass it",
+			snprintf(buf, size,
+				 "'%s' runs before ours on its %s hook and may bypass it",
 				 ctl_string_at(state, "foreign"), dirs[dir]);
 		else
 			continue;
@@ -195,7 +199,8 @@ void ctl_endpoints_inspect(cJSON *doc)
 {
 	cJSON *item;
 
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "endpoints")) inspect(item);
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "endpoints"))
+		inspect(item);
 }
 
 /* ---- rules ---- */
@@ -217,7 +222,8 @@ static cJSON *rule(const struct ctl_node *node, const struct berm_rule_name *nam
 	cJSON_AddStringToObject(item, "namespace", name->ns);
 	cJSON_AddStringToObject(item, "policy", name->policy);
 	cJSON_AddStringToObject(item, "rule", name->rule);
-	cJSON_AddStringToObject(item, "direction", name->dir == BERM_INGRESS ? "ingress" : "egress");
+	cJSON_AddStringToObject(item, "direction",
+				name->dir == BERM_INGRESS ? "ingress" : "egress");
 	cJSON_AddStringToObject(item, "action", action_name(name->action));
 	if (!berm_hits_read(&node->maps, name->index, &hits))
 		cJSON_AddNumberToObject(item, "hits", (double)hits);
@@ -240,7 +246,8 @@ cJSON *ctl_node_rules(const struct ctl_node *node)
 static long count_by_batch(int fd, const struct bpf_map_info *info)
 {
 	const uint32_t chunk = 1024;
-	auto_free char *keys = calloc(chunk, info->key_size), *values = calloc(chunk, info->value_size);
+	auto_free char *keys = calloc(chunk, info->key_size),
+		       *values = calloc(chunk, info->value_size);
 	char token[64];
 	void *in = NULL;
 	long used = 0;

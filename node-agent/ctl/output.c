@@ -144,7 +144,8 @@ int ctl_finish(int code)
 		return code;
 	if (errno == EPIPE || reader_is_gone())
 		_exit(CTL_OK); /* exit() would try to write the rest again */
-	fprintf(stderr, "%s: cannot write the output: %s\n", ctl_program, strerror(errno ? errno : EIO));
+	fprintf(stderr, "%s: cannot write the output: %s\n", ctl_program,
+		strerror(errno ? errno : EIO));
 	_exit(CTL_FAILED);
 }
 

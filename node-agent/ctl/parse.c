@@ -19,11 +19,15 @@ static const struct word formats[] = {
 	{ "yaml", CTL_YAML },	{ "name", CTL_NAME }, { NULL, 0 },
 };
 static const struct word colors[] = {
-	{ "auto", CTL_COLOR_AUTO }, { "always", CTL_COLOR_ALWAYS }, { "never", CTL_COLOR_NEVER }, { NULL, 0 },
+	{ "auto", CTL_COLOR_AUTO },
+	{ "always", CTL_COLOR_ALWAYS },
+	{ "never", CTL_COLOR_NEVER },
+	{ NULL, 0 },
 };
 
 /* Ends the program with a usage error if `text` is none of the words. */
-static int word_value(struct argp_state *state, const struct word *words, const char *option, const char *text)
+static int word_value(struct argp_state *state, const struct word *words, const char *option,
+		      const char *text)
 {
 	for (const struct word *w = words; w->name; w++)
 		if (!strcmp(w->name, text))
@@ -61,7 +65,9 @@ static error_t parse_watch(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_INTERVAL:
 		if (ctl_duration_parse(arg, &options->interval_s) || options->interval_s < 0.05)
-			argp_error(state, "'%s' is no interval; write it like 2s or 500ms, 50ms at least", arg);
+			argp_error(state,
+				   "'%s' is no interval; write it like 2s or 500ms, 50ms at least",
+				   arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -71,8 +77,10 @@ static error_t parse_watch(int key, char *arg, struct argp_state *state)
 static const struct argp_option common_options[] = {
 	{ NULL, 0, NULL, 0, "Output:", 10 },
 	{ "output", 'o', "FORMAT", 0, "table, wide, json, yaml or name", 10 },
-	{ "color", OPT_COLOR, "WHEN", OPTION_ARG_OPTIONAL, "auto, always or never; NO_COLOR is honoured", 10 },
-	{ "socket", OPT_SOCKET, "PATH", 0, "the agent's socket instead of /run/berm/agent.sock", 10 },
+	{ "color", OPT_COLOR, "WHEN", OPTION_ARG_OPTIONAL,
+	  "auto, always or never; NO_COLOR is honoured", 10 },
+	{ "socket", OPT_SOCKET, "PATH", 0, "the agent's socket instead of /run/berm/agent.sock",
+	  10 },
 	{ 0 },
 };
 

@@ -33,8 +33,8 @@ static char *first_problem(const cJSON *item)
 
 static char *name(const cJSON *item)
 {
-	char *text = ctl_printf("%s/%s/%s", ctl_string_at(item, "kind"), ctl_string_at(item, "namespace"),
-				ctl_string_at(item, "name"));
+	char *text = ctl_printf("%s/%s/%s", ctl_string_at(item, "kind"),
+				ctl_string_at(item, "namespace"), ctl_string_at(item, "name"));
 
 	for (char *c = text; c && *c && *c != '/'; c++)
 		*c |= 0x20; /* kinds are ASCII letters */
@@ -99,4 +99,5 @@ static const struct argp argp = {
 	       "Example:\n  bermctl policies -o wide\n  bermctl policies -o name",
 };
 
-const struct ctl_command ctl_policies = { "policies", "policy documents and their state", &argp, run };
+const struct ctl_command ctl_policies = { "policies", "policy documents and their state", &argp,
+					  run };

@@ -43,13 +43,15 @@ static bool is_live(const struct ctl_session_context *ctx, const struct ctl_sess
 	return (int32_t)(session->deadline - ctx->now) > 0;
 }
 
-static const struct berm_record *owner_of(const struct ctl_session_context *ctx, const struct berm_session *way)
+static const struct berm_record *owner_of(const struct ctl_session_context *ctx,
+					  const struct berm_session *way)
 {
 	return ctl_node_by_ifindex(ctx->node, way->iface >> 8);
 }
 
 /* The entry keeps only a signature of the pod's address: it is one of the peer's family. */
-static const struct berm_addr *local_addr(const struct berm_record *owner, const struct berm_session *way)
+static const struct berm_addr *local_addr(const struct berm_record *owner,
+					  const struct berm_session *way)
 {
 	for (uint8_t a = 0; owner && a < owner->addr_count && a < BERM_MAX_ADDRS; a++)
 		if (berm_addr_is_v4(&owner->addr[a]) == berm_addr_is_v4(&way->peer))
@@ -57,7 +59,8 @@ static const struct berm_addr *local_addr(const struct berm_record *owner, const
 	return NULL;
 }
 
-static bool peer_matches(const struct ctl_session_context *ctx, const char *pattern, const struct berm_session *way)
+static bool peer_matches(const struct ctl_session_context *ctx, const char *pattern,
+			 const struct berm_session *way)
 {
 	const struct berm_record *rec;
 	struct berm_addr addr;
@@ -68,7 +71,8 @@ static bool peer_matches(const struct ctl_session_context *ctx, const char *patt
 	return rec && ctl_name_matches(pattern, rec->ns, rec->pod);
 }
 
-bool ctl_session_is_wanted(const struct ctl_session_context *ctx, const struct ctl_session_filter *filter,
+bool ctl_session_is_wanted(const struct ctl_session_context *ctx,
+			   const struct ctl_session_filter *filter,
 			   const struct ctl_session *session)
 {
 	const struct berm_session *way = &session->way;
@@ -78,7 +82,8 @@ bool ctl_session_is_wanted(const struct ctl_session_context *ctx, const struct c
 		return false;
 	if (filter->state && strcmp(filter->state, ctl_session_state(way)) != 0)
 		return false;
-	if (filter->port && ntohs(way->local_port) != filter->port && ntohs(way->peer_port) != filter->port)
+	if (filter->port && ntohs(way->local_port) != filter->port &&
+	    ntohs(way->peer_port) != filter->port)
 		return false;
 	if (filter->ns && !(owner && ctl_name_matches(filter->ns, "", owner->ns)))
 		return false;
@@ -87,7 +92,8 @@ bool ctl_session_is_wanted(const struct ctl_session_context *ctx, const struct c
 	return !filter->peer || peer_matches(ctx, filter->peer, way);
 }
 
-static void add_end(cJSON *item, const char *end, const struct berm_record *rec, const struct berm_addr *addr)
+static void add_end(cJSON *item, const char *end, const struct berm_record *rec,
+		    const struct berm_addr *addr)
 {
 	cJSON *object = cJSON_AddObjectToObject(item, end);
 	char text[BERM_ADDR_STRLEN];
@@ -114,7 +120,8 @@ static void add_ports(cJSON *item, const struct berm_session *way)
 
 static void add_traffic(cJSON *item, const struct berm_session *way)
 {
-	cJSON *packets = cJSON_AddObjectToObject(item, "packets"), *bytes = cJSON_AddObjectToObject(item, "bytes");
+	cJSON *packets = cJSON_AddObjectToObject(item, "packets"),
+	      *bytes = cJSON_AddObjectToObject(item, "bytes");
 
 	cJSON_AddNumberToObject(packets, "ingress", way->packets[BERM_INGRESS]);
 	cJSON_AddNumberToObject(packets, "egress", way->packets[BERM_EGRESS]);
@@ -132,17 +139,20 @@ static void add_rule(cJSON *item, const struct berm_names *names, uint32_t id)
 	cJSON_AddStringToObject(rule, "label", label);
 }
 
-static void add_flags(cJSON *item, const struct ctl_session_context *ctx, const struct berm_session *way)
+static void add_flags(cJSON *item, const struct ctl_session_context *ctx,
+		      const struct berm_session *way)
 {
 	const struct berm_node *node = ctx->node->maps.node;
-	bool stale = way->slot < BERM_MAX_ENDPOINTS && node->epoch[way->slot] != (uint32_t)(way->word >> 32);
+	bool stale = way->slot < BERM_MAX_ENDPOINTS &&
+		     node->epoch[way->slot] != (uint32_t)(way->word >> 32);
 
 	cJSON_AddBoolToObject(item, "to_be_judged_again", stale);
 	cJSON_AddBoolToObject(item, "adopted", !!(way->state & BERM_SESSION_ADOPTED));
 	cJSON_AddBoolToObject(item, "by_node", !!(way->state & BERM_SESSION_HOST));
 }
 
-cJSON *ctl_session_describe(const struct ctl_session_context *ctx, const struct ctl_session *session)
+cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
+			    const struct ctl_session *session)
 {
 	const struct berm_session *way = &session->way;
 	const struct berm_record *owner = owner_of(ctx, way);
@@ -150,7 +160,8 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx, const struct 
 	cJSON *item = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(item, "protocol", proto ? proto : "");
-	cJSON_AddStringToObject(item, "direction", way->state & BERM_SESSION_FROM_POD ? "egress" : "ingress");
+	cJSON_AddStringToObject(item, "direction",
+				way->state & BERM_SESSION_FROM_POD ? "egress" : "ingress");
 	cJSON_AddStringToObject(item, "state", ctl_session_state(way));
 	add_end(item, "local", owner, local_addr(owner, way));
 	add_end(item, "peer", ctl_node_by_addr(ctx->node, &way->peer), &way->peer);
@@ -164,10 +175,12 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx, const struct 
 	return item;
 }
 
-static int walk_bucket(const struct berm_bucket *bucket, int (*each)(const struct ctl_session *, void *), void *arg)
+static int walk_bucket(const struct berm_bucket *bucket,
+		       int (*each)(const struct ctl_session *, void *), void *arg)
 {
 	for (int w = 0; w < BERM_WAYS; w++) {
-		struct ctl_session session = { .way = bucket->way[w], .deadline = bucket->deadline[w] };
+		struct ctl_session session = { .way = bucket->way[w],
+					       .deadline = bucket->deadline[w] };
 		int rc;
 
 		if (!bucket->tag[w] || !session.way.word)
@@ -180,8 +193,9 @@ static int walk_bucket(const struct berm_bucket *bucket, int (*each)(const struc
 	return 0;
 }
 
-int ctl_sessions_walk(const struct berm_maps *maps, int (*each)(const struct ctl_session *session, void *arg),
-		      void *arg, struct berm_err *err)
+int ctl_sessions_walk(const struct berm_maps *maps,
+		      int (*each)(const struct ctl_session *session, void *arg), void *arg,
+		      struct berm_err *err)
 {
 	auto_free struct berm_bucket *buckets = calloc(BUCKETS_PER_READ, sizeof(*buckets));
 	auto_free uint32_t *keys = calloc(BUCKETS_PER_READ, sizeof(*keys));
@@ -193,7 +207,8 @@ int ctl_sessions_walk(const struct berm_maps *maps, int (*each)(const struct ctl
 	while (!last) {
 		uint32_t n = BUCKETS_PER_READ;
 
-		last = bpf_map_lookup_batch(maps->fd[BERM_MAP_sessions], in, &token, keys, buckets, &n, NULL);
+		last = bpf_map_lookup_batch(maps->fd[BERM_MAP_sessions], in, &token, keys, buckets,
+					    &n, NULL);
 		if (last && errno != ENOENT)
 			return berm_fail(err, -errno, "read the session table");
 		for (uint32_t i = 0; i < n; i++) {

@@ -27,14 +27,17 @@ struct ctl_session_context {
 };
 
 const char *ctl_session_state(const struct berm_session *way);
-bool ctl_session_is_wanted(const struct ctl_session_context *ctx, const struct ctl_session_filter *filter,
+bool ctl_session_is_wanted(const struct ctl_session_context *ctx,
+			   const struct ctl_session_filter *filter,
 			   const struct ctl_session *session);
 /* One session as a document; NULL without memory. */
-cJSON *ctl_session_describe(const struct ctl_session_context *ctx, const struct ctl_session *session);
+cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
+			    const struct ctl_session *session);
 
 /* Calls each() for every used way, live or not; a non-zero return ends the walk with it. */
-int ctl_sessions_walk(const struct berm_maps *maps, int (*each)(const struct ctl_session *session, void *arg),
-		      void *arg, struct berm_err *err) must_check;
+int ctl_sessions_walk(const struct berm_maps *maps,
+		      int (*each)(const struct ctl_session *session, void *arg), void *arg,
+		      struct berm_err *err) must_check;
 /* "TCP", "ICMPv6"...; "proto 47" for what has no name here. */
 char *ctl_protocol(unsigned int proto);
 

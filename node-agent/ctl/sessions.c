@@ -20,7 +20,7 @@ struct args {
 struct collection {
 	const struct ctl_session_context *ctx;
 	const struct args *args;
-	cJSON *list; /* for tables */
+	cJSON *list;			 /* for tables */
 	size_t matching, limit, written; /* limit 0: none */
 };
 
@@ -29,18 +29,29 @@ static char *end_text(const cJSON *item, const char *end)
 	const cJSON *object = ctl_at(item, end);
 	const char *pod = ctl_string_at(object, "pod"), *ip = ctl_string_at(object, "ip");
 	auto_free char *port = ctl_text_at(object, "port");
-	auto_free char *who = *pod ? ctl_printf("%s/%s", ctl_string_at(object, "namespace"), pod) : NULL;
+	auto_free char *who = *pod ? ctl_printf("%s/%s", ctl_string_at(object, "namespace"), pod)
+				   : NULL;
 
 	return ctl_printf("%s%s%s", who ? who : *ip ? ip : "?", port ? ":" : "", port ? port : "");
 }
 
-static char *local(const cJSON *item) { return end_text(item, "local"); }
-static char *peer(const cJSON *item) { return end_text(item, "peer"); }
-static char *expires(const cJSON *item) { return ctl_age(ctl_number_at(item, "expires_seconds")); }
+static char *local(const cJSON *item)
+{
+	return end_text(item, "local");
+}
+static char *peer(const cJSON *item)
+{
+	return end_text(item, "peer");
+}
+static char *expires(const cJSON *item)
+{
+	return ctl_age(ctl_number_at(item, "expires_seconds"));
+}
 
 static char *packets(const cJSON *item)
 {
-	return ctl_printf("%.0f/%.0f", ctl_number_at(item, "packets.ingress"), ctl_number_at(item, "packets.egress"));
+	return ctl_printf("%.0f/%.0f", ctl_number_at(item, "packets.ingress"),
+			  ctl_number_at(item, "packets.egress"));
 }
 
 static char *bytes(const cJSON *item)
@@ -53,7 +64,8 @@ static char *bytes(const cJSON *item)
 
 static char *notes(const cJSON *item)
 {
-	return ctl_printf("%s%s%s", ctl_true_at(item, "to_be_judged_again") ? "to be judged again " : "",
+	return ctl_printf("%s%s%s",
+			  ctl_true_at(item, "to_be_judged_again") ? "to be judged again " : "",
 			  ctl_true_at(item, "adopted") ? "adopted " : "",
 			  ctl_true_at(item, "by_node") ? "by the node" : "");
 }
@@ -217,7 +229,8 @@ static void set_state(struct args *args, const char *arg, struct argp_state *sta
 		args->filter.state = args->filter.expired ? NULL : known[i];
 		return;
 	}
-	argp_error(state, "'%s' is no state; there are half-open, established, closing and expired", arg);
+	argp_error(state, "'%s' is no state; there are half-open, established, closing and expired",
+		   arg);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -284,4 +297,5 @@ static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_
 	return ctl_repeat(options, once, &args);
 }
 
-const struct ctl_command ctl_sessions = { "sessions", "connections that are allowed right now", &argp, run };
+const struct ctl_command ctl_sessions = { "sessions", "connections that are allowed right now",
+					  &argp, run };

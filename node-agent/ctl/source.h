@@ -18,7 +18,8 @@
 #include "record.h"
 
 /* GET path; *ret is a new document. -ENOENT, -ECONNREFUSED: no agent (ctl_agent_is_absent). */
-int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **ret, struct berm_err *err) must_check;
+int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **ret,
+		  struct berm_err *err) must_check;
 bool ctl_agent_is_absent(int rc);
 
 /* What is on the node without asking anybody. */
@@ -36,7 +37,8 @@ void ctl_node_close(struct ctl_node *node);
 
 /* Who sits behind an interface of the host / owns an address. NULL: nobody known. */
 const struct berm_record *ctl_node_by_ifindex(const struct ctl_node *node, uint32_t ifindex);
-const struct berm_record *ctl_node_by_addr(const struct ctl_node *node, const struct berm_addr *addr);
+const struct berm_record *ctl_node_by_addr(const struct ctl_node *node,
+					   const struct berm_addr *addr);
 
 /* Documents like those of the agent: {"endpoints":[...]}, {"rules":[...]}. NULL without memory. */
 cJSON *ctl_node_endpoints(const struct ctl_node *node);

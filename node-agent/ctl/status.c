@@ -14,11 +14,14 @@ static void print_head(const cJSON *doc, bool color, FILE *out)
 	const cJSON *reason;
 
 	fprintf(out, "%s%s%s  node %s\n", ctl_tone_start(ok ? CTL_GOOD : CTL_BAD, color),
-		ok ? "enforcing" : "NOT ENFORCING", ctl_tone_end(color), ctl_string_at(doc, "node"));
+		ok ? "enforcing" : "NOT ENFORCING", ctl_tone_end(color),
+		ctl_string_at(doc, "node"));
 	cJSON_ArrayForEach(reason, ctl_at(doc, "reasons"))
-		fprintf(out, "  %s%s%s\n", ctl_tone_start(CTL_BAD, color), reason->valuestring, ctl_tone_end(color));
+		fprintf(out, "  %s%s%s\n", ctl_tone_start(CTL_BAD, color), reason->valuestring,
+			ctl_tone_end(color));
 	cJSON_ArrayForEach(reason, ctl_at(doc, "warnings"))
-		fprintf(out, "  %s%s%s\n", ctl_tone_start(CTL_WARN, color), reason->valuestring, ctl_tone_end(color));
+		fprintf(out, "  %s%s%s\n", ctl_tone_start(CTL_WARN, color), reason->valuestring,
+			ctl_tone_end(color));
 }
 
 static void print_agent(const cJSON *doc, FILE *out)
@@ -32,24 +35,28 @@ static void print_agent(const cJSON *doc, FILE *out)
 		fprintf(out, "not running\n");
 		return;
 	}
-	fprintf(out, "%s, pid %.0f, up %s, %s\n", ctl_string_at(agent, "version"), ctl_number_at(agent, "pid"), up,
-		memory);
+	fprintf(out, "%s, pid %.0f, up %s, %s\n", ctl_string_at(agent, "version"),
+		ctl_number_at(agent, "pid"), up, memory);
 	if (apply)
-		fprintf(out, FIELD "generation %.0f: %.0f map writes, %.0f pods switched, %.1f ms\n", "last apply",
-			ctl_number_at(apply, "generation"), ctl_number_at(apply, "writes"),
-			ctl_number_at(apply, "switched"), ctl_number_at(apply, "took_us") / 1000);
+		fprintf(out,
+			FIELD "generation %.0f: %.0f map writes, %.0f pods switched, %.1f ms\n",
+			"last apply", ctl_number_at(apply, "generation"),
+			ctl_number_at(apply, "writes"), ctl_number_at(apply, "switched"),
+			ctl_number_at(apply, "took_us") / 1000);
 }
 
 static void print_data_path(const cJSON *doc, FILE *out)
 {
 	const cJSON *program;
 
-	fprintf(out, FIELD "%s, ABI %.0f\n", "kernel", ctl_string_at(doc, "kernel"), ctl_number_at(doc, "abi"));
+	fprintf(out, FIELD "%s, ABI %.0f\n", "kernel", ctl_string_at(doc, "kernel"),
+		ctl_number_at(doc, "abi"));
 	if (!ctl_at(doc, "programs"))
 		return;
 	fprintf(out, FIELD, "programs");
 	cJSON_ArrayForEach(program, ctl_at(doc, "programs"))
-		fprintf(out, "%s%s %s", program->prev->next ? ", " : "", ctl_string_at(program, "name"),
+		fprintf(out, "%s%s %s", program->prev->next ? ", " : "",
+			ctl_string_at(program, "name"),
 			ctl_true_at(program, "pinned") ? "pinned" : "MISSING");
 	fprintf(out, "\n" FIELD "%.0f\n", "generation", ctl_number_at(doc, "generation"));
 }
@@ -61,15 +68,17 @@ static void print_counts(const cJSON *doc, FILE *out)
 	auto_free char *room = ctl_count((uint64_t)ctl_number_at(sessions, "max"));
 
 	if (pods)
-		fprintf(out, FIELD "%.0f, %.0f enforced, %.0f on their fallback\n", "pods", ctl_number_at(pods, "total"),
-			ctl_number_at(pods, "enforced"), ctl_number_at(pods, "fallback"));
+		fprintf(out, FIELD "%.0f, %.0f enforced, %.0f on their fallback\n", "pods",
+			ctl_number_at(pods, "total"), ctl_number_at(pods, "enforced"),
+			ctl_number_at(pods, "fallback"));
 	if (policies)
-		fprintf(out, FIELD "%.0f, %.0f invalid\n", "policies", ctl_number_at(policies, "total"),
-			ctl_number_at(policies, "invalid"));
+		fprintf(out, FIELD "%.0f, %.0f invalid\n", "policies",
+			ctl_number_at(policies, "total"), ctl_number_at(policies, "invalid"));
 	if (sessions)
-		fprintf(out, FIELD "%.0f established, %.0f half-open, %.0f closing; room for %s\n", "sessions",
-			ctl_number_at(sessions, "established"), ctl_number_at(sessions, "half_open"),
-			ctl_number_at(sessions, "closing"), room);
+		fprintf(out, FIELD "%.0f established, %.0f half-open, %.0f closing; room for %s\n",
+			"sessions", ctl_number_at(sessions, "established"),
+			ctl_number_at(sessions, "half_open"), ctl_number_at(sessions, "closing"),
+			room);
 }
 
 static void print_events(const cJSON *doc, FILE *out)
@@ -78,7 +87,8 @@ static void print_events(const cJSON *doc, FILE *out)
 
 	if (counters)
 		fprintf(out, FIELD "%.0f sent, %.0f suppressed, %.0f lost\n", "events",
-			ctl_number_at(counters, "event_sent"), ctl_number_at(counters, "event_suppressed"),
+			ctl_number_at(counters, "event_sent"),
+			ctl_number_at(counters, "event_suppressed"),
 			ctl_number_at(counters, "event_lost"));
 }
 
@@ -87,10 +97,22 @@ static char *percent(const cJSON *item)
 	return ctl_printf("%.1f %%", 100 * ctl_number_at(item, "ratio"));
 }
 
-static char *used(const cJSON *item) { return ctl_count((uint64_t)ctl_number_at(item, "used")); }
-static char *max(const cJSON *item) { return ctl_count((uint64_t)ctl_number_at(item, "max")); }
-static char *packets(const cJSON *item) { return ctl_count((uint64_t)ctl_number_at(item, "packets")); }
-static char *bytes(const cJSON *item) { return ctl_bytes(ctl_number_at(item, "bytes")); }
+static char *used(const cJSON *item)
+{
+	return ctl_count((uint64_t)ctl_number_at(item, "used"));
+}
+static char *max(const cJSON *item)
+{
+	return ctl_count((uint64_t)ctl_number_at(item, "max"));
+}
+static char *packets(const cJSON *item)
+{
+	return ctl_count((uint64_t)ctl_number_at(item, "packets"));
+}
+static char *bytes(const cJSON *item)
+{
+	return ctl_bytes(ctl_number_at(item, "bytes"));
+}
 
 static enum ctl_tone pressure_tone(const cJSON *item)
 {
@@ -104,7 +126,8 @@ static char *where(const cJSON *item)
 	const char *source = ctl_string_at(item, "source");
 
 	if (ctl_number_at(item, "line") > 0)
-		return ctl_printf("%s:%.0f:%.0f", source, ctl_number_at(item, "line"), ctl_number_at(item, "column"));
+		return ctl_printf("%s:%.0f:%.0f", source, ctl_number_at(item, "line"),
+				  ctl_number_at(item, "column"));
 	return strdup(source);
 }
 
@@ -112,8 +135,8 @@ static char *problem_text(const cJSON *item)
 {
 	const char *field = ctl_string_at(item, "field"), *hint = ctl_string_at(item, "hint");
 
-	return ctl_printf("%s%s%s%s%s", field, *field ? ": " : "", ctl_string_at(item, "message"), *hint ? "; " : "",
-			  hint);
+	return ctl_printf("%s%s%s%s%s", field, *field ? ": " : "", ctl_string_at(item, "message"),
+			  *hint ? "; " : "", hint);
 }
 
 static enum ctl_tone severity_tone(const cJSON *item)
@@ -144,9 +167,11 @@ static const struct {
 	struct ctl_view view;
 	bool wide; /* only with -o wide */
 } tables[] = {
-	{ { .list = "problems", .column = problem_columns, .columns = ARRAY_SIZE(problem_columns) }, false },
+	{ { .list = "problems", .column = problem_columns, .columns = ARRAY_SIZE(problem_columns) },
+	  false },
 	{ { .list = "maps", .column = map_columns, .columns = ARRAY_SIZE(map_columns) }, false },
-	{ { .list = "verdicts", .column = verdict_columns, .columns = ARRAY_SIZE(verdict_columns) }, true },
+	{ { .list = "verdicts", .column = verdict_columns, .columns = ARRAY_SIZE(verdict_columns) },
+	  true },
 };
 
 void ctl_status_print(const struct ctl_options *options, const cJSON *doc, FILE *out)
@@ -205,4 +230,5 @@ static const struct argp argp = {
 	       "Example:\n  bermctl status || echo 'not enforced!'\n  bermctl status -o json | jq .reasons",
 };
 
-const struct ctl_command ctl_status = { "status", "is this node enforcing, and if not, why", &argp, run };
+const struct ctl_command ctl_status = { "status", "is this node enforcing, and if not, why", &argp,
+					run };

@@ -20,7 +20,9 @@ static bool has_text(const cJSON *list, const char *text)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) && !strcmp(item->valuestring, text)) return true;
+	cJSON_ArrayForEach(item, list)
+		if (cJSON_IsString(item) && !strcmp(item->valuestring, text))
+			return true;
 	return false;
 }
 
@@ -48,18 +50,22 @@ static void add_host(cJSON *doc)
 
 static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 {
-	static const char *const facts[] = { "version", "pid", "uptime_seconds", "rss_bytes", "last_apply", "usage" };
+	static const char *const facts[] = { "version",	  "pid",	"uptime_seconds",
+					     "rss_bytes", "last_apply", "usage" };
 	static const char *const top[] = { "policies", "problems" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(facts); i++)
 		if (ctl_at(status, facts[i]))
-			cJSON_AddItemToObject(agent, facts[i], cJSON_Duplicate(ctl_at(status, facts[i]), true));
+			cJSON_AddItemToObject(agent, facts[i],
+					      cJSON_Duplicate(ctl_at(status, facts[i]), true));
 	for (size_t i = 0; i < ARRAY_SIZE(top); i++)
 		if (ctl_at(status, top[i]))
-			cJSON_AddItemToObject(doc, top[i], cJSON_Duplicate(ctl_at(status, top[i]), true));
+			cJSON_AddItemToObject(doc, top[i],
+					      cJSON_Duplicate(ctl_at(status, top[i]), true));
 	if (*ctl_string_at(status, "node"))
 		cJSON_ReplaceItemInObjectCaseSensitive(doc, "node",
-						       cJSON_CreateString(ctl_string_at(status, "node")));
+						       cJSON_CreateString(
+							       ctl_string_at(status, "node")));
 }
 
 static void take_agent_reasons(cJSON *doc, const cJSON *status)
@@ -68,8 +74,9 @@ static void take_agent_reasons(cJSON *doc, const cJSON *status)
 
 	if (!ctl_at(status, "enforcing") || ctl_true_at(status, "enforcing"))
 		return;
-	cJSON_ArrayForEach(reason, ctl_at(status, "reasons")) if (cJSON_IsString(reason))
-		say(doc, "reasons", reason->valuestring);
+	cJSON_ArrayForEach(reason, ctl_at(status, "reasons"))
+		if (cJSON_IsString(reason))
+			say(doc, "reasons", reason->valuestring);
 	if (!ctl_at(doc, "reasons")->child)
 		say(doc, "reasons", "the agent says that it is not enforcing, without a reason");
 }
@@ -85,8 +92,10 @@ static void add_agent(cJSON *doc, const struct ctl_options *options, bool has_da
 		take_agent_facts(doc, agent, status);
 		take_agent_reasons(doc, status);
 	} else if (ctl_agent_is_absent(rc)) {
-		say(doc, "warnings", has_data_path ? "no agent: what is in force stays so, changes of policy wait for it" :
-						     "no agent is running on this node");
+		say(doc, "warnings",
+		    has_data_path
+			    ? "no agent: what is in force stays so, changes of policy wait for it"
+			    : "no agent is running on this node");
 	} else {
 		cJSON_AddStringToObject(agent, "error", err.msg);
 		say(doc, "warnings", err.msg);
@@ -129,7 +138,8 @@ static void add_map(cJSON *list, const struct ctl_node *node, enum berm_map_id i
 	long used = ctl_map_used(node->maps.fd[id]);
 	cJSON *item;
 
-	if (used < 0 || bpf_obj_get_info_by_fd(node->maps.fd[id], &info, &size) || !info.max_entries)
+	if (used < 0 || bpf_obj_get_info_by_fd(node->maps.fd[id], &info, &size) ||
+	    !info.max_entries)
 		return;
 	item = cJSON_CreateObject();
 	cJSON_AddStringToObject(item, "name", berm_map_name(id));
@@ -142,8 +152,9 @@ static void add_map(cJSON *list, const struct ctl_node *node, enum berm_map_id i
 /* Arrays are always full; only maps whose entries come and go say something. */
 static void add_maps(cJSON *doc, const struct ctl_node *node)
 {
-	static const enum berm_map_id counted[] = { BERM_MAP_ifaces, BERM_MAP_peers, BERM_MAP_cidrs,
-						    BERM_MAP_rows,   BERM_MAP_local, BERM_MAP_ns_isolation };
+	static const enum berm_map_id counted[] = { BERM_MAP_ifaces, BERM_MAP_peers,
+						    BERM_MAP_cidrs,  BERM_MAP_rows,
+						    BERM_MAP_local,  BERM_MAP_ns_isolation };
 	cJSON *list = cJSON_AddArrayToObject(doc, "maps");
 
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
@@ -189,7 +200,8 @@ static void add_sessions(cJSON *doc, const struct ctl_node *node)
 	cJSON_AddNumberToObject(object, "ratio", room > 0 ? live / room : 0);
 }
 
-static void add_verdict(cJSON *list, const struct berm_counters *counters, int dir, unsigned int reason)
+static void add_verdict(cJSON *list, const struct berm_counters *counters, int dir,
+			unsigned int reason)
 {
 	cJSON *item;
 
@@ -228,7 +240,8 @@ static void add_counters(cJSON *doc, const struct ctl_node *node)
 
 static void add_pod_problem(cJSON *list, cJSON *doc, const cJSON *endpoint)
 {
-	const char *ns = ctl_string_at(endpoint, "namespace"), *pod = ctl_string_at(endpoint, "pod");
+	const char *ns = ctl_string_at(endpoint, "namespace"),
+		   *pod = ctl_string_at(endpoint, "pod");
 	const char *problem = ctl_string_at(endpoint, "problem");
 	auto_free char *text = ctl_printf("pod %s/%s: %s", ns, pod, problem);
 	cJSON *item = cJSON_CreateObject();
@@ -242,7 +255,8 @@ static void add_pod_problem(cJSON *list, cJSON *doc, const cJSON *endpoint)
 		say(doc, "reasons", text);
 }
 
-static void add_endpoints(cJSON *doc, const struct ctl_node *node, const struct ctl_options *options)
+static void add_endpoints(cJSON *doc, const struct ctl_node *node,
+			  const struct ctl_options *options)
 {
 	cJSON *object = cJSON_AddObjectToObject(doc, "endpoints"), *bad, *all = NULL;
 	size_t total = 0, fallback = 0, enforced = 0;
@@ -252,8 +266,7 @@ static void add_endpoints(cJSON *doc, const struct ctl_node *node, const struct 
 		all = ctl_node_endpoints(node);
 	ctl_endpoints_inspect(all);
 	bad = cJSON_CreateArray();
-	cJSON_ArrayForEach(endpoint, ctl_at(all, "endpoints"))
-	{
+	cJSON_ArrayForEach(endpoint, ctl_at(all, "endpoints")) {
 		total++;
 		fallback += !ctl_true_at(endpoint, "judged");
 		enforced += ctl_true_at(endpoint, "enforced");
@@ -273,10 +286,11 @@ static void add_node(cJSON *doc, const struct ctl_node *node, const struct ctl_o
 
 	cJSON_AddNumberToObject(doc, "generation", (double)node->maps.node->generation);
 	if (!node->maps.node->generation)
-		say(doc, "reasons", "no generation of policy has been applied since the data path was loaded");
+		say(doc, "reasons",
+		    "no generation of policy has been applied since the data path was loaded");
 	if (node->bad_records)
-		bad = ctl_printf("%zu unreadable file%s in %s", node->bad_records, node->bad_records == 1 ? "" : "s",
-				 BERM_RECORD_DIR);
+		bad = ctl_printf("%zu unreadable file%s in %s", node->bad_records,
+				 node->bad_records == 1 ? "" : "s", BERM_RECORD_DIR);
 	if (bad)
 		say(doc, "reasons", bad);
 	add_programs(doc);
@@ -304,7 +318,8 @@ int ctl_status_gather(const struct ctl_options *options, cJSON **ret, struct ber
 	add_agent(doc, options, !rc);
 	if (!rc)
 		add_node(doc, &node, options);
-	cJSON_ReplaceItemInObjectCaseSensitive(doc, "enforcing", cJSON_CreateBool(!ctl_at(doc, "reasons")->child));
+	cJSON_ReplaceItemInObjectCaseSensitive(doc, "enforcing",
+					       cJSON_CreateBool(!ctl_at(doc, "reasons")->child));
 	ctl_node_close(&node);
 	*ret = doc;
 	return 0;

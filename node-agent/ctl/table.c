@@ -18,19 +18,22 @@ static bool is_shown(const struct ctl_options *options, const struct ctl_column 
 	return !(column->flags & CTL_COL_WIDE) || options->format == CTL_WIDE;
 }
 
-static int add_columns(struct libscols_table *table, const struct ctl_options *options, const struct ctl_view *view)
+static int add_columns(struct libscols_table *table, const struct ctl_options *options,
+		       const struct ctl_view *view)
 {
 	for (size_t i = 0; i < view->columns; i++) {
 		const struct ctl_column *column = &view->column[i];
 		int flags = column->flags & CTL_COL_RIGHT ? SCOLS_FL_RIGHT : 0;
 
-		if (is_shown(options, column) && !scols_table_new_column(table, column->title, 0, flags))
+		if (is_shown(options, column) &&
+		    !scols_table_new_column(table, column->title, 0, flags))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int fill_cell(struct libscols_cell *cell, const struct ctl_column *column, const cJSON *item, bool color)
+static int fill_cell(struct libscols_cell *cell, const struct ctl_column *column, const cJSON *item,
+		     bool color)
 {
 	char *text = column->text ? column->text(item) : ctl_text_at(item, column->path);
 	enum ctl_tone tone = column->tone ? column->tone(item) : CTL_PLAIN;
@@ -42,12 +45,13 @@ static int fill_cell(struct libscols_cell *cell, const struct ctl_column *column
 	if (!text)
 		return -ENOMEM;
 	if (color && tone != CTL_PLAIN)
-		(void)scols_cell_set_color(cell, ctl_tone_start(tone, true)); /* plain text is fine too */
+		(void)scols_cell_set_color(cell,
+					   ctl_tone_start(tone, true)); /* plain text is fine too */
 	return scols_cell_refer_data(cell, text);
 }
 
-static int add_line(struct libscols_table *table, const struct ctl_options *options, const struct ctl_view *view,
-		    const cJSON *item)
+static int add_line(struct libscols_table *table, const struct ctl_options *options,
+		    const struct ctl_view *view, const cJSON *item)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	bool color = scols_table_colors_wanted(table);
@@ -56,12 +60,13 @@ static int add_line(struct libscols_table *table, const struct ctl_options *opti
 
 	for (size_t i = 0; i < view->columns && !rc; i++)
 		if (is_shown(options, &view->column[i]))
-			rc = fill_cell(scols_line_get_cell(line, at++), &view->column[i], item, color);
+			rc = fill_cell(scols_line_get_cell(line, at++), &view->column[i], item,
+				       color);
 	return rc;
 }
 
-int ctl_table_print(const struct ctl_options *options, const struct ctl_view *view, const cJSON *items, FILE *out,
-		    struct berm_err *err)
+int ctl_table_print(const struct ctl_options *options, const struct ctl_view *view,
+		    const cJSON *items, FILE *out, struct berm_err *err)
 {
 	__attribute__((cleanup(table_unrefp))) struct libscols_table *table = scols_new_table();
 	const cJSON *item;

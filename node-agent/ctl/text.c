@@ -65,7 +65,8 @@ static char *joined(const cJSON *list)
 	cJSON_ArrayForEach(part, list) {
 		auto_free char *before = all, *text = text_of(part);
 
-		all = ctl_printf("%s%s%s", before ? before : "", before ? "," : "", text ? text : "");
+		all = ctl_printf("%s%s%s", before ? before : "", before ? "," : "",
+				 text ? text : "");
 	}
 	return all;
 }
@@ -79,7 +80,8 @@ static char *pairs(const cJSON *object)
 	cJSON_ArrayForEach(part, object) {
 		auto_free char *before = all, *text = text_of(part);
 
-		all = ctl_printf("%s%s%s=%s", before ? before : "", before ? "," : "", part->string, text ? text : "");
+		all = ctl_printf("%s%s%s=%s", before ? before : "", before ? "," : "", part->string,
+				 text ? text : "");
 	}
 	return all;
 }
@@ -164,7 +166,8 @@ static int parse_zone(const char *text, long *ret_seconds)
 		*ret_seconds = 0;
 		return 0;
 	}
-	if (sscanf(text, "%c%2u:%2u%c", &sign, &hours, &minutes, &end) != 3 || (sign != '+' && sign != '-'))
+	if (sscanf(text, "%c%2u:%2u%c", &sign, &hours, &minutes, &end) != 3 ||
+	    (sign != '+' && sign != '-'))
 		return -EINVAL;
 	*ret_seconds = (long)(hours * 3600 + minutes * 60) * (sign == '+' ? 1 : -1);
 	return 0;
@@ -206,7 +209,8 @@ int ctl_duration_parse(const char *text, double *ret_seconds)
 		if (!digits || end != text + digits)
 			return -EINVAL;
 		for (i = 0; i < ARRAY_SIZE(units); i++)
-			if (letters == strlen(units[i].unit) && !strncmp(end, units[i].unit, letters))
+			if (letters == strlen(units[i].unit) &&
+			    !strncmp(end, units[i].unit, letters))
 				break;
 		if (i == ARRAY_SIZE(units))
 			return -EINVAL;

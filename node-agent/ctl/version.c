@@ -54,4 +54,6 @@ static const struct argp argp = {
 	       "Example:\n  bermctl version -o json",
 };
 
-const struct ctl_command ctl_version = { "version", "versions of program, agent and kernel interface", &argp, run };
+const struct ctl_command ctl_version = { "version",
+					 "versions of program, agent and kernel interface", &argp,
+					 run };

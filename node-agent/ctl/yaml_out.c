@@ -17,7 +17,8 @@ static void put_value(const cJSON *value, int depth, FILE *out);
 /* Words that some reader takes for a boolean or null (YAML 1.1 had many). */
 static bool is_reserved(const char *text)
 {
-	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
+	static const char *const words[] = { "null", "true", "false", "yes", "no",
+					     "on",   "off",  "y",     "n" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (!strcasecmp(text, words[i]))
@@ -32,7 +33,8 @@ static bool is_plain(const char *text)
 	if (!isalpha((unsigned char)*text) && *text != '/')
 		return false;
 	for (const char *c = text; *c; c++)
-		if (!isalnum((unsigned char)*c) && !strchr("-_./+@", *c) && !(*c == ' ' && c[1] && c[1] != ' '))
+		if (!isalnum((unsigned char)*c) && !strchr("-_./+@", *c) &&
+		    !(*c == ' ' && c[1] && c[1] != ' '))
 			return false;
 	return !is_reserved(text);
 }

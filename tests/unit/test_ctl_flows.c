@@ -36,11 +36,13 @@ static char *line_of(const char *json, bool wide)
 TEST(line_names_ends_service_and_rule)
 {
 	setenv("TZ", "UTC", 1);
-	EXPECT_STR_EQ(line_of(allowed, false), "09:00:00.123  FORWARDED  ingress  shop/web-1                  -> shop/db-0 "
-					       "                   TCP/5432   shop/db-in:web (policy-allow)\n");
-	EXPECT_STR_EQ(line_of(denied, false), "09:00:01.000  DROPPED    ingress  192.0.2.7                   -> shop/db-0  "
-					      "                  ICMP/8     default-deny (isolated by shop/db-in)  +12 like it "
-					      " 3 lost before\n");
+	EXPECT_STR_EQ(line_of(allowed, false),
+		      "09:00:00.123  FORWARDED  ingress  shop/web-1                  -> shop/db-0 "
+		      "                   TCP/5432   shop/db-in:web (policy-allow)\n");
+	EXPECT_STR_EQ(line_of(denied, false),
+		      "09:00:01.000  DROPPED    ingress  192.0.2.7                   -> shop/db-0  "
+		      "                  ICMP/8     default-deny (isolated by shop/db-in)  +12 like it "
+		      " 3 lost before\n");
 }
 
 TEST(wide_line_has_addresses)
@@ -52,10 +54,11 @@ TEST(wide_line_has_addresses)
 
 TEST(line_of_a_reply_names_the_service_port)
 {
-	EXPECT_STR_HAS(line_of("{\"is_reply\":true,\"protocol\":\"TCP\",\"source\":{\"ip\":\"10.1.0.3\",\"port\":5432},"
-			       "\"destination\":{\"ip\":\"10.1.0.2\",\"port\":41000},\"verdict\":\"DROPPED\"}",
-			       false),
-		       "TCP/5432");
+	EXPECT_STR_HAS(
+		line_of("{\"is_reply\":true,\"protocol\":\"TCP\",\"source\":{\"ip\":\"10.1.0.3\",\"port\":5432},"
+			"\"destination\":{\"ip\":\"10.1.0.2\",\"port\":41000},\"verdict\":\"DROPPED\"}",
+			false),
+		"TCP/5432");
 }
 
 TEST(empty_record_does_not_crash)

@@ -20,14 +20,17 @@ static const struct ctl_column columns[] = {
 	{ .title = "MORE", .path = "more.x", .flags = CTL_COL_WIDE },
 	{ .title = "STATE", .path = "state", .tone = bad },
 };
-static const struct ctl_view view = { .list = "things", .column = columns, .columns = ARRAY_SIZE(columns) };
+static const struct ctl_view view = { .list = "things",
+				      .column = columns,
+				      .columns = ARRAY_SIZE(columns) };
 
 static char *table(enum ctl_format format, enum ctl_color color)
 {
 	struct ctl_options options = { .format = format, .color = color };
-	cJSON *items = cJSON_Parse("[{\"name\":\"a\",\"hits\":5,\"more\":{\"x\":\"y\"},\"state\":\"ok\"},"
-				   "{\"name\":\"a-longer-name-than-any-terminal-is-wide-a-longer-name-than-any-terminal-is-"
-				   "wide-a-longer-name\",\"hits\":1234}]");
+	cJSON *items = cJSON_Parse(
+		"[{\"name\":\"a\",\"hits\":5,\"more\":{\"x\":\"y\"},\"state\":\"ok\"},"
+		"{\"name\":\"a-longer-name-than-any-terminal-is-wide-a-longer-name-than-any-terminal-is-"
+		"wide-a-longer-name\",\"hits\":1234}]");
 	struct berm_err err = { 0 };
 	char *text = NULL;
 	size_t size;
@@ -44,8 +47,9 @@ TEST(table_shows_columns_of_its_format)
 {
 	EXPECT_STR_LACKS(table(CTL_TABLE, CTL_COLOR_NEVER), "MORE");
 	EXPECT_STR_HAS(table(CTL_WIDE, CTL_COLOR_NEVER), "MORE");
-	EXPECT_STR_HAS(table(CTL_TABLE, CTL_COLOR_NEVER), "terminal-is-wide-a-longer-name "); /* never cut */
-	EXPECT_STR_HAS(table(CTL_TABLE, CTL_COLOR_NEVER), "1234 -");			      /* absent: a dash */
+	EXPECT_STR_HAS(table(CTL_TABLE, CTL_COLOR_NEVER),
+		       "terminal-is-wide-a-longer-name ");	     /* never cut */
+	EXPECT_STR_HAS(table(CTL_TABLE, CTL_COLOR_NEVER), "1234 -"); /* absent: a dash */
 }
 
 TEST(table_has_colors_only_when_wanted)
@@ -85,9 +89,15 @@ static void two_pods(void)
 static struct ctl_session web_to_db(void)
 {
 	return (struct ctl_session){
-		.way = { .peer = addr("10.1.0.2"), .word = 42ull << 32 | 99, .local_port = htons(5432),
-			 .peer_port = htons(41000), .iface = 7 << 8 | IPPROTO_TCP, .rule = BERM_REASON_NOT_ISOLATED,
-			 .slot = 3, .state = BERM_SESSION_OPEN | BERM_SESSION_ESTABLISHED, .packets = { 5, 4 },
+		.way = { .peer = addr("10.1.0.2"),
+			 .word = 42ull << 32 | 99,
+			 .local_port = htons(5432),
+			 .peer_port = htons(41000),
+			 .iface = 7 << 8 | IPPROTO_TCP,
+			 .rule = BERM_REASON_NOT_ISOLATED,
+			 .slot = 3,
+			 .state = BERM_SESSION_OPEN | BERM_SESSION_ESTABLISHED,
+			 .packets = { 5, 4 },
 			 .bytes = { 500, 400 } },
 		.deadline = 1500,
 	};
@@ -153,7 +163,9 @@ TEST(session_filters)
 
 TEST(deadlines_survive_the_wrap_of_jiffies)
 {
-	static const struct ctl_session_context late = { .node = &node, .now = 0xfffffff0, .hz = 250 };
+	static const struct ctl_session_context late = { .node = &node,
+							 .now = 0xfffffff0,
+							 .hz = 250 };
 	static const struct ctl_session_filter all = { 0 };
 	struct ctl_session session = web_to_db();
 

@@ -147,8 +147,10 @@ TEST(yaml_structure)
 {
 	expect_yaml("{}", "{}\n");
 	expect_yaml("[]", "[]\n");
-	expect_yaml("{\"a\":1,\"b\":{\"c\":\"x\"},\"d\":[],\"e\":{}}", "a: 1\nb:\n  c: x\nd: []\ne: {}\n");
-	expect_yaml("{\"l\":[{\"a\":1,\"b\":[2]},\"s\",[3]]}", "l:\n- a: 1\n  b:\n  - 2\n- s\n-\n  - 3\n");
+	expect_yaml("{\"a\":1,\"b\":{\"c\":\"x\"},\"d\":[],\"e\":{}}",
+		    "a: 1\nb:\n  c: x\nd: []\ne: {}\n");
+	expect_yaml("{\"l\":[{\"a\":1,\"b\":[2]},\"s\",[3]]}",
+		    "l:\n- a: 1\n  b:\n  - 2\n- s\n-\n  - 3\n");
 }
 
 TEST(yaml_strings_keep_their_type)

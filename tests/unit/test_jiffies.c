@@ -32,6 +32,7 @@ TEST(rate_is_guessed_from_uptime)
 	for_each_case(c, cases) {
 		EXPECT_EQ(berm_jiffies_guess_hz(ticks(c->uptime_s, c->hz), c->uptime_s), c->want);
 		/* the clocks start up to a second apart */
-		EXPECT_EQ(berm_jiffies_guess_hz(ticks(c->uptime_s - 0.7, c->hz), c->uptime_s), c->want);
+		EXPECT_EQ(berm_jiffies_guess_hz(ticks(c->uptime_s - 0.7, c->hz), c->uptime_s),
+			  c->want);
 	}
 }
