@@ -27,7 +27,8 @@ static const char *skip_blank(const char *p, const char *end)
 	return p;
 }
 
-int berm_json_parse(const char *text, size_t size, cJSON **ret, struct berm_pos *ret_at, struct berm_err *err)
+int berm_json_parse(const char *text, size_t size, cJSON **ret, struct berm_tree_fault *fault,
+		    struct berm_err *err)
 {
 	const char *end = text + size, *stop = text;
 	cJSON *probe;
@@ -38,11 +39,12 @@ int berm_json_parse(const char *text, size_t size, cJSON **ret, struct berm_pos 
 	}
 	probe = cJSON_ParseWithLengthOpts(text, size, &stop, 0);
 	if (!probe || skip_blank(stop, end) != end) {
-		*ret_at = pos_at(text, probe ? skip_blank(stop, end) : stop);
+		fault->at = pos_at(text, probe ? skip_blank(stop, end) : stop);
 		cJSON_Delete(probe);
-		return berm_refuse(err, -EINVAL, probe ? "text behind the end of the JSON value" :
-							 "not JSON, or nested too deep");
+		return berm_refuse(err, -EINVAL,
+				   probe ? "text behind the end of the JSON value"
+					 : "not JSON, or nested too deep");
 	}
 	cJSON_Delete(probe);
-	return berm_yaml_parse(text, size, ret, ret_at, err);
+	return berm_yaml_parse(text, size, ret, fault, err);
 }

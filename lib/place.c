@@ -61,7 +61,8 @@ static struct berm_pos map_quoted(struct berm_place *place, struct berm_pos pos)
 	seek_line(place, pos.line);
 	out = place->line_start;
 	p = place->line_text;
-	for (int column = 1; column < pos.column && p < place->end && !is_newline(p, place->end); column++) {
+	for (int column = 1; column < pos.column && p < place->end && !is_newline(p, place->end);
+	     column++) {
 		p = next_unit(p, place->end, &columns);
 		out.column += columns;
 	}

@@ -13,9 +13,9 @@ struct berm_pos { /* from 1, columns in characters; 0 = unknown */
 };
 
 enum berm_place_kind {
-	BERM_PLACE_BLOCK,  /* line by line: a whole file, or a literal block (|) with its indentation */
+	BERM_PLACE_BLOCK, /* line by line: a whole file, or a literal block (|) with its indentation */
 	BERM_PLACE_QUOTED, /* on one line of the file, in double quotes, with escapes: a JSON string */
-	BERM_PLACE_POINT,  /* lines were folded: every position is that of the text's start */
+	BERM_PLACE_POINT, /* lines were folded: every position is that of the text's start */
 };
 
 struct berm_place {
@@ -29,7 +29,10 @@ struct berm_place {
 	int line;
 };
 
-#define BERM_PLACE_FILE { .kind = BERM_PLACE_BLOCK, .start = { 1, 1 } }
+#define BERM_PLACE_FILE                                                                            \
+	{                                                                                          \
+		.kind = BERM_PLACE_BLOCK, .start = { 1, 1 }                                        \
+	}
 
 /* The file's position of a position in the text. Unknown stays unknown. */
 struct berm_pos berm_place_map(struct berm_place *place, struct berm_pos pos);

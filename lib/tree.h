@@ -20,16 +20,21 @@
 #define BERM_TREE_MAX_DEPTH 64
 #define BERM_TREE_MAX_NODES 250000
 
+struct berm_tree_fault {
+	struct berm_pos at;
+	struct berm_pos see; /* where the trouble began, or the first of two; line 0: nowhere */
+};
+
 /*
- * *ret: the tree, for cJSON_Delete(); NULL if there is nothing but comments. On failure *ret_at is where.
+ * *ret: the tree, for cJSON_Delete(); NULL if there is nothing but comments. On failure *fault says where.
  * -EINVAL: not the subset; -E2BIG: too deep or too many nodes; -ENOMEM.
  * Numbers, booleans and nulls keep what the user wrote in valuestring.
  */
-int berm_yaml_parse(const char *text, size_t size, cJSON **ret, struct berm_pos *ret_at,
+int berm_yaml_parse(const char *text, size_t size, cJSON **ret, struct berm_tree_fault *fault,
 		    struct berm_err *err) must_check;
 
 /* The same for JSON text (RFC 8259): refuses what is YAML but not JSON, and duplicate keys. */
-int berm_json_parse(const char *text, size_t size, cJSON **ret, struct berm_pos *ret_at,
+int berm_json_parse(const char *text, size_t size, cJSON **ret, struct berm_tree_fault *fault,
 		    struct berm_err *err) must_check;
 
 /* These take nodes of such trees only, not of trees that cJSON made. */

@@ -37,6 +37,7 @@ struct builder {
 	size_t line_offset; /* of line `line` */
 	size_t line;	    /* from 0, as libyaml counts */
 	struct berm_pos at; /* of the event at hand */
+	struct berm_pos see;
 	struct berm_err *err;
 };
 
@@ -182,7 +183,8 @@ static int place_node(struct builder *b, struct node *node)
 		node->key_pos = top->key_pos;
 		node->json.string = TAKE_PTR(top->key);
 	}
-	(void)cJSON_AddItemToArray(top->container, &node->json); /* links it; false only for NULLs */
+	(void)cJSON_AddItemToArray(top->container,
+				   &node->json); /* links it; false only for NULLs */
 	return 0;
 }
 
@@ -214,7 +216,8 @@ static int take_key(struct builder *b, const yaml_event_t *event)
 	const char *key = (const char *)event->data.scalar.value;
 
 	if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !strcmp(key, "<<"))
-		return berm_refuse(b->err, -EINVAL, "merge keys (<<) are not allowed: write the fields out");
+		return berm_refuse(b->err, -EINVAL,
+				   "merge keys (<<) are not allowed: write the fields out");
 	if (strlen(key) != event->data.scalar.length)
 		return berm_refuse(b->err, -EINVAL, "a key contains a NUL character");
 	top->key = strdup(key);
@@ -231,7 +234,8 @@ static int take_scalar(struct builder *b, const yaml_event_t *event)
 	int type = cJSON_String;
 
 	if (event->data.scalar.anchor)
-		return berm_refuse(b->err, -EINVAL, "anchors (&) are not allowed: write the value out");
+		return berm_refuse(b->err, -EINVAL,
+				   "anchors (&) are not allowed: write the value out");
 	if (event->data.scalar.tag)
 		return berm_refuse(b->err, -EINVAL, "tags (!) are not allowed: remove it");
 	if (wants_key(b))
@@ -256,17 +260,20 @@ static int take_scalar(struct builder *b, const yaml_event_t *event)
 	return place_node(b, node);
 }
 
-static int open_container(struct builder *b, int type, const yaml_char_t *anchor, const yaml_char_t *tag)
+static int open_container(struct builder *b, int type, const yaml_char_t *anchor,
+			  const yaml_char_t *tag)
 {
 	struct node *node;
 	int rc;
 
 	if (anchor)
-		return berm_refuse(b->err, -EINVAL, "anchors (&) are not allowed: write the value out");
+		return berm_refuse(b->err, -EINVAL,
+				   "anchors (&) are not allowed: write the value out");
 	if (tag)
 		return berm_refuse(b->err, -EINVAL, "tags (!) are not allowed: remove it");
 	if (wants_key(b))
-		return berm_refuse(b->err, -EINVAL, "a key must be a plain text, not a list or a mapping");
+		return berm_refuse(b->err, -EINVAL,
+				   "a key must be a plain text, not a list or a mapping");
 	if (b->depth == BERM_TREE_MAX_DEPTH)
 		return too_big(b, "is nested too deep", BERM_TREE_MAX_DEPTH);
 	node = node_new(b, type);
@@ -294,8 +301,9 @@ static int check_sorted(struct builder *b, struct node **node, size_t count)
 		if (strcmp(node[i - 1]->json.string, node[i]->json.string))
 			continue;
 		b->at = node[i]->key_pos;
-		return berm_refuse(b->err, -EINVAL, "'%.200s' is there twice, first in line %d",
-				   node[i]->json.string, node[i - 1]->key_pos.line);
+		b->see = node[i - 1]->key_pos;
+		return berm_refuse(b->err, -EINVAL, "'%.200s' is there twice",
+				   node[i]->json.string);
 	}
 	return 0;
 }
@@ -330,10 +338,13 @@ static int close_container(struct builder *b)
 static int start_document(struct builder *b, const yaml_event_t *event)
 {
 	if (event->data.document_start.version_directive ||
-	    event->data.document_start.tag_directives.start != event->data.document_start.tag_directives.end)
-		return berm_refuse(b->err, -EINVAL, "directives (%%) are not allowed: remove the line");
+	    event->data.document_start.tag_directives.start !=
+		    event->data.document_start.tag_directives.end)
+		return berm_refuse(b->err, -EINVAL,
+				   "directives (%%) are not allowed: remove the line");
 	if (b->documents++)
-		return berm_refuse(b->err, -EINVAL, "a second document: separate documents by a line ---");
+		return berm_refuse(b->err, -EINVAL,
+				   "a second document: separate documents by a line ---");
 	return 0;
 }
 
@@ -344,7 +355,8 @@ static int take_event(struct builder *b, const yaml_event_t *event)
 	case YAML_DOCUMENT_START_EVENT:
 		return start_document(b, event);
 	case YAML_ALIAS_EVENT:
-		return berm_refuse(b->err, -EINVAL, "aliases (*) are not allowed: write the value out");
+		return berm_refuse(b->err, -EINVAL,
+				   "aliases (*) are not allowed: write the value out");
 	case YAML_SCALAR_EVENT:
 		return take_scalar(b, event);
 	case YAML_SEQUENCE_START_EVENT:
@@ -382,10 +394,13 @@ static int syntax_error(struct builder *b, const yaml_parser_t *parser)
 	b->at = pos_of(parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark);
 	if (char_at(b, parser->problem_mark) == '\t')
 		return berm_refuse(b->err, -EINVAL, "a tab where YAML wants spaces");
-	if (parser->context)
-		return berm_refuse(b->err, -EINVAL, "not YAML: %s %s (line %zu)", parser->problem,
-				   parser->context, parser->context_mark.line + 1);
-	return berm_refuse(b->err, -EINVAL, "not YAML: %s", parser->problem ? parser->problem : "unreadable");
+	if (parser->context) {
+		b->see = pos_of(parser->context_mark);
+		return berm_refuse(b->err, -EINVAL, "not YAML: %s %s", parser->problem,
+				   parser->context);
+	}
+	return berm_refuse(b->err, -EINVAL, "not YAML: %s",
+			   parser->problem ? parser->problem : "unreadable");
 }
 
 static int run(struct builder *b, yaml_parser_t *parser)
@@ -456,7 +471,8 @@ static int parse(struct builder *b)
 	return rc;
 }
 
-int berm_yaml_parse(const char *text, size_t size, cJSON **ret, struct berm_pos *ret_at, struct berm_err *err)
+int berm_yaml_parse(const char *text, size_t size, cJSON **ret, struct berm_tree_fault *fault,
+		    struct berm_err *err)
 {
 	auto_free struct builder *b = calloc(1, sizeof(*b));
 	int rc;
@@ -474,7 +490,7 @@ int berm_yaml_parse(const char *text, size_t size, cJSON **ret, struct berm_pos 
 	while (b->depth)
 		free(b->stack[--b->depth].key);
 	cJSON_Delete(b->root);
-	*ret_at = b->at;
+	*fault = (struct berm_tree_fault){ b->at, b->see };
 	return rc;
 }
 
@@ -517,7 +533,8 @@ static const char *next_line(const char *p, const char *end)
 
 /* A literal block's lines are the file's lines without their indentation: the first line that is not empty
  * tells how much that is, whatever the block's header says. */
-static bool block_place(const struct node *node, const char *source, size_t size, struct berm_place *out)
+static bool block_place(const struct node *node, const char *source, size_t size,
+			struct berm_place *out)
 {
 	const char *end = source + size;
 	const char *line = next_line(source + node->line_offset, end);
@@ -536,7 +553,8 @@ static bool block_place(const struct node *node, const char *source, size_t size
 }
 
 /* The source behind the opening quote. */
-static bool quoted_place(const struct node *node, const char *source, size_t size, struct berm_place *out)
+static bool quoted_place(const struct node *node, const char *source, size_t size,
+			 struct berm_place *out)
 {
 	const char *p = source + node->line_offset, *end = source + size;
 
@@ -551,7 +569,8 @@ static bool quoted_place(const struct node *node, const char *source, size_t siz
 	return true;
 }
 
-struct berm_place berm_node_place(const cJSON *json, const char *source, size_t size, struct berm_place *outer)
+struct berm_place berm_node_place(const cJSON *json, const char *source, size_t size,
+				  struct berm_place *outer)
 {
 	const struct node *node = (const struct node *)json;
 	struct berm_place out = { .kind = BERM_PLACE_POINT, .start = node->pos };
@@ -563,7 +582,8 @@ struct berm_place berm_node_place(const cJSON *json, const char *source, size_t 
 		   quoted_place(node, source, size, &found)) {
 		found.kind = BERM_PLACE_QUOTED;
 	} else if (node->is_one_line && !strchr(json->valuestring, '\'') &&
-		   (node->style == YAML_PLAIN_SCALAR_STYLE || node->style == YAML_SINGLE_QUOTED_SCALAR_STYLE)) {
+		   (node->style == YAML_PLAIN_SCALAR_STYLE ||
+		    node->style == YAML_SINGLE_QUOTED_SCALAR_STYLE)) {
 		found.kind = BERM_PLACE_BLOCK;
 		found.start.column += node->style == YAML_SINGLE_QUOTED_SCALAR_STYLE;
 	}

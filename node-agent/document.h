@@ -17,8 +17,9 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 
 struct berm_problem { /* one line of lint output */
 	enum berm_severity severity;
-	char *source;	/* file */
-	int line, column; /* in that file, from 1, in characters (inside a ConfigMap's block too); 0 = unknown */
+	char *source; /* file */
+	int line,
+		column; /* in that file, from 1, in characters (inside a ConfigMap's block too); 0 = unknown */
 	char *field;	/* "ingress[0].ports[1].port" */
 	char *message;	/* what is wrong */
 	char *hint;	/* what to do, "did you mean ..."; may be NULL */
@@ -47,18 +48,20 @@ struct berm_object {
 	struct berm_pod *pod;
 	struct berm_policy *policy;
 	/* of a broken policy, as far as it could be read (design/policy.md, "What an invalid document does") */
-	struct berm_policy *isolation; /* subject and isolate only, no allows; NULL: could not be read */
-	char *key;	/* identity of the chunk: "file#configmap/ns/name/key", "file" of a plain object */
-	char *carrier;	/* namespace of the ConfigMap it came in; NULL: a plain object */
-	char *text;	/* of a policy, as written, for the last-good store; NULL if broken */
-	int line;	/* of the document in the file; 0 = unknown */
+	struct berm_policy
+		*isolation; /* subject and isolate only, no allows; NULL: could not be read */
+	char *key; /* identity of the chunk: "file#configmap/ns/name/key", "file" of a plain object */
+	char *carrier; /* namespace of the ConfigMap it came in; NULL: a plain object */
+	char *text;    /* of a policy, as written, for the last-good store; NULL if broken */
+	int line;      /* of the document in the file; 0 = unknown */
 };
 
 /* A chunk that does not parse, or does not say what it is: whatever it was, its last good version stays. */
 struct berm_unreadable {
-	char *key;	/* as in berm_object; "file#configmap/ns/name" if the whole ConfigMap is meant */
-	char *ns;	/* of a tenant's ConfigMap; NULL: nobody's or the system's */
-	struct berm_policy *isolation; /* if that much of a nameless document could be read, else NULL */
+	char *key; /* as in berm_object; "file#configmap/ns/name" if the whole ConfigMap is meant */
+	char *ns;  /* of a tenant's ConfigMap; NULL: nobody's or the system's */
+	struct berm_policy
+		*isolation; /* if that much of a nameless document could be read, else NULL */
 };
 
 struct berm_objects {
@@ -82,13 +85,14 @@ int berm_document_parse(const char *source, const char *text, size_t size, struc
  * One document again, from what the last-good store kept of it: carrier, key and text of a berm_object, and
  * the line it had. *ret is the policy; -EINVAL: this version does not take it (err says why).
  */
-int berm_document_parse_kept(const char *source, const struct berm_object *kept, struct berm_policy **ret,
-			     struct berm_err *err) must_check;
+int berm_document_parse_kept(const char *source, const struct berm_object *kept,
+			     struct berm_policy **ret, struct berm_err *err) must_check;
 
 void berm_objects_clear(struct berm_objects *objects);
 void berm_problems_clear(struct berm_problems *problems);
 /* Copies the problem; control characters in its texts become '?'. -ENOMEM: nothing is added. */
-int berm_problems_add(struct berm_problems *problems, const struct berm_problem *problem) must_check;
+int berm_problems_add(struct berm_problems *problems,
+		      const struct berm_problem *problem) must_check;
 /* Writes a line without a newline, cut to size; returns its length.
  * "shop.yaml:12:9: error: SegmentationPolicy shop/web: ingress[0].port: unknown field; did you mean 'ports'?" */
 int berm_problem_format(const struct berm_problem *problem, char *out, size_t size);

@@ -27,13 +27,15 @@ static unsigned int distance(const char *a, size_t alen, const char *b, size_t b
 	for (size_t j = 0; j <= blen; j++)
 		row[0][j] = (unsigned int)j;
 	for (size_t i = 1; i <= alen; i++) {
-		unsigned int *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+		unsigned int *now = row[i % 3], *last = row[(i + 2) % 3],
+			     *before = row[(i + 1) % 3];
 
 		now[0] = (unsigned int)i;
 		for (size_t j = 1; j <= blen; j++) {
-			now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + !same(a[i - 1], b[j - 1]));
-			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]) &&
-			    before[j - 2] + 1 < now[j])
+			now[j] = min3(last[j] + 1, now[j - 1] + 1,
+				      last[j - 1] + !same(a[i - 1], b[j - 1]));
+			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) &&
+			    same(a[i - 2], b[j - 1]) && before[j - 2] + 1 < now[j])
 				now[j] = before[j - 2] + 1;
 		}
 	}
@@ -54,7 +56,8 @@ void berm_nearest_try(struct berm_nearest *nearest, const char *candidate)
 	nearest->distance = d;
 }
 
-const char *berm_nearest_text(const struct berm_nearest *nearest, const char *otherwise, char *out, size_t size)
+const char *berm_nearest_text(const struct berm_nearest *nearest, const char *otherwise, char *out,
+			      size_t size)
 {
 	if (!nearest->best)
 		return otherwise;

@@ -15,6 +15,7 @@ struct berm_nearest {
 void berm_nearest_try(struct berm_nearest *nearest, const char *candidate);
 
 /* "did you mean 'ports'?" or, if nothing is near, otherwise; NULL if that is NULL too. */
-const char *berm_nearest_text(const struct berm_nearest *nearest, const char *otherwise, char *out, size_t size);
+const char *berm_nearest_text(const struct berm_nearest *nearest, const char *otherwise, char *out,
+			      size_t size);
 
 #endif /* BERM_HINT_H */

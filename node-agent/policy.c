@@ -23,12 +23,17 @@ static void rule_clear(struct berm_policy_rule *rule)
 	free(rule->name);
 }
 
+void berm_policy_cut_rules(struct berm_policy *policy, size_t count)
+{
+	while (policy->rule_count > count)
+		rule_clear(&policy->rule[--policy->rule_count]);
+}
+
 void berm_policy_free(struct berm_policy *policy)
 {
 	if (!policy)
 		return;
-	for (size_t i = 0; i < policy->rule_count; i++)
-		rule_clear(&policy->rule[i]);
+	berm_policy_cut_rules(policy, 0);
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
@@ -104,8 +109,8 @@ static void mix_cidr(uint64_t *h, const struct berm_cidr *cidr)
 
 static void mix_peer(uint64_t *h, const struct berm_peer_term *peer)
 {
-	mix_number(h, peer->any | peer->is_block << 1 | peer->unsupported << 2 | peer->has_ns_selector << 3 |
-			      peer->has_pod_selector << 4);
+	mix_number(h, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
+			      peer->has_ns_selector << 3 | peer->has_pod_selector << 4);
 	mix_selector(h, &peer->ns_selector);
 	mix_selector(h, &peer->pod_selector);
 	mix_cidr(h, &peer->block);

@@ -32,11 +32,11 @@ enum berm_policy_kind { BERM_KIND_SEGMENTATION, BERM_KIND_NETWORK };
 
 /* One element of from/to. Exactly one form: selector(s), block, or any. */
 struct berm_peer_term {
-	bool any;			  /* everyone, non-pods too */
+	bool any; /* everyone, non-pods too */
 	bool is_block;
-	bool unsupported;		  /* a field this version does not know: see policy.md */
-	bool has_ns_selector;		  /* else: the policy's own namespace (berm-system: any) */
-	bool has_pod_selector;		  /* else: all pods of those namespaces */
+	bool unsupported;      /* a field this version does not know: see policy.md */
+	bool has_ns_selector;  /* else: the policy's own namespace (berm-system: any) */
+	bool has_pod_selector; /* else: all pods of those namespaces */
 	struct berm_selector ns_selector;
 	struct berm_selector pod_selector;
 	struct berm_cidr block;
@@ -46,49 +46,51 @@ struct berm_peer_term {
 
 /* One element of ports (or icmp). */
 struct berm_port_term {
-	uint8_t plane;	 /* enum berm_plane */
-	bool all;	 /* whole plane */
-	uint16_t first;	 /* index in the plane, see enum berm_plane */
-	uint16_t last;	 /* inclusive */
-	char *name;	 /* named port (plane TCP, UDP or SCTP); first and last then unused */
+	uint8_t plane;	/* enum berm_plane */
+	bool all;	/* whole plane */
+	uint16_t first; /* index in the plane, see enum berm_plane */
+	uint16_t last;	/* inclusive */
+	char *name;	/* named port (plane TCP, UDP or SCTP); first and last then unused */
 };
 
 struct berm_policy_rule {
-	char *name;	 /* NULL: shown as #index */
-	uint32_t index;	 /* position in its list */
-	uint8_t dir;	 /* enum berm_dir */
-	uint8_t action;	 /* enum berm_rule_action */
+	char *name;		     /* NULL: shown as #index */
+	uint32_t index;		     /* position in its list */
+	uint8_t dir;		     /* enum berm_dir */
+	uint8_t action;		     /* enum berm_rule_action */
 	struct berm_peer_term *peer; /* count 0: everyone */
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
 	size_t port_count;
 };
 
-#define BERM_ESSENTIAL_DNS 0x1
+#define BERM_ESSENTIAL_DNS	 0x1
 #define BERM_ESSENTIAL_APISERVER 0x2
 
 struct berm_policy {
 	enum berm_policy_kind kind;
 	enum berm_tier tier;
-	int priority;		 /* 0..1000, lower first; NetworkPolicy: unused */
-	char *ns;		 /* namespace of the document */
+	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
+	char *ns;     /* namespace of the document */
 	char *name;
-	bool cluster_wide;	 /* from berm-system: subject may be in any namespace */
-	bool disabled;		 /* mode: disabled */
-	bool has_ns_subject;	 /* subject.namespaceSelector given */
+	bool cluster_wide;   /* from berm-system: subject may be in any namespace */
+	bool disabled;	     /* mode: disabled */
+	bool has_ns_subject; /* subject.namespaceSelector given */
 	struct berm_selector ns_subject;
 	struct berm_selector pod_subject; /* empty = all pods */
-	uint8_t isolate;	 /* bit mask 1 << enum berm_dir */
-	uint8_t essentials;	 /* BERM_ESSENTIAL_*; a NetworkPolicy grants none */
+	uint8_t isolate;		  /* bit mask 1 << enum berm_dir */
+	uint8_t essentials;		  /* BERM_ESSENTIAL_*; a NetworkPolicy grants none */
 	struct berm_policy_rule *rule;
 	size_t rule_count;
-	uint64_t digest;	 /* of the normal form: layout, comments and key order do not change it */
+	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	/* where it came from, for messages */
-	char *source;		 /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
-	int line;		 /* of the document, in source */
+	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
+	int line;     /* of the document, in source */
 };
 
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
+/* Only the first `count` rules stay. */
+void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
 /* What policy->digest must be: FNV-1a over everything but digest, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 

@@ -91,8 +91,9 @@ int berm_problem_format(const struct berm_problem *p, char *out, size_t size)
 	if (p->line)
 		snprintf(at, sizeof(at), ":%d:%d", p->line, p->column);
 	n = snprintf(out, size, "%s%s: %s: %s%s%s%s%s%s%s", p->source ? p->source : "-", at,
-		     p->severity == BERM_ERROR ? "error" : "warning", p->document ? p->document : "",
-		     p->document ? ": " : "", p->field ? p->field : "", p->field ? ": " : "",
-		     p->message ? p->message : "", p->hint ? "; " : "", p->hint ? p->hint : "");
+		     p->severity == BERM_ERROR ? "error" : "warning",
+		     p->document ? p->document : "", p->document ? ": " : "",
+		     p->field ? p->field : "", p->field ? ": " : "", p->message ? p->message : "",
+		     p->hint ? "; " : "", p->hint ? p->hint : "");
 	return n < 0 ? 0 : n < (int)size ? n : size ? (int)size - 1 : 0;
 }

@@ -85,7 +85,8 @@ static void requirement_clear(struct berm_requirement *req)
 	*req = (struct berm_requirement){ 0 };
 }
 
-static int requirement_fill(struct berm_requirement *req, const char *key, const char *const *value, size_t count)
+static int requirement_fill(struct berm_requirement *req, const char *key, const char *const *value,
+			    size_t count)
 {
 	req->key = strdup(key);
 	req->value = count ? calloc(count, sizeof(*req->value)) : NULL;
@@ -191,7 +192,8 @@ static bool has_value(const struct berm_requirement *req, const char *value)
 	return false;
 }
 
-static bool requirement_matches(const struct berm_requirement *req, const struct berm_labels *labels)
+static bool requirement_matches(const struct berm_requirement *req,
+				const struct berm_labels *labels)
 {
 	const char *value = berm_labels_get(labels, req->key);
 
