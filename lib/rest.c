@@ -103,20 +103,23 @@ static int connect_within(struct conn *c, const char *path)
 	return 0;
 }
 
+/* Head and body go in one piece: the server wakes up once. */
 static int send_request(struct conn *c, const struct berm_rest_call *call)
 {
-	size_t body_size = call->body ? strlen(call->body) : 0;
-	char head[1024];
-	int n, rc;
+	const char *body = call->body ? call->body : "";
+	auto_free char *text = NULL;
+	int n;
 
-	n = snprintf(head, sizeof(head),
+	n = asprintf(&text,
 		     "%s %s HTTP/1.1\r\nHost: berm\r\nConnection: close\r\nAccept: application/json\r\n"
-		     "%sContent-Length: %zu\r\n\r\n",
-		     call->method, call->path, call->body ? "Content-Type: application/json\r\n" : "", body_size);
-	if (n >= (int)sizeof(head))
-		return -ENAMETOOLONG;
-	rc = send_all(c, head, (size_t)n);
-	return rc || !body_size ? rc : send_all(c, call->body, body_size);
+		     "%sContent-Length: %zu\r\n\r\n%s",
+		     call->method, call->path, call->body ? "Content-Type: application/json\r\n" : "", strlen(body),
+		     body);
+	if (n < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return send_all(c, text, (size_t)n);
 }
 
 static int conn_connect(struct conn *c, const char *path, int connect_ms)
@@ -175,7 +178,7 @@ static int fill(struct conn *c, size_t *ret_n)
 /* One line without its CR LF. -EBADMSG: too long, or the stream ended in it. */
 static int read_line(struct conn *c, char *out, size_t size)
 {
-	size_t len = 0, n;
+	size_t len = 0, n = 0;
 	char ch;
 	int rc;
 
@@ -297,7 +300,7 @@ static int sink_append(struct sink *s, const char *data, size_t size)
 static int copy_body(struct conn *c, size_t left, struct sink *s)
 {
 	bool to_end = left == SIZE_MAX;
-	size_t n;
+	size_t n = 0;
 	int rc;
 
 	while (left) {
