@@ -328,7 +328,7 @@ int berm_record_find_owned(const char *container_id, const char *ifname, uint32_
 
 static void owner_delete(const char *container_id, const char *ifname)
 {
-	uint32_t ifindex;
+	uint32_t ifindex = 0;
 	char path[PATH_MAX];
 
 	while (!berm_record_find_owned(container_id, ifname, &ifindex)) {

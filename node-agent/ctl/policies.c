@@ -26,7 +26,7 @@ static char *first_problem(const cJSON *item)
 {
 	const cJSON *problem = ctl_at(item, "problems") ? ctl_at(item, "problems")->child : NULL;
 
-	if (cJSON_IsString(problem))
+	if (problem && cJSON_IsString(problem))
 		return strdup(problem->valuestring);
 	return problem ? ctl_text_at(problem, "message") : NULL;
 }

@@ -150,6 +150,21 @@ const char *test_file(const char *name, const char *content)
 	return p;
 }
 
+char *test_keep(char *text)
+{
+	static struct kept {
+		struct kept *next;
+		char *text;
+	} * all;
+	struct kept *k = malloc(sizeof(*k));
+
+	if (!k)
+		test_stop();
+	*k = (struct kept){ .next = all, .text = text };
+	all = k; /* reachable to the end, so no leak */
+	return text;
+}
+
 bool test_wait_until(bool (*ask)(void *ctx), void *ctx, int timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };

@@ -51,6 +51,10 @@ const char *test_dir(void);
  * the test ends). */
 const char *test_file(const char *name, const char *content);
 
+/* Takes over a malloc'ed text until the test ends, and returns it: for helpers whose results go
+ * straight into an EXPECT. */
+char *test_keep(char *text);
+
 /* Asks every 5 ms until the answer is true or timeout_ms is over; returns the last answer. */
 bool test_wait_until(bool (*ask)(void *ctx), void *ctx, int timeout_ms);
 

@@ -30,7 +30,7 @@ static char *line_of(const char *json, bool wide)
 	ctl_flow_print(flow, wide, false, out);
 	fclose(out);
 	cJSON_Delete(flow);
-	return text;
+	return test_keep(text);
 }
 
 TEST(line_names_ends_service_and_rule)

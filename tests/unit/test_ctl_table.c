@@ -40,7 +40,7 @@ static char *table(enum ctl_format format, enum ctl_color color)
 	ASSERT_OK(ctl_table_print(&options, &view, items, out, &err), &err);
 	fclose(out);
 	cJSON_Delete(items);
-	return text;
+	return test_keep(text);
 }
 
 TEST(table_shows_columns_of_its_format)
