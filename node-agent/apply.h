@@ -22,11 +22,15 @@ struct berm_apply_result {
 	size_t switched;  /* endpoints whose sets changed */
 	size_t rejudged;  /* endpoints whose epoch was bumped */
 	uint64_t took_ns;
+	char warning[256]; /* "", or what did not go well though the plan is in force: a file not written */
 };
 
 /* Reads back what the pinned maps hold, so that a restarted agent continues where the last one stopped:
  * the first apply of the same plan writes nothing and bumps no epoch. */
 int berm_apply_open(struct berm_maps *maps, struct berm_apply **ret, struct berm_err *err) must_check;
+struct berm_store;
+/* The same on another store (tests); the store is closed with apply, also on failure. */
+int berm_apply_open_store(struct berm_store *store, struct berm_apply **ret, struct berm_err *err) must_check;
 void berm_apply_close(struct berm_apply *apply);
 
 /* All or nothing as seen by packets: on failure (-E2BIG, -ENOSPC, -ENOMEM) the old generation stays in
@@ -34,13 +38,24 @@ void berm_apply_close(struct berm_apply *apply);
 int berm_apply(struct berm_apply *apply, const struct berm_plan *plan, struct berm_apply_result *out,
 	       struct berm_err *err) must_check;
 
+/*
+ * A generation leaves things behind that packets may still hold: they go in at most two steps, each after
+ * a grace period. Whoever does nothing about it waits for them in the next berm_apply. To have it done in
+ * between: while berm_apply_garbage() is not 0, remember its answer (the ticket), let a
+ * berm_grace_period() pass, in another thread if you like, and call berm_apply_collect() with the ticket.
+ * A ticket from before the last berm_apply is worth nothing, and collects nothing.
+ */
+uint64_t berm_apply_garbage(const struct berm_apply *apply);
+int berm_apply_collect(struct berm_apply *apply, uint64_t ticket, struct berm_err *err) must_check;
+
 /* For status: entries in use / room, by map. */
 struct berm_apply_usage {
 	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules;
 };
 void berm_apply_usage(const struct berm_apply *apply, struct berm_apply_usage *out);
 
-/* How long the last generations took is kept by the caller. names: what the rule-name file must hold. */
+/* Rules by id, those that are going included: what the rule-name file holds. Valid until the next call
+ * of berm_apply or berm_apply_collect. */
 const struct berm_names *berm_apply_names(const struct berm_apply *apply);
 
 #endif /* BERM_APPLY_H */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_endpoint.c - which sets an endpoint gets, and the switch itself. Knows nothing of what sets say.
+ *
+ * A slot may change hands at any time outside the lock: then the plan's endpoint is not the slot's, and
+ * the slot keeps the fallback that its new owner was given.
+ */
+#include "applied.h"
+
+#include "cleanup.h"
+
+/* What a slot shall have. */
+struct target {
+	uint32_t set[BERM_DIR_COUNT];
+	uint32_t flags, allowed_table;
+};
+
+static const struct berm_plan_endpoint *plan_endpoint(const struct generation *g, uint32_t slot)
+{
+	const struct berm_plan_endpoint *ep;
+
+	if (g->endpoint[slot] == NONE)
+		return NULL;
+	ep = &g->plan->endpoint[g->endpoint[slot]];
+	return ep->ifindex == g->a->store->endpoints[slot].ifindex && ep->judged ? ep : NULL;
+}
+
+/* A set that is yet to be made has no id. */
+static uint32_t plan_set_id(const struct generation *g, uint32_t plan_set, uint32_t otherwise)
+{
+	if (plan_set == NONE)
+		return otherwise;
+	return g->set[plan_set] ? g->set[plan_set]->id : NONE;
+}
+
+static struct target target_of(const struct generation *g, uint32_t slot)
+{
+	const struct berm_plan_endpoint *ep = plan_endpoint(g, slot);
+	const struct berm_endpoint *now = &g->a->store->endpoints[slot];
+	struct target t = { { now->set[0], now->set[1] }, now->flags, now->allowed_table };
+
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+		if (ep)
+			t.set[dir] = plan_set_id(g, ep->set[dir], BERM_SET_OPEN);
+		else if (now->flags & BERM_EP_FALLBACK && now->set[dir] >= BERM_SET_ESSENTIALS)
+			t.set[dir] = plan_set_id(g, g->plan->essentials, BERM_SET_ESSENTIALS);
+	}
+	if (ep) {
+		t.flags = ep->flags;
+		t.allowed_table = ep->allowed_table == NONE ? 0 : g->table[ep->allowed_table];
+	}
+	return t;
+}
+
+/* Plan endpoints by slot, as far as the slot is still theirs. */
+void berm_gen_endpoints(struct generation *g)
+{
+	uint32_t slot;
+
+	for (slot = 0; slot < BERM_MAX_ENDPOINTS; slot++)
+		g->endpoint[slot] = NONE;
+	for (size_t i = 0; i < g->plan->endpoint_count; i++) {
+		slot = g->plan->endpoint[i].slot;
+		g->endpoint[slot] = (uint32_t)i;
+		if (!plan_endpoint(g, slot))
+			g->endpoint[slot] = NONE;
+	}
+}
+
+/* Which sets will some endpoint leave? A slot may be taken with the old essentials until the switch. */
+void berm_gen_left(struct generation *g)
+{
+	const struct berm_apply *a = g->a;
+	const struct berm_endpoint *now;
+	struct applied_set *essentials = NULL;
+	struct target t;
+
+	if (a->store->node->essentials < BERM_MAX_SETS)
+		essentials = a->set[a->store->node->essentials];
+	if (essentials && plan_set_id(g, g->plan->essentials, 0) != essentials->id)
+		essentials->left = true;
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
+		now = &a->store->endpoints[slot];
+		if (!now->ifindex)
+			continue;
+		t = target_of(g, slot);
+		for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+			if (now->set[dir] < BERM_MAX_SETS && a->set[now->set[dir]] &&
+			    t.set[dir] != now->set[dir])
+				a->set[now->set[dir]]->left = true;
+	}
+}
+
+static bool is_rejudged(const struct generation *g, const struct target *t)
+{
+	const struct applied_set *s;
+
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+		s = t->set[dir] < BERM_MAX_SETS ? g->a->set[t->set[dir]] : NULL;
+		if (s && s->differs)
+			return true;
+	}
+	return g->a->recover;
+}
+
+/* Sets first: while FALLBACK stands, verdicts say that the pod waits to be judged. */
+static void switch_slot(struct generation *g, uint32_t slot)
+{
+	const struct berm_store_ops *ops = g->a->store->ops;
+	const struct berm_endpoint *now = &g->a->store->endpoints[slot];
+	struct target t = target_of(g, slot);
+	bool sets = memcmp(t.set, now->set, sizeof(t.set)) != 0;
+	bool flags = t.flags != now->flags || t.allowed_table != now->allowed_table;
+
+	if (sets)
+		ops->switch_sets(g->a->store, slot, t.set);
+	if (flags)
+		ops->set_flags(g->a->store, slot, t.flags, t.allowed_table);
+	if (sets || flags || is_rejudged(g, &t)) {
+		ops->bump(g->a->store, slot);
+		g->rejudged++;
+	}
+	g->switched += sets;
+	g->writes += sets + flags;
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+		if (t.set[dir] < BERM_MAX_SETS && g->a->set[t.set[dir]])
+			g->a->set[t.set[dir]]->used = true;
+}
+
+int berm_gen_switch(struct generation *g)
+{
+	struct berm_store *store = g->a->store;
+	auto_close int lock = -1;
+	uint32_t essentials = plan_set_id(g, g->plan->essentials, 0);
+	int rc = store->ops->lock(store, &lock, g->err);
+
+	if (rc)
+		return rc;
+	if (store->node->essentials != essentials) {
+		__atomic_store_n(&store->node->essentials, essentials, __ATOMIC_RELEASE);
+		g->writes++;
+	}
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (store->endpoints[slot].ifindex)
+			switch_slot(g, slot);
+	return 0;
+}
+
+/* Undone half-way: whoever was judged meanwhile is judged again. */
+void berm_gen_bump(struct generation *g)
+{
+	struct berm_store *store = g->a->store;
+
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (store->endpoints[slot].ifindex)
+			store->ops->bump(store, slot);
+}

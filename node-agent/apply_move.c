@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_move.c - addresses that change their class, and the classes they pass through.
+ *
+ * While sets are replaced, an address must be in its old row in every set that goes and in its new row in
+ * every set that comes or stays. If no class is like that, a transition class is made for all addresses
+ * that go the same way; they come to rest after the switch.
+ */
+#include "applied.h"
+
+#include "cleanup.h"
+
+/* ---- who moves where ------------------------------------------------------------------------------------------ */
+
+/* The number of a table among those in play. */
+int berm_gen_view(struct generation *g, uint32_t table, uint32_t *ret)
+{
+	for (*ret = 0; *ret < g->view.count; (*ret)++)
+		if (g->view.item[*ret] == table)
+			return 0;
+	return array_push(&g->view, table);
+}
+
+/* The tables that sets use now or will use. */
+static int views(struct generation *g)
+{
+	struct applied_set *s;
+	uint32_t view;
+	int rc = berm_gen_view(g, 0, &view);
+
+	for_each_set(g->a, s)
+		if (!rc)
+			rc = berm_gen_view(g, s->value.table, &s->view);
+	for (size_t i = 0; !rc && i < g->plan->set_count; i++)
+		if (g->wanted[i] && !g->set[i] && g->plan->set[i].table != NONE)
+			rc = berm_gen_view(g, g->table[g->plan->set[i].table], &view);
+	return rc;
+}
+
+/* What sets see of an address that is not in berm_peers: view[], or one class for all, which is returned. */
+static uint32_t absent_view(const struct generation *g, const struct berm_addr *addr, uint32_t *view)
+{
+	uint32_t world = berm_addr_is_v4(addr) ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;
+	bool same = true;
+
+	view[0] = world;
+	for (size_t i = 1; i < g->view.count; i++) {
+		view[i] = berm_table_class(g->view_table[i], addr);
+		if (view[i] == NONE)
+			view[i] = world;
+		same = same && view[i] == view[0];
+	}
+	return same ? world : NONE;
+}
+
+/* Key of the way an address goes: where to rest, what it was seen as and will be; then the view. */
+struct way {
+	uint32_t rest, from, to;
+	uint32_t view[];
+};
+
+static int change_add(struct generation *g, const struct change *c, struct way *way)
+{
+	size_t size = sizeof(*way);
+	const struct way *key;
+	uint32_t number;
+	int rc;
+
+	*way = (struct way){ c->to, c->from, c->to };
+	if (c->from == NONE)
+		way->from = absent_view(g, &c->addr, way->view);
+	if (c->to == NONE)
+		way->to = absent_view(g, &c->addr, way->view);
+	if (way->from == NONE || way->to == NONE)
+		size += g->view.count * sizeof(*way->view);
+	rc = berm_intern(&g->move_key, way, size, &number);
+	if (rc < 0)
+		return rc;
+	key = berm_intern_key(&g->move_key, number, &size);
+	rc = rc ? array_push(&g->move, (struct move){ key->from, key->to, key->rest, key->view, NONE, 0 }) : 0;
+	if (rc)
+		return rc;
+	g->move.item[number].count++;
+	return array_push(&g->change, (struct change){ c->addr, c->from, c->to, number });
+}
+
+/* Both lists are sorted by address. */
+static int diff(struct generation *g, struct way *way)
+{
+	const struct berm_apply *a = g->a;
+	const struct berm_plan *plan = g->plan;
+	size_t i = 0, j = 0;
+	struct change c;
+	int rc = 0, order;
+
+	while (!rc && (i < a->peer_count || j < plan->peer_count)) {
+		order = i == a->peer_count ? 1 : j == plan->peer_count ? -1 :
+			memcmp(&a->peer[i].addr, &plan->peer[j].addr, sizeof(struct berm_addr));
+		c = (struct change){ .from = order <= 0 ? a->peer[i].cls : NONE,
+				     .to = order >= 0 ? g->cls[plan->peer[j].cls] : NONE };
+		c.addr = order <= 0 ? a->peer[i].addr : plan->peer[j].addr;
+		i += order <= 0;
+		j += order >= 0;
+		g->arriving += c.from == NONE;
+		if (c.from != c.to)
+			rc = change_add(g, &c, way);
+	}
+	return rc;
+}
+
+int berm_gen_changes(struct generation *g)
+{
+	auto_free struct way *way = NULL;
+	int rc = views(g);
+
+	if (rc)
+		return rc;
+	way = malloc(sizeof(*way) + g->view.count * sizeof(*way->view));
+	g->view_table = calloc(g->view.count, sizeof(struct applied_table *));
+	if (!way || !g->view_table)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->view.count; i++)
+		g->view_table[i] = berm_table_find(g->a, g->view.item[i]);
+	return diff(g, way);
+}
+
+/* ---- rows along the way ---------------------------------------------------------------------------------------- */
+
+static uint32_t seen_from(const struct move *m, const struct applied_set *s)
+{
+	return m->from == NONE ? m->view[s->view] : m->from;
+}
+
+static uint32_t seen_to(const struct move *m, const struct applied_set *s)
+{
+	return m->to == NONE ? m->view[s->view] : m->to;
+}
+
+static bool moves_row(const struct generation *g, const struct applied_set *s, const struct move *m)
+{
+	return berm_set_row(s, seen_from(m, s)) != berm_gen_set_row(g, s, seen_to(m, s));
+}
+
+/* A set that one endpoint leaves and another keeps or enters would need both rows of an address that
+ * changes its row: then it is replaced for all of them. */
+void berm_gen_conflicts(struct generation *g)
+{
+	struct applied_set *s;
+
+	for_each_set(g->a, s) {
+		if (s->owner == NONE)
+			continue;
+		for (size_t i = 0; !s->differs && i < g->move.count; i++)
+			s->differs = moves_row(g, s, &g->move.item[i]);
+		if (!s->differs || !s->left)
+			continue;
+		g->set[s->owner] = NULL;
+		s->owner = NONE;
+		s->differs = false;
+	}
+}
+
+/* Sets that go: somebody still sees the old generation through them. Also those of endpoints that the plan
+ * does not know. */
+static bool is_going(const struct applied_set *s)
+{
+	return s->owner == NONE;
+}
+
+/* May the addresses go straight to where they rest? */
+static bool is_direct(const struct generation *g, const struct move *m)
+{
+	struct applied_set *s;
+
+	for_each_set(g->a, s)
+		if (is_going(s) && berm_set_row(s, seen_from(m, s)) != berm_set_row(s, seen_to(m, s)))
+			return false;
+	return true;
+}
+
+/* In sets that go, cls is in the row that m comes from; in the others where it goes, unless rest knows. */
+static int rows_of(struct generation *g, const struct move *m, uint32_t cls)
+{
+	struct applied_set *s;
+	int rc = 0;
+
+	for_each_set(g->a, s) {
+		if (rc)
+			break;
+		if (is_going(s))
+			rc = berm_gen_row(g, s, cls, berm_set_row(s, seen_from(m, s)));
+		else if (cls != m->rest && g->is_made[s->owner])
+			rc = berm_set_row_put(s, cls, berm_set_row(s, seen_to(m, s)));
+		else if (cls != m->rest)
+			rc = berm_gen_row(g, s, cls, berm_set_row(s, seen_to(m, s)));
+	}
+	return rc;
+}
+
+static int transition(struct generation *g, struct move *m)
+{
+	m->via = berm_gen_class_new(g);
+	if (m->via == NONE)
+		return berm_refuse(g->err, -ENOSPC, "old and new classes of addresses do not fit side by side "
+				   "(room for %u)", CLASS_LIMIT);
+	return array_push(&g->passing, m->via) ? -ENOMEM : rows_of(g, m, m->via);
+}
+
+/* A class that is new has no row in sets that go: the first move into it may say which. */
+static int decide(struct generation *g, struct move *m, bool *claimed)
+{
+	uint32_t i = m->rest < g->plan_cls_count ? g->plan_cls[m->rest] : NONE;
+	bool unclaimed = i != NONE && g->is_new_cls[i] && !claimed[i];
+
+	if (!unclaimed && !is_direct(g, m))
+		return transition(g, m);
+	m->via = m->rest;
+	if (!unclaimed)
+		return 0;
+	claimed[i] = true;
+	return rows_of(g, m, m->rest);
+}
+
+/* The broadest way first: it is the one that should go straight. */
+int berm_gen_moves(struct generation *g)
+{
+	auto_free bool *claimed = calloc(g->plan->class_count + 1, sizeof(*claimed));
+	uint32_t most = 1, next;
+	int rc = claimed ? 0 : -ENOMEM;
+
+	for (uint32_t size = UINT32_MAX; !rc && most; size = most) {
+		most = 0;
+		for (size_t i = 0; !rc && i < g->move.count; i++) {
+			next = g->move.item[i].count;
+			if (next == size)
+				rc = decide(g, &g->move.item[i], claimed);
+			else if (next < size && next > most)
+				most = next;
+		}
+	}
+	return rc;
+}
+
+/* What is written to berm_peers before the switch. */
+int berm_gen_peers(struct generation *g)
+{
+	struct berm_peer value = { .cls = 0 };
+	const struct change *c;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < g->change.count; i++) {
+		c = &g->change.item[i];
+		value.cls = g->move.item[c->move].via;
+		if (value.cls == NONE)
+			rc = berm_batch_add(&g->peer_del, BERM_MAP_peers, &c->addr, NULL);
+		else
+			rc = berm_batch_add(&g->put[BERM_MAP_peers], BERM_MAP_peers, &c->addr, &value);
+	}
+	return rc;
+}
+
+/* Back to the classes that they had. */
+int berm_gen_peers_undo(struct generation *g, struct berm_err *err)
+{
+	struct berm_store *store = g->a->store;
+	struct berm_peer value = { .cls = 0 };
+	struct batch back = { 0 }, gone = { 0 };
+	const struct change *c;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < g->change.count; i++) {
+		c = &g->change.item[i];
+		value.cls = c->from;
+		if (c->from == NONE)
+			rc = berm_batch_add(&gone, BERM_MAP_peers, &c->addr, NULL);
+		else
+			rc = berm_batch_add(&back, BERM_MAP_peers, &c->addr, &value);
+	}
+	if (!rc)
+		rc = store->ops->del(store, BERM_MAP_peers, gone.key, gone.count, err);
+	if (!rc)
+		rc = store->ops->put(store, BERM_MAP_peers, back.key, back.value, back.count, err);
+	berm_batch_clear(&back);
+	berm_batch_clear(&gone);
+	return rc;
+}
