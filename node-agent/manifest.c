@@ -74,12 +74,12 @@ int berm_manifest_read(int dirfd, const char *name, size_t max, char **ret, size
 	if (!S_ISREG(before.st_mode))
 		return berm_refuse(err, -EINVAL, "%s is not a regular file", name);
 	if (is_being_written(fd, &before))
-		return berm_fail(err, -EAGAIN, "%s is being written", name);
+		return berm_refuse(err, -EAGAIN, "%s is being written", name);
 	rc = berm_fd_read(fd, name, max, &text, &size, err);
 	if (rc)
 		return rc;
 	if (fstat(fd, &after) || !berm_manifest_same(&before, &after))
-		return berm_fail(err, -EAGAIN, "%s changed while it was read", name);
+		return berm_refuse(err, -EAGAIN, "%s changed while it was read", name);
 	*ret = TAKE_PTR(text);
 	*ret_size = size;
 	*ret_st = after;
