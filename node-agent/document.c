@@ -15,7 +15,8 @@
 #include "tree.h"
 
 #define MAX_FILE   (8u << 20)
-#define MAX_CHUNKS 50000
+#define MAX_CHUNKS 50000 /* of a file */
+#define MAX_OF_KEY 5000	 /* of a key of a ConfigMap, which is somebody else's */
 
 /* ---- kinds --------------------------------------------------------------------------------------- */
 
@@ -273,6 +274,11 @@ static void read_chunk(struct berm_sheet *sheet, const char *text, size_t size, 
 	sheet->place.line = chunk.reader.place.line;
 }
 
+static int most_chunks(const struct berm_sheet *sheet)
+{
+	return sheet->carrier ? MAX_OF_KEY : MAX_CHUNKS;
+}
+
 static void refuse_rest(struct berm_sheet *sheet, int line)
 {
 	struct berm_chunk chunk = {
@@ -283,7 +289,7 @@ static void refuse_rest(struct berm_sheet *sheet, int line)
 	};
 
 	berm_reader_error(&chunk.reader, (struct berm_pos){ line + 1, 1 }, "use several files",
-			  "more than %d documents: the rest is not read", MAX_CHUNKS);
+			  "more than %d documents: the rest is not read", most_chunks(sheet));
 	berm_chunk_unreadable(&chunk, NULL, NULL);
 	sheet->no_memory |= chunk.reader.no_memory;
 }
@@ -297,7 +303,7 @@ void berm_sheet_read(struct berm_sheet *sheet, const char *text, size_t size)
 		next = chunk_end(p, end, &lines);
 		if (is_blank(p, next))
 			continue;
-		if (++count > MAX_CHUNKS) {
+		if (++count > most_chunks(sheet)) {
 			refuse_rest(sheet, line);
 			return;
 		}

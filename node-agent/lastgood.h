@@ -28,7 +28,7 @@ enum berm_standing {
 	BERM_STANDING_ENFORCED,	 /* as written */
 	BERM_STANDING_LAST_GOOD, /* broken now; the last good version stays */
 	BERM_STANDING_ISOLATING, /* broken, never seen good here: its subject is isolated without allows */
-	BERM_STANDING_INVALID,	 /* broken, never seen good here, subject not readable: no policy */
+	BERM_STANDING_INVALID, /* broken, never seen good here, subject not readable: no policy */
 };
 
 /* "enforced", "invalid-last-good", "invalid-isolating", "invalid" (docs/rest-api.md). */
@@ -64,14 +64,16 @@ void berm_lastgood_close(struct berm_lastgood *store); /* accepts NULL; writes n
  * removed from the model. Takes the policies out of *objects (their pointers become NULL). Remembers good
  * ones in memory. -ENOMEM: *out and the store are unchanged.
  */
-int berm_lastgood_resolve(struct berm_lastgood *store, const char *source, struct berm_objects *objects,
-			  struct berm_resolution *out, struct berm_err *err) must_check;
+int berm_lastgood_resolve(struct berm_lastgood *store, const char *source,
+			  struct berm_objects *objects, struct berm_resolution *out,
+			  struct berm_err *err) must_check;
 void berm_resolution_clear(struct berm_resolution *resolution);
 
 /* The source is gone (file deleted): so are its documents. In memory at once, on disk with the next save. */
 void berm_lastgood_forget(struct berm_lastgood *store, const char *source);
 /* After a start, once everything is listed: forget the sources that are not in the list. */
-int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources, size_t count) must_check;
+int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources,
+			 size_t count) must_check;
 
 /* Write what has changed. On failure (disk full) the error names the file; nothing is lost from memory,
  * what could not be written stays due, call again later. Nothing due: 0 and no system call. */

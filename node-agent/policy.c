@@ -3,7 +3,7 @@
 #include "policy.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include "digest.h"
 
 static void peer_clear(struct berm_peer_term *peer)
 {
@@ -61,98 +61,83 @@ const char *berm_tier_name(enum berm_tier tier)
 	return tier < BERM_TIER_COUNT ? name[tier] : "unknown";
 }
 
-/* ---- digest: FNV-1a, 64 bits (no secret to keep, no collision to fear from whoever writes both) ---- */
+/* ---- digest ---------------------------------------------------------------------------------------- */
 
-#define FNV_START 0xcbf29ce484222325ULL
-#define FNV_PRIME 0x100000001b3ULL
-
-static void mix(uint64_t *h, const void *data, size_t size)
+static void mix_text(struct berm_digester *d, const char *text)
 {
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < size; i++)
-		*h = (*h ^ p[i]) * FNV_PRIME;
+	berm_digest_u64(d, text != NULL);
+	berm_digest_text(d, text);
 }
 
-/* Numbers as 64 bits and texts with their length: two fields never run into each other. */
-static void mix_number(uint64_t *h, uint64_t n)
+static void mix_selector(struct berm_digester *d, const struct berm_selector *sel)
 {
-	mix(h, &n, sizeof(n));
-}
-
-static void mix_text(uint64_t *h, const char *text)
-{
-	mix_number(h, text ? strlen(text) + 1 : 0);
-	if (text)
-		mix(h, text, strlen(text));
-}
-
-static void mix_selector(uint64_t *h, const struct berm_selector *sel)
-{
-	mix_number(h, sel->count);
+	berm_digest_u64(d, sel->count);
 	for (size_t i = 0; i < sel->count; i++) {
 		const struct berm_requirement *req = &sel->item[i];
 
-		mix_text(h, req->key);
-		mix_number(h, req->op);
-		mix_number(h, req->value_count);
+		mix_text(d, req->key);
+		berm_digest_u64(d, req->op);
+		berm_digest_u64(d, req->value_count);
 		for (size_t v = 0; v < req->value_count; v++)
-			mix_text(h, req->value[v]);
+			mix_text(d, req->value[v]);
 	}
 }
 
-static void mix_cidr(uint64_t *h, const struct berm_cidr *cidr)
+static void mix_cidr(struct berm_digester *d, const struct berm_cidr *cidr)
 {
-	mix(h, cidr->addr.w, sizeof(cidr->addr.w));
-	mix_number(h, cidr->bits | (uint64_t)cidr->v4 << 8);
+	berm_digest_bytes(d, cidr->addr.w, sizeof(cidr->addr.w));
+	berm_digest_u64(d, cidr->bits | (uint64_t)cidr->v4 << 8);
 }
 
-static void mix_peer(uint64_t *h, const struct berm_peer_term *peer)
+static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 {
-	mix_number(h, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
-			      peer->has_ns_selector << 3 | peer->has_pod_selector << 4);
-	mix_selector(h, &peer->ns_selector);
-	mix_selector(h, &peer->pod_selector);
-	mix_cidr(h, &peer->block);
-	mix_number(h, peer->except_count);
+	berm_digest_u64(d, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
+				   peer->has_ns_selector << 3 | peer->has_pod_selector << 4);
+	mix_selector(d, &peer->ns_selector);
+	mix_selector(d, &peer->pod_selector);
+	mix_cidr(d, &peer->block);
+	berm_digest_u64(d, peer->except_count);
 	for (size_t i = 0; i < peer->except_count; i++)
-		mix_cidr(h, &peer->except[i]);
+		mix_cidr(d, &peer->except[i]);
 }
 
-static void mix_rule(uint64_t *h, const struct berm_policy_rule *rule)
+static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)
 {
-	mix_text(h, rule->name);
-	mix_number(h, rule->index);
-	mix_number(h, rule->dir);
-	mix_number(h, rule->action);
-	mix_number(h, rule->peer_count);
+	mix_text(d, rule->name);
+	berm_digest_u64(d, rule->index);
+	berm_digest_u64(d, rule->dir);
+	berm_digest_u64(d, rule->action);
+	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
-		mix_peer(h, &rule->peer[i]);
-	mix_number(h, rule->port_count);
+		mix_peer(d, &rule->peer[i]);
+	berm_digest_u64(d, rule->port_count);
 	for (size_t i = 0; i < rule->port_count; i++) {
 		const struct berm_port_term *port = &rule->port[i];
 
-		mix_number(h, port->plane | (uint64_t)port->all << 8 | (uint64_t)port->first << 16 |
-				      (uint64_t)port->last << 32);
-		mix_text(h, port->name);
+		berm_digest_u64(d, port->plane | (uint64_t)port->all << 8 |
+					   (uint64_t)port->first << 16 |
+					   (uint64_t)port->last << 32);
+		mix_text(d, port->name);
 	}
 }
 
 uint64_t berm_policy_digest(const struct berm_policy *policy)
 {
-	uint64_t h = FNV_START;
+	struct berm_digester d;
 
-	mix_number(&h, policy->kind);
-	mix_number(&h, policy->tier);
-	mix_number(&h, (uint64_t)policy->priority);
-	mix_text(&h, policy->ns);
-	mix_text(&h, policy->name);
-	mix_number(&h, policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2);
-	mix_selector(&h, &policy->ns_subject);
-	mix_selector(&h, &policy->pod_subject);
-	mix_number(&h, policy->isolate | (uint64_t)policy->essentials << 8);
-	mix_number(&h, policy->rule_count);
+	berm_digest_start(&d);
+	berm_digest_u64(&d, policy->kind);
+	berm_digest_u64(&d, policy->tier);
+	berm_digest_u64(&d, (uint64_t)policy->priority);
+	mix_text(&d, policy->ns);
+	mix_text(&d, policy->name);
+	berm_digest_u64(&d,
+			policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2);
+	mix_selector(&d, &policy->ns_subject);
+	mix_selector(&d, &policy->pod_subject);
+	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8);
+	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
-		mix_rule(&h, &policy->rule[i]);
-	return h;
+		mix_rule(&d, &policy->rule[i]);
+	return berm_digest_end(&d).w[0];
 }

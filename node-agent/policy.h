@@ -91,7 +91,7 @@ struct berm_policy {
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
-/* What policy->digest must be: FNV-1a over everything but digest, source and line. */
+/* What policy->digest must be: over everything but digest, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
 /* "SegmentationPolicy", "application": as users write them. */
