@@ -18,7 +18,7 @@ struct berm_rule_name {
 	uint8_t dir;	   /* enum berm_dir */
 	uint8_t action;	   /* enum berm_action */
 	uint8_t reason;	   /* enum berm_reason */
-	char tier[12];	   /* emergency admin application networkpolicy baseline implicit */
+	char tier[16];	   /* emergency admin application networkpolicy baseline implicit */
 	char kind[24];	   /* SegmentationPolicy, NetworkPolicy */
 	char ns[64];
 	char policy[254];

@@ -49,7 +49,10 @@ struct berm_plan_rule { /* index = plan rule */
 };
 
 struct berm_plan_set {
-	struct berm_digest id;	/* of matrix, columns, row map and table: equal id = nothing to do */
+	/* Of rules, peers, matrix, table, and columns by port number. Two sets with one id judge every
+	 * class and port that both know alike, cell by cell; only classes and port classes that are new
+	 * need their row or column. */
+	struct berm_digest id;
 	uint8_t dir;
 	uint32_t table;		/* plan table, UINT32_MAX = none */
 	uint16_t nrows, ncols;
@@ -86,7 +89,7 @@ struct berm_plan {
 	size_t rule_count;
 	struct berm_plan_set *set;
 	size_t set_count;
-	uint32_t essentials;	/* plan set for BERM_SET_ESSENTIALS, UINT32_MAX = none: deny */
+	uint32_t essentials;	/* plan set for BERM_SET_ESSENTIALS (egress), UINT32_MAX = none: deny */
 	struct berm_plan_endpoint *endpoint;
 	size_t endpoint_count;
 	struct berm_plan_ns *ns;

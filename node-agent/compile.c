@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compile.c - from the model to the plan: the steps, in order. A pure function: no I/O, no clock, no kernel.
+ *
+ * The compilation starts anew when a document turns out to be over a limit, each time without at least
+ * one more, so it ends.
+ */
+#include "compile.h"
+#include "compiler.h"
+
+/* Extra source addresses of a pod (annotation): a table of its own, without classes. */
+static int allow_sources(struct compiler *c)
+{
+	for (size_t i = 0; i < c->model->endpoint_count; i++) {
+		struct compile_endpoint *ep = &c->endpoint[i];
+
+		ep->allowed = NONE;
+		if (ep->pod && ep->pod->allowed_count &&
+		    berm_compile_allowed(c, ep->pod->allowed, ep->pod->allowed_count, &ep->allowed))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int build(struct compiler *c, struct berm_plan *plan)
+{
+	static int (*const step[])(struct compiler *) = {
+		berm_compile_namespaces, berm_compile_subjects, berm_compile_limit_documents,
+		berm_compile_selectors,	 berm_compile_classes,	berm_compile_tables,
+		berm_compile_class_index, berm_compile_spans,	berm_compile_matrices,
+		allow_sources,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
+		int rc = step[i](c);
+
+		if (rc)
+			return rc;
+	}
+	if (berm_compile_plan(c, plan))
+		return -ENOMEM;
+	return berm_compile_limit_node(c, plan);
+}
+
+static void free_subjects(struct compiler *c)
+{
+	for (size_t i = 0; i < c->subject.count; i++) {
+		struct compile_subject *s = &c->subject.item[i];
+
+		array_free(&s->rule);
+		array_free(&s->start);
+		array_free(&s->cell);
+		free(s->col);
+		free(s->row);
+	}
+	array_free(&c->subject);
+}
+
+static void free_groups(struct compiler *c)
+{
+	for (size_t i = 0; i < c->term.count; i++)
+		array_free(&c->term.item[i].group);
+	for (size_t i = 0; i < c->group.count; i++)
+		array_free(&c->group.item[i].cls);
+	for (size_t i = 0; i < c->table.count; i++)
+		array_free(&c->table.item[i].cls);
+	for (size_t i = 0; i < c->ns.count; i++) {
+		array_free(&c->ns.item[i].policy);
+		array_free(&c->ns.item[i].broad);
+	}
+	for (size_t i = 0; i < c->ns_selected.count; i++)
+		free(c->ns_selected.item[i]);
+	for (size_t i = 0; i < c->label_terms.count; i++)
+		array_free(&c->label_terms.item[i]);
+	array_free(&c->term);
+	array_free(&c->group);
+	array_free(&c->table);
+	array_free(&c->ns);
+	array_free(&c->ns_selected);
+	array_free(&c->ns_selector_of);
+	array_free(&c->label_terms);
+}
+
+static void free_compiler(struct compiler *c)
+{
+	struct berm_intern *tables[] = {
+		&c->ns_name, &c->port_name, &c->subject_key, &c->ns_selector, &c->label,     &c->term_key,
+		&c->group_key, &c->sets,    &c->ports,	     &c->class_key,   &c->table_key, &c->verdict,
+	};
+
+	free_subjects(c);
+	free_groups(c);
+	array_free(&c->cluster_wide);
+	array_free(&c->rule);
+	array_free(&c->span);
+	array_free(&c->rule_name);
+	array_free(&c->port_name_sought);
+	array_free(&c->broad);
+	array_free(&c->scratch);
+	array_free(&c->cls);
+	array_free(&c->peer);
+	free(c->policy);
+	free(c->endpoint);
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		berm_intern_free(tables[i]);
+}
+
+struct refusals {
+	bool *known; /* before this attempt */
+	bool *now;
+	size_t count;
+};
+
+static int attempt(const struct berm_model *model, const struct refusals *r, struct berm_problems *problems,
+		   unsigned int number, struct berm_plan **ret)
+{
+	struct compiler c = {
+		.model = model, .refused = r->known, .refuse = r->now, .problems = problems, .attempt = number,
+	};
+	struct berm_plan *plan = calloc(1, sizeof(*plan));
+	int rc = plan ? build(&c, plan) : -ENOMEM;
+
+	free_compiler(&c);
+	if (rc)
+		berm_plan_free(plan);
+	else
+		*ret = plan;
+	return rc;
+}
+
+static int compile_all(const struct berm_model *model, struct berm_plan **ret, struct berm_problems *problems,
+		       const struct refusals *r)
+{
+	int rc = -E2BIG;
+
+	for (unsigned int number = 0; rc == -E2BIG && number < BERM_LIMIT_ATTEMPTS; number++) {
+		rc = attempt(model, r, problems, number, ret);
+		if (rc == -E2BIG && !memcmp(r->known, r->now, r->count))
+			break; /* nothing left to refuse: pods alone are too many */
+		memcpy(r->known, r->now, r->count);
+	}
+	return rc;
+}
+
+int berm_compile(const struct berm_model *model, struct berm_plan **ret, struct berm_problems *problems,
+		 struct berm_err *err)
+{
+	struct refusals r = {
+		.known = calloc(model->policy_count + 1, sizeof(bool)),
+		.now = calloc(model->policy_count + 1, sizeof(bool)),
+		.count = model->policy_count,
+	};
+	int rc = r.known && r.now ? compile_all(model, ret, problems, &r) : -ENOMEM;
+
+	free(r.known);
+	free(r.now);
+	if (rc == -E2BIG)
+		return berm_fail(err, rc, "compile %zu policies for %zu endpoints: over the limits of a node",
+				 model->policy_count, model->endpoint_count);
+	return rc ? berm_fail(err, rc, "compile %zu policies", model->policy_count) : 0;
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compile_matrix.c - the walk through the stages (docs/compiler.md), once for every row that a subject can
+ * tell apart. What is left is a matrix of verdicts; nothing of tiers, Pass or essentials reaches the packet.
+ *
+ * A row is painted: rules in order take the ports that nobody has taken yet.
+ */
+#include "compiler.h"
+
+#define UNDECIDED NONE
+
+/* What a subject sees of a class: which of its groups it is in, its marks, its named ports. */
+struct sight {
+	uint64_t *group; /* bit map by local number of the group */
+	uint32_t mark;
+	const struct compile_resolved *port;
+	size_t port_count;
+};
+
+struct matrix {
+	struct compiler *c;
+	struct compile_subject *s;
+	size_t spans;
+	uint32_t *local; /* number of a group in this subject, or NONE; by group */
+	struct berm_numbers group; /* and back */
+	bool *name; /* by named port: used by a rule about other pods */
+	bool has_names;
+	size_t words; /* of a bit map of groups */
+	uint32_t *pos; /* by class: place in touched, or NONE */
+	struct berm_numbers touched;
+	BERM_ARRAY(uint64_t) bits; /* [touched][words] */
+	struct berm_intern sight; /* what can be seen -> number */
+	struct berm_numbers row_of_sight;
+	struct berm_intern row; /* painted rows */
+	uint32_t *paint;
+	uint8_t *passed; /* stage in which a Pass was met, by span */
+};
+
+/* ---- painting ----------------------------------------------------------------------------------------------- */
+
+struct brush {
+	uint32_t verdict; /* UNDECIDED: a Pass */
+	uint8_t stage;
+};
+
+static void paint_spans(struct matrix *m, size_t from, uint32_t last, struct brush b)
+{
+	for (size_t i = from; i < m->spans && m->s->start.item[i] <= last; i++) {
+		if (m->paint[i] != UNDECIDED || m->passed[i] == b.stage)
+			continue;
+		if (b.verdict == UNDECIDED)
+			m->passed[i] = b.stage;
+		else
+			m->paint[i] = b.verdict;
+	}
+}
+
+static void paint_names(struct matrix *m, const struct compile_rule *r, const struct sight *seen, struct brush b)
+{
+	bool own = m->s->dir == BERM_INGRESS;
+	const struct compile_resolved *port = own ? m->s->port : seen->port;
+	size_t count = own ? m->s->port_count : seen->port_count;
+
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t n = 0; n < r->name_count; n++)
+			if (m->c->rule_name.item[r->name + n] == port[i].name)
+				paint_spans(m, berm_compile_span_find(m->s, port[i].at), port[i].at, b);
+}
+
+static bool has_group(const struct matrix *m, const struct sight *seen, uint32_t group)
+{
+	uint32_t local;
+
+	if (group == GROUP_ANY)
+		return true;
+	local = m->local[group];
+	return seen->group[local / 64] >> local % 64 & 1;
+}
+
+static int brush_for(struct compiler *c, uint32_t rule, struct brush *ret)
+{
+	const struct compile_rule *r = &c->rule.item[rule];
+	const uint32_t key[] = { VERDICT_RULE, rule };
+
+	*ret = (struct brush){ UNDECIDED, r->stage };
+	return r->action == BERM_RULE_PASS ? 0 : berm_compile_verdict(c, key, ARRAY_SIZE(key), &ret->verdict);
+}
+
+static int paint_rule(struct matrix *m, uint32_t rule, const struct sight *seen)
+{
+	const struct compile_rule *r = &m->c->rule.item[rule];
+	struct brush b;
+
+	if (!has_group(m, seen, r->group))
+		return 0;
+	if (brush_for(m->c, rule, &b))
+		return -ENOMEM;
+	if (r->all_ports)
+		paint_spans(m, 0, NONE, b);
+	for (uint32_t i = r->span; i < r->span + r->span_count; i++) {
+		const struct compile_span *span = &m->c->span.item[i];
+
+		paint_spans(m, berm_compile_span_find(m->s, span->first), span->last, b);
+	}
+	paint_names(m, r, seen, b);
+	return 0;
+}
+
+static int paint_rules(struct matrix *m, const struct sight *seen, uint8_t first, uint8_t last)
+{
+	for (size_t i = 0; i < m->s->rule.count; i++) {
+		uint32_t rule = m->s->rule.item[i];
+		uint8_t stage = m->c->rule.item[rule].stage;
+
+		if (stage >= first && stage <= last && paint_rule(m, rule, seen))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- where no rule decides ------------------------------------------------------------------------------------ */
+
+bool berm_compile_sees_dns(const struct compile_subject *s)
+{
+	return s->dir == BERM_EGRESS && s->grants_dns && (s->isolated || s->default_deny);
+}
+
+static bool sees_marks(const struct compile_subject *s)
+{
+	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny);
+}
+
+/* Own node: everything. DNS: port 53 of its pods. Both lift only the implicit deny. */
+static int paint_essentials(struct matrix *m, const struct sight *seen)
+{
+	static const uint32_t key[] = { VERDICT_ESSENTIAL };
+	static const uint32_t dns[] = { BERM_PLANE_TCP << 16 | 53, BERM_PLANE_UDP << 16 | 53 };
+	struct brush b = { 0, STAGE_ISOLATION };
+
+	if (!sees_marks(m->s) || !seen->mark)
+		return 0;
+	if (berm_compile_verdict(m->c, key, ARRAY_SIZE(key), &b.verdict))
+		return -ENOMEM;
+	if (seen->mark & MARK_OWN_NODE)
+		paint_spans(m, 0, NONE, b);
+	for (size_t i = 0; i < ARRAY_SIZE(dns); i++)
+		if ((seen->mark & MARK_DNS) && berm_compile_sees_dns(m->s))
+			paint_spans(m, berm_compile_span_find(m->s, dns[i]), dns[i], b);
+	return 0;
+}
+
+static int implicit_verdict(struct compiler *c, const struct compile_subject *s, uint32_t *ret)
+{
+	struct berm_numbers key = { 0 };
+	int rc = array_push(&key, (uint32_t)VERDICT_IMPLICIT);
+
+	if (!rc)
+		rc = array_push(&key, s->dir);
+	for (size_t i = 0; !rc && i < s->policy_count; i++)
+		if (c->policy[s->policy[i]].isolate & 1 << s->dir)
+			rc = array_push(&key, s->policy[i]);
+	if (!rc)
+		rc = berm_compile_verdict(c, key.item, key.count, ret);
+	array_free(&key);
+	return rc;
+}
+
+static int last_verdict(struct compiler *c, struct compile_subject *s)
+{
+	const uint32_t open[] = { VERDICT_NOT_ISOLATED };
+	const uint32_t fallback[] = { VERDICT_FALLBACK };
+	const uint32_t deny[] = { VERDICT_NAMESPACE, s->dir, s->ns };
+
+	if (s->is_essentials)
+		return berm_compile_verdict(c, fallback, ARRAY_SIZE(fallback), &s->implicit);
+	if (s->isolated)
+		return implicit_verdict(c, s, &s->implicit);
+	if (s->default_deny)
+		return berm_compile_verdict(c, deny, ARRAY_SIZE(deny), &s->implicit);
+	return berm_compile_verdict(c, open, ARRAY_SIZE(open), &s->implicit);
+}
+
+static int paint_row(struct matrix *m, const struct sight *seen)
+{
+	memset(m->paint, 0xff, m->spans * sizeof(*m->paint));
+	memset(m->passed, 0, m->spans);
+	if (paint_rules(m, seen, STAGE_EMERGENCY, STAGE_NETWORKPOLICY))
+		return -ENOMEM;
+	if (!m->s->isolated && paint_rules(m, seen, STAGE_BASELINE, STAGE_BASELINE))
+		return -ENOMEM;
+	if (paint_essentials(m, seen))
+		return -ENOMEM;
+	for (size_t i = 0; i < m->spans; i++)
+		if (m->paint[i] == UNDECIDED)
+			m->paint[i] = m->s->implicit;
+	return 0;
+}
+
+/* ---- what the subject sees of each class ------------------------------------------------------------------------ */
+
+static int note_rule(struct matrix *m, const struct compile_rule *r)
+{
+	if (r->group != GROUP_ANY && m->local[r->group] == NONE) {
+		m->local[r->group] = (uint32_t)m->group.count;
+		if (array_push(&m->group, r->group))
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; m->s->dir == BERM_EGRESS && i < r->name_count; i++)
+		m->has_names = m->name[m->c->rule_name.item[r->name + i]] = true;
+	return 0;
+}
+
+static int touch(struct matrix *m, uint32_t cls)
+{
+	if (m->pos[cls] != NONE)
+		return 0;
+	m->pos[cls] = (uint32_t)m->touched.count;
+	for (size_t i = 0; i < m->words; i++)
+		if (array_push(&m->bits, 0))
+			return -ENOMEM;
+	return array_push(&m->touched, cls);
+}
+
+static int touch_group(struct matrix *m, uint32_t local)
+{
+	const struct berm_numbers *cls = &m->c->group.item[m->group.item[local]].cls;
+
+	for (size_t i = 0; i < cls->count; i++) {
+		if (touch(m, cls->item[i]))
+			return -ENOMEM;
+		m->bits.item[m->pos[cls->item[i]] * m->words + local / 64] |= 1ull << local % 64;
+	}
+	return 0;
+}
+
+static int touch_classes(struct matrix *m)
+{
+	if (touch(m, CLASS_WORLD4) || touch(m, CLASS_WORLD6))
+		return -ENOMEM;
+	for (size_t i = 0; i < m->group.count; i++)
+		if (touch_group(m, (uint32_t)i))
+			return -ENOMEM;
+	for (size_t i = 0; i < m->c->cls.count; i++) {
+		const struct compile_class *cls = &m->c->cls.item[i];
+
+		if (((cls->mark && sees_marks(m->s)) || (cls->ports && m->has_names)) && touch(m, (uint32_t)i))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The named ports of a class that this subject has a rule for. */
+static int seen_ports(const struct matrix *m, const struct compile_class *cls, struct berm_numbers *key)
+{
+	size_t size;
+	const struct compile_resolved *port = berm_intern_key(&m->c->ports, cls->ports, &size);
+
+	for (size_t i = 0; m->has_names && i < size / sizeof(*port); i++)
+		if (m->name[port[i].name] && (array_push(key, port[i].name) || array_push(key, port[i].at)))
+			return -ENOMEM;
+	return 0;
+}
+
+static int sight_key(const struct matrix *m, uint32_t cls, struct berm_numbers *key)
+{
+	const uint64_t *bits = m->bits.item + m->pos[cls] * m->words;
+	uint32_t mark = m->c->cls.item[cls].mark;
+
+	key->count = 0;
+	if (array_push(key, sees_marks(m->s) ? mark : 0) || array_push(key, 0))
+		return -ENOMEM;
+	for (size_t i = 0; i < m->words; i++)
+		if (array_push(key, (uint32_t)bits[i]) || array_push(key, (uint32_t)(bits[i] >> 32)))
+			return -ENOMEM;
+	return seen_ports(m, &m->c->cls.item[cls], key);
+}
+
+static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *key)
+{
+	size_t head = 2 + 2 * m->words;
+	struct sight seen = {
+		.group = m->bits.item + m->pos[cls] * m->words,
+		.mark = key->item[0],
+		.port = (const struct compile_resolved *)(key->item + head),
+		.port_count = (key->count - head) / 2,
+	};
+	uint32_t row;
+
+	if (paint_row(m, &seen) || berm_intern(&m->row, m->paint, m->spans * sizeof(*m->paint), &row) < 0)
+		return -ENOMEM;
+	return array_push(&m->row_of_sight, row);
+}
+
+static int place_class(struct matrix *m, uint32_t cls, struct berm_numbers *key)
+{
+	uint32_t number;
+	int rc = sight_key(m, cls, key);
+
+	if (!rc)
+		rc = berm_intern(&m->sight, key->item, key->count * sizeof(*key->item), &number);
+	if (rc > 0)
+		rc = new_row(m, cls, key);
+	if (!rc)
+		m->s->row[cls] = (uint16_t)m->row_of_sight.item[number];
+	return rc;
+}
+
+/* ---- the subject's matrix ------------------------------------------------------------------------------------------ */
+
+/* Can an address of this class come to this subject at all? CIDR classes of other tables cannot. */
+static void mark_met(const struct matrix *m, bool *met)
+{
+	const struct compile_subject *s = m->s;
+
+	for (size_t i = 0; i < m->c->cls.count; i++)
+		met[i] = m->c->cls.item[i].is_peer;
+	if (s->table == NONE)
+		return;
+	for (size_t i = 0; i < m->c->table.item[s->table].cls.count; i++)
+		met[m->c->table.item[s->table].cls.item[i]] = true;
+}
+
+/* The world's row, unless another is much commoner: entries are saved, but a set should not change
+ * because the balance of two rows tips by one class. */
+static uint32_t choose_default(const struct matrix *m, const bool *met, size_t *count)
+{
+	uint32_t world = m->s->row[CLASS_WORLD4], best = world;
+
+	for (size_t i = 0; i < m->c->cls.count; i++)
+		if (met[i])
+			count[m->s->row[i]]++;
+	for (uint32_t r = 0; r < m->row.count; r++)
+		if (count[r] > count[best])
+			best = r;
+	return count[best] > 2 * count[world] + 8 ? best : world;
+}
+
+static int place_classes(struct matrix *m, const bool *met)
+{
+	struct berm_numbers key = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < m->touched.count; i++)
+		if (met[m->touched.item[i]] && m->row.count <= BERM_LIMIT_ROWS)
+			rc = place_class(m, m->touched.item[i], &key);
+	array_free(&key);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < m->c->cls.count; i++)
+		if (m->pos[i] == NONE)
+			m->s->row[i] = m->s->row[CLASS_WORLD4];
+	return 0;
+}
+
+static int choose_rows(struct matrix *m)
+{
+	size_t classes = m->c->cls.count;
+	bool *met = calloc(classes + 1, sizeof(*met));
+	size_t *count = calloc(BERM_LIMIT_ROWS + 2, sizeof(*count));
+	int rc = met && count ? 0 : -ENOMEM;
+
+	m->s->row = calloc(classes + 1, sizeof(*m->s->row));
+	if (!rc && m->s->row) {
+		mark_met(m, met);
+		rc = place_classes(m, met);
+	} else {
+		rc = -ENOMEM;
+	}
+	if (!rc && m->row.count <= BERM_LIMIT_ROWS) {
+		m->s->default_row = choose_default(m, met, count);
+		for (size_t i = 0; i < classes; i++)
+			if (!met[i])
+				m->s->row[i] = (uint16_t)m->s->default_row;
+	}
+	free(met);
+	free(count);
+	return rc;
+}
+
+/* Equal columns are one; the first span that has it gives a column its number. */
+static int merge_columns(struct matrix *m)
+{
+	struct compile_subject *s = m->s;
+	size_t rows = m->row.count;
+	uint32_t *column = calloc(rows + 1, sizeof(*column));
+	struct berm_intern seen = { 0 };
+	int rc = 0;
+
+	s->col = calloc(m->spans + 1, sizeof(*s->col));
+	if (!column || !s->col)
+		rc = -ENOMEM;
+	for (size_t i = 0; rc >= 0 && i < m->spans && seen.count <= BERM_LIMIT_COLS; i++) {
+		uint32_t number;
+
+		for (size_t r = 0; r < rows; r++)
+			column[r] = ((const uint32_t *)berm_intern_key(&m->row, (uint32_t)r, NULL))[i];
+		rc = berm_intern(&seen, column, rows * sizeof(*column), &number);
+		s->col[i] = (uint8_t)number;
+	}
+	s->nrows = (uint32_t)rows;
+	s->ncols = (uint32_t)seen.count;
+	for (size_t r = 0; rc >= 0 && r < rows; r++)
+		for (uint32_t i = 0; rc >= 0 && i < s->ncols; i++)
+			rc = array_push(&s->cell, ((const uint32_t *)berm_intern_key(&seen, i, NULL))[r]);
+	berm_intern_free(&seen);
+	free(column);
+	return rc < 0 ? rc : 0;
+}
+
+static int matrix_begin(struct matrix *m)
+{
+	struct compiler *c = m->c;
+
+	m->spans = m->s->start.count;
+	m->local = reallocarray(NULL, c->group.count + 1, sizeof(*m->local));
+	m->name = calloc(c->port_name.count + 1, sizeof(*m->name));
+	m->pos = reallocarray(NULL, c->cls.count + 1, sizeof(*m->pos));
+	m->paint = calloc(m->spans, sizeof(*m->paint));
+	m->passed = calloc(m->spans, sizeof(*m->passed));
+	if (!m->local || !m->name || !m->pos || !m->paint || !m->passed)
+		return -ENOMEM;
+	memset(m->local, 0xff, (c->group.count + 1) * sizeof(*m->local));
+	memset(m->pos, 0xff, (c->cls.count + 1) * sizeof(*m->pos));
+	for (size_t i = 0; i < m->s->rule.count; i++)
+		if (note_rule(m, &c->rule.item[m->s->rule.item[i]]))
+			return -ENOMEM;
+	m->words = m->group.count / 64 + 1;
+	return last_verdict(c, m->s);
+}
+
+static void matrix_end(struct matrix *m)
+{
+	free(m->local);
+	free(m->name);
+	free(m->pos);
+	free(m->paint);
+	free(m->passed);
+	array_free(&m->group);
+	array_free(&m->touched);
+	array_free(&m->bits);
+	array_free(&m->row_of_sight);
+	berm_intern_free(&m->sight);
+	berm_intern_free(&m->row);
+}
+
+static int make_matrix(struct compiler *c, struct compile_subject *s)
+{
+	struct matrix m = { .c = c, .s = s };
+	int rc = matrix_begin(&m);
+
+	if (!rc)
+		rc = touch_classes(&m);
+	if (!rc)
+		rc = choose_rows(&m);
+	if (!rc && m.row.count > BERM_LIMIT_ROWS)
+		rc = -E2BIG;
+	if (!rc)
+		rc = merge_columns(&m);
+	if (!rc && (s->ncols > BERM_LIMIT_COLS || (size_t)s->nrows * s->ncols > BERM_LIMIT_CELLS))
+		rc = -E2BIG;
+	matrix_end(&m);
+	return rc;
+}
+
+int berm_compile_matrices(struct compiler *c)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->subject.count; i++) {
+		int one = make_matrix(c, &c->subject.item[i]);
+
+		if (one == -E2BIG)
+			one = berm_compile_refuse(c, &c->subject.item[i],
+						 "256 rows, 256 columns and 16,384 cells per set");
+		if (one == -ENOMEM)
+			return one;
+		rc = one ? one : rc;
+	}
+	return rc;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compiler.h - the compiler's working state, for the compile*.c files only. Lives for one compilation.
+ *
+ * The order of work is that of this file: namespaces and policies -> subjects (one per namespace,
+ * direction and list of policies) -> groups (peer lists) -> classes (addresses) and CIDR tables -> port
+ * spans -> matrices -> the plan. docs/compiler.md tells the same as a story.
+ *
+ * Every step returns 0, -ENOMEM, or -E2BIG: a policy was refused, begin again without it.
+ */
+#ifndef BERM_COMPILER_H
+#define BERM_COMPILER_H
+
+#include "array.h"
+#include "cleanup.h"
+#include "digest.h"
+#include "intern.h"
+#include "model.h"
+#include "plan.h"
+
+#define NONE UINT32_MAX
+
+/* ---- namespaces and policies ------------------------------------------------------------------------ */
+
+struct compile_ns {
+	const char *name;
+	const struct berm_labels *labels;
+	struct berm_labels own; /* of a namespace that is only mentioned: its name */
+	struct berm_label own_label;
+	bool default_deny;
+	struct berm_numbers policy; /* whose documents are in it, the cluster-wide ones left out */
+	struct berm_numbers broad;  /* terms about its pods that demand no label */
+};
+
+/* Where a rule stands in the walk of design/policy.md, "Evaluation". */
+enum compile_stage {
+	STAGE_EMERGENCY = 1,
+	STAGE_ADMIN,
+	STAGE_APPLICATION,
+	STAGE_NETWORKPOLICY,
+	STAGE_ISOLATION,
+	STAGE_BASELINE,
+	STAGE_DEFAULT
+};
+
+struct compile_policy {
+	uint32_t ns;
+	uint8_t isolate;    /* 1 << dir; of a refused one also the directions of its rules */
+	uint8_t essentials;
+	bool used;	    /* selects a local endpoint */
+	uint32_t rule, rule_count; /* in compiler.rule, once used */
+};
+
+struct compile_span { /* ports of all planes in one line: plane << 16 | index */
+	uint32_t first, last;
+};
+#define SPAN_END ((uint32_t)BERM_PLANE_COUNT << 16)
+
+struct compile_rule {
+	const struct berm_policy *policy;
+	const struct berm_policy_rule *rule;
+	uint32_t policy_index;
+	uint32_t group;	     /* GROUP_ANY: everyone */
+	uint8_t stage;
+	uint8_t action;	     /* enum berm_rule_action, after "fail closed" */
+	uint32_t precedence; /* lower first; of the document's content only */
+	uint32_t rank;	     /* order among all rules of this compilation */
+	bool all_ports;
+	uint32_t span, span_count; /* in compiler.span: sorted, merged */
+	uint32_t name, name_count; /* in compiler.rule_name */
+};
+#define GROUP_ANY (NONE - 1)
+
+/* ---- subjects --------------------------------------------------------------------------------------- */
+
+struct compile_resolved { /* a named port and one of the numbers it stands for */
+	uint32_t name;
+	uint32_t at; /* plane << 16 | port */
+};
+
+/* Decides one direction of all endpoints of a namespace that have the same policies. */
+struct compile_subject {
+	uint32_t ns;
+	uint8_t dir;
+	bool default_deny;
+	bool isolated;	   /* by a policy */
+	bool grants_dns;   /* where it would deny implicitly */
+	bool is_essentials; /* BERM_SET_ESSENTIALS: no policies */
+	const uint32_t *policy; /* isolating or with rules in dir */
+	size_t policy_count;
+	const struct compile_resolved *port; /* ingress: the endpoint's own named ports */
+	size_t port_count;
+	struct berm_numbers rule; /* in compiler.rule, in order of evaluation */
+	struct berm_numbers start; /* first port of each elementary span, ascending */
+	uint32_t table;		   /* in compiler.table, NONE */
+	uint32_t implicit;	   /* verdict where nothing decides */
+	/* the matrix */
+	struct berm_numbers cell; /* verdicts, [row][span] */
+	uint32_t nrows, ncols;
+	uint8_t *col;		   /* [start.count] */
+	uint16_t *row;		   /* [class count], only of classes it can meet */
+	uint32_t default_row;
+	struct berm_digest id;
+};
+
+struct compile_endpoint {
+	const struct berm_pod *pod;
+	uint32_t subject[BERM_DIR_COUNT]; /* NONE: open */
+	uint32_t allowed;		  /* table of further source addresses, NONE */
+};
+
+/* ---- groups: the peer list of a rule ----------------------------------------------------------------- */
+
+struct compile_term {
+	const struct berm_peer_term *peer;
+	uint32_t ns;	      /* of pods; NONE: ns_selector, or any */
+	uint32_t ns_selector; /* NONE: any */
+	struct berm_digest id;
+	struct berm_numbers group; /* that contain it */
+};
+
+struct compile_group {
+	const uint32_t *term;
+	size_t term_count;
+	bool has_blocks;
+	struct berm_digest id;
+	struct berm_numbers cls; /* classes that it matches */
+};
+
+/* ---- classes ------------------------------------------------------------------------------------------ */
+
+#define MARK_OWN_NODE 0x1
+#define MARK_DNS 0x2
+#define CLASS_WORLD4 0
+#define CLASS_WORLD6 1
+
+struct compile_class {
+	uint32_t mark;
+	uint32_t ports; /* in compiler.ports: what the named ports in use stand for there; 0 nothing */
+	const uint32_t *group;
+	size_t group_count;
+	bool is_peer; /* some address has it whatever the table */
+	struct berm_digest id;
+};
+
+struct compile_prefix {
+	struct berm_addr addr;
+	uint32_t bits, cls;
+};
+
+struct compile_table {
+	const struct compile_prefix *prefix; /* as in struct berm_plan_table */
+	size_t prefix_count;
+	struct berm_digest id;
+	struct berm_numbers cls; /* classes in it */
+};
+
+struct compile_peer {
+	struct berm_addr addr;
+	uint32_t cls;
+};
+
+/* ---- verdicts ------------------------------------------------------------------------------------------- */
+
+enum compile_verdict_kind {
+	VERDICT_RULE,	      /* a: rule */
+	VERDICT_IMPLICIT,     /* a: dir, then the isolating policies */
+	VERDICT_NAMESPACE,    /* a: dir, b: namespace with default deny */
+	VERDICT_ESSENTIAL,    /* a: dir */
+	VERDICT_NOT_ISOLATED, /* a: dir */
+	VERDICT_FALLBACK,     /* a: dir */
+};
+
+/* ---- all of it ------------------------------------------------------------------------------------------- */
+
+struct compiler {
+	const struct berm_model *model;
+	const bool *refused; /* [model->policy_count] */
+	bool *refuse;	     /* the same, to add to */
+	struct berm_problems *problems;
+	unsigned int attempt;
+
+	struct berm_intern ns_name;
+	BERM_ARRAY(struct compile_ns) ns;
+	struct compile_policy *policy;	  /* [model->policy_count] */
+	struct berm_numbers cluster_wide; /* policies */
+	BERM_ARRAY(struct compile_rule) rule;
+	BERM_ARRAY(struct compile_span) span;
+	struct berm_numbers rule_name;	  /* named ports of rules */
+	struct berm_intern port_name;	  /* plane, name */
+	BERM_ARRAY(bool) port_name_sought; /* in a rule about other pods */
+
+	struct compile_endpoint *endpoint; /* [model->endpoint_count] */
+	struct berm_intern subject_key;
+	BERM_ARRAY(struct compile_subject) subject; /* 0: the essentials */
+
+	struct berm_intern ns_selector; /* by content */
+	BERM_ARRAY(const struct berm_selector *) ns_selector_of;
+	BERM_ARRAY(uint8_t *) ns_selected; /* [ns_selector][ns]: does it select it */
+	struct berm_intern label; /* namespace or NONE, key, value */
+	BERM_ARRAY(struct berm_numbers) label_terms;
+	struct berm_numbers broad; /* terms about pods anywhere that demand no label */
+	struct berm_bytes scratch;
+	struct berm_intern term_key;
+	BERM_ARRAY(struct compile_term) term;
+	struct berm_intern group_key;
+	BERM_ARRAY(struct compile_group) group;
+
+	struct berm_intern sets;  /* sorted lists of groups; 0 is the empty one */
+	struct berm_intern ports; /* lists of struct compile_resolved; 0 is the empty one */
+	struct berm_intern class_key;
+	BERM_ARRAY(struct compile_class) cls;
+	BERM_ARRAY(struct compile_peer) peer;
+	struct berm_intern table_key;
+	BERM_ARRAY(struct compile_table) table;
+
+	struct berm_intern verdict;
+};
+
+/* compile_subject.c */
+int berm_compile_namespaces(struct compiler *c);
+int berm_compile_subjects(struct compiler *c);
+int berm_compile_isolation(struct compiler *c, struct berm_plan *plan);
+/* The number of a namespace by name; one that no object describes has only its name as label. */
+int berm_compile_ns(struct compiler *c, const char *name, uint32_t *ret);
+
+/* compile_rule.c */
+int berm_compile_policy(struct compiler *c, uint32_t policy);
+int berm_compile_order(struct compiler *c);
+int berm_compile_verdict(struct compiler *c, const uint32_t *key, size_t count, uint32_t *ret);
+int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict);
+
+/* compile_group.c */
+int berm_compile_group(struct compiler *c, const struct compile_rule *rule, uint32_t *ret);
+int berm_compile_selectors(struct compiler *c);
+int berm_compile_pod_groups(struct compiler *c, const struct berm_pod *pod, uint32_t *ret_set);
+/* Numbers of sorted lists of groups. */
+int berm_compile_set(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret);
+
+/* compile_cidr.c */
+struct compile_hit { /* an address and the CIDR groups it lies in */
+	struct berm_addr addr;
+	uint32_t set;
+};
+int berm_compile_blocks(struct compiler *c, struct compile_hit *hit, size_t count);
+int berm_compile_tables(struct compiler *c);
+/* A table of blocks alone: may this address be a source? */
+int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_t count, uint32_t *ret);
+bool berm_compile_is_v4(const struct berm_addr *addr);
+
+/* compile_class.c */
+int berm_compile_classes(struct compiler *c);
+int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4, uint32_t *ret);
+int berm_compile_class_index(struct compiler *c);
+
+/* compile_port.c */
+int berm_compile_rule_ports(struct compiler *c, struct compile_rule *rule);
+int berm_compile_port_name(struct compiler *c, uint8_t plane, const char *name, uint32_t *ret);
+int berm_compile_spans(struct compiler *c);
+/* Does egress DNS pass, where the subject would deny implicitly and all who isolate it grant that. */
+bool berm_compile_sees_dns(const struct compile_subject *s);
+size_t berm_compile_span_find(const struct compile_subject *s, uint32_t at);
+
+/* compile_matrix.c */
+int berm_compile_matrices(struct compiler *c);
+
+/* compile_limit.c: what one document may cost (design: "Limits"). A document over a limit is refused: noted
+ * in refuse and problems, and -E2BIG returned, so that the compilation begins again without it. */
+#define BERM_LIMIT_PREFIXES 16384 /* per namespace */
+#define BERM_LIMIT_BOUNDS 2048	  /* per namespace: a thousand scattered ports in one rule are 2,000 */
+#define BERM_LIMIT_ROWS 256	  /* per set */
+#define BERM_LIMIT_COLS 256
+#define BERM_LIMIT_CELLS 16384
+#define BERM_LIMIT_NODE_PREFIXES 65536
+#define BERM_LIMIT_NODE_CLASSES 65536
+#define BERM_LIMIT_NODE_SPANS 4096
+#define BERM_LIMIT_NODE_CELLS 262144
+#define BERM_LIMIT_NODE_ROWS 65536
+int berm_compile_limit_documents(struct compiler *c);
+int berm_compile_refuse(struct compiler *c, const struct compile_subject *s, const char *what);
+int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan);
+#define BERM_LIMIT_ATTEMPTS 32
+
+/* compile_plan.c */
+int berm_compile_plan(struct compiler *c, struct berm_plan *plan);
+
+#endif /* BERM_COMPILER_H */

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/* interpret.c - a plan, executed: address -> class -> row, port -> column, cell -> rule. Knows no policy. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "interpret.h"
+#include "test.h"
+
+static bool is_v4(const struct berm_addr *addr)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return !memcmp(addr, mapped, sizeof(mapped));
+}
+
+static bool under(const struct berm_plan_prefix *p, const struct berm_addr *addr)
+{
+	const uint8_t *a = (const uint8_t *)addr, *b = (const uint8_t *)&p->addr;
+
+	for (unsigned int bit = 0; bit < p->bits; bit++)
+		if ((a[bit / 8] ^ b[bit / 8]) & 0x80 >> bit % 8)
+			return false;
+	return true;
+}
+
+/* Blind to families, as the kernel's trie is. */
+uint32_t interpret_class(const struct berm_plan *plan, uint32_t table, const struct berm_addr *addr)
+{
+	for (size_t i = 0; i < plan->peer_count; i++)
+		if (!memcmp(&plan->peer[i].addr, addr, sizeof(*addr)))
+			return plan->peer[i].cls;
+	if (table != UINT32_MAX)
+		for (size_t i = 0; i < plan->table[table].prefix_count; i++)
+			if (under(&plan->table[table].prefix[i], addr)) /* longest first */
+				return plan->table[table].prefix[i].cls;
+	return is_v4(addr) ? 0 : 1;
+}
+
+static size_t port_class(const struct berm_plan *plan, uint8_t plane, uint16_t port)
+{
+	for (size_t i = 0; i < plan->interval_count; i++) {
+		const struct berm_plan_interval *in = &plan->interval[i];
+
+		if (in->plane == plane && in->first <= port && port <= in->last)
+			return i;
+	}
+	test_failed(__FILE__, __LINE__, "no port class for plane %u port %u", plane, port);
+	test_stop();
+}
+
+static struct answer answer_of(const struct berm_rule_name *n)
+{
+	struct answer a = { .action = n->action, .reason = n->reason };
+
+	if (n->id < BERM_RULE_FIRST)
+		return a;
+	if (n->ns[0])
+		snprintf(a.rule, sizeof(a.rule), "%s %s/%s:%s", n->tier, n->ns, n->policy, n->rule);
+	else
+		snprintf(a.rule, sizeof(a.rule), "%s:%s", n->policy, n->rule);
+	return a;
+}
+
+static const struct berm_plan_endpoint *endpoint_of(const struct berm_plan *plan, uint32_t slot)
+{
+	for (size_t i = 0; i < plan->endpoint_count; i++)
+		if (plan->endpoint[i].slot == slot)
+			return &plan->endpoint[i];
+	test_failed(__FILE__, __LINE__, "slot %u is not in the plan", slot);
+	test_stop();
+}
+
+struct answer interpret(const struct berm_plan *plan, const struct question *q)
+{
+	uint32_t number = endpoint_of(plan, q->ep->slot)->set[q->dir];
+	const struct berm_plan_set *set;
+	uint32_t cls, rule;
+
+	if (number == UINT32_MAX)
+		return (struct answer){ .action = BERM_ACTION_ALLOW, .reason = BERM_REASON_NOT_ISOLATED };
+	set = &plan->set[number];
+	cls = interpret_class(plan, set->table, &q->peer);
+	rule = set->cell[set->row[cls] * set->ncols + set->col[port_class(plan, q->plane, q->port)]];
+	return answer_of(&plan->rule[rule].name);
+}
+
+/* ---- is it well-formed -------------------------------------------------------------------------------------- */
+
+static void check_intervals(const struct berm_plan *plan)
+{
+	uint32_t next = 0;
+
+	for (size_t i = 0; i < plan->interval_count; i++) {
+		const struct berm_plan_interval *in = &plan->interval[i];
+
+		EXPECT_EQ((uint32_t)in->plane << 16 | in->first, next);
+		next = ((uint32_t)in->plane << 16 | in->last) + 1;
+	}
+	EXPECT_EQ(next, (uint32_t)BERM_PLANE_COUNT << 16);
+}
+
+static void check_table(const struct berm_plan *plan, const struct berm_plan_table *t)
+{
+	for (size_t i = 0; i < t->prefix_count; i++) {
+		const struct berm_plan_prefix *p = &t->prefix[i];
+
+		EXPECT_TRUE(p->cls == UINT32_MAX || p->cls < plan->class_count);
+		if (!i)
+			continue;
+		EXPECT_TRUE(p[-1].bits > p->bits ||
+			    (p[-1].bits == p->bits && memcmp(&p[-1].addr, &p->addr, 16) < 0));
+	}
+}
+
+static void check_set(const struct berm_plan *plan, const struct berm_plan_set *s)
+{
+	EXPECT_LT(s->default_row, s->nrows);
+	EXPECT_TRUE(s->table == UINT32_MAX || s->table < plan->table_count);
+	for (size_t i = 0; i < plan->interval_count; i++)
+		EXPECT_LT(s->col[i], s->ncols);
+	for (size_t i = 0; i < plan->class_count; i++)
+		EXPECT_LT(s->row[i], s->nrows);
+	for (size_t i = 0; i < (size_t)s->nrows * s->ncols; i++)
+		EXPECT_LT(s->cell[i], plan->rule_count);
+	/* Equal rows are one row. */
+	for (size_t a = 0; a < s->nrows; a++)
+		for (size_t b = a + 1; b < s->nrows; b++)
+			EXPECT_TRUE(memcmp(s->cell + a * s->ncols, s->cell + b * s->ncols,
+					   s->ncols * sizeof(*s->cell)));
+}
+
+void interpret_check(const struct berm_plan *plan)
+{
+	check_intervals(plan);
+	for (size_t i = 0; i < plan->peer_count; i++) {
+		EXPECT_LT(plan->peer[i].cls, plan->class_count);
+		if (i)
+			EXPECT_LT(memcmp(&plan->peer[i - 1].addr, &plan->peer[i].addr, 16), 0);
+	}
+	for (size_t i = 1; i < plan->rule_count; i++)
+		EXPECT_LT(plan->rule[i - 1].name.id, plan->rule[i].name.id);
+	for (size_t i = 3; i < plan->class_count; i++)
+		EXPECT_TRUE(memcmp(&plan->cls[i - 1].id, &plan->cls[i].id, sizeof(plan->cls->id)));
+	for (size_t i = 0; i < plan->table_count; i++)
+		check_table(plan, &plan->table[i]);
+	for (size_t i = 0; i < plan->set_count; i++)
+		check_set(plan, &plan->set[i]);
+	for (size_t i = 0; i < plan->endpoint_count; i++)
+		for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+			EXPECT_TRUE(plan->endpoint[i].set[dir] == UINT32_MAX ||
+				    plan->endpoint[i].set[dir] < plan->set_count);
+	EXPECT_LT(plan->essentials, plan->set_count);
+}
+
+/* ---- as bytes -------------------------------------------------------------------------------------------------- */
+
+#define PUT(out, array, count) (void)fwrite(array, sizeof(*(array)), count, out)
+
+static void dump_set(FILE *out, const struct berm_plan *plan, const struct berm_plan_set *s)
+{
+	PUT(out, &s->id, 1);
+	PUT(out, &s->dir, 1);
+	PUT(out, &s->table, 1);
+	PUT(out, &s->nrows, 1);
+	PUT(out, &s->ncols, 1);
+	PUT(out, &s->default_row, 1);
+	PUT(out, s->col, plan->interval_count);
+	PUT(out, s->cell, (size_t)s->nrows * s->ncols);
+	PUT(out, s->row, plan->class_count);
+}
+
+char *interpret_dump(const struct berm_plan *plan, size_t *ret_size)
+{
+	char *bytes = NULL;
+	FILE *out = open_memstream(&bytes, ret_size);
+
+	ASSERT_TRUE(out);
+	PUT(out, plan->cls, plan->class_count);
+	PUT(out, plan->peer, plan->peer_count);
+	for (size_t i = 0; i < plan->table_count; i++) {
+		PUT(out, &plan->table[i].id, 1);
+		PUT(out, plan->table[i].prefix, plan->table[i].prefix_count);
+	}
+	PUT(out, plan->interval, plan->interval_count);
+	PUT(out, plan->rule, plan->rule_count);
+	for (size_t i = 0; i < plan->set_count; i++)
+		dump_set(out, plan, &plan->set[i]);
+	PUT(out, &plan->essentials, 1);
+	PUT(out, plan->endpoint, plan->endpoint_count);
+	PUT(out, plan->ns, plan->ns_count);
+	PUT(out, &plan->id, 1);
+	ASSERT_EQ(fclose(out), 0);
+	return bytes;
+}

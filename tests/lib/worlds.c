@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+/* worlds.c - a generator of models and questions. Knows what is possible, not what is right. */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "objects.h"
+#include "test.h"
+#include "worlds.h"
+
+/* ---- chance --------------------------------------------------------------------------------------------- */
+
+uint64_t world_seed(void)
+{
+	const char *given = getenv("BERM_SEED");
+	struct timespec now;
+	uint64_t seed;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seed = given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000003 ^ (uint64_t)now.tv_nsec;
+	printf("# BERM_SEED=%" PRIu64 " runs the same cases again\n", seed);
+	return seed;
+}
+
+static uint64_t next(struct world *w) /* splitmix64 */
+{
+	uint64_t z = w->random += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+uint32_t world_below(struct world *w, uint32_t limit)
+{
+	return (uint32_t)(next(w) % limit);
+}
+
+static bool chance(struct world *w, uint32_t percent)
+{
+	return world_below(w, 100) < percent;
+}
+
+#define PICK(w, array) ((array)[world_below(w, ARRAY_SIZE(array))])
+
+/* ---- names, labels, addresses --------------------------------------------------------------------------------- */
+
+static const char *const namespaces[] = { "red", "blue", "green", "kube-system", BERM_SYSTEM_NAMESPACE };
+static const char *const tenants[] = { "red", "blue", "green" };
+
+static void random_labels(struct world *w, char *out, size_t size)
+{
+	size_t used = 0;
+
+	*out = '\0';
+	for (char key = 'a'; key <= 'c'; key++)
+		if (chance(w, 60))
+			used += (size_t)snprintf(out + used, size - used, "%c=%u ", key, world_below(w, 3));
+	if (chance(w, 15))
+		snprintf(out + used, size - used, "k8s-app=kube-dns");
+}
+
+static void random_requirement(struct world *w, char *out, size_t size)
+{
+	char key = (char)('a' + world_below(w, 3));
+	uint32_t one = world_below(w, 3), two = world_below(w, 3);
+
+	switch (world_below(w, 8)) {
+	case 0:
+		snprintf(out, size, "%c ", key);
+		return;
+	case 1:
+		snprintf(out, size, "!%c ", key);
+		return;
+	case 2:
+		snprintf(out, size, "%c!=%u|%u ", key, one, two);
+		return;
+	case 3:
+		snprintf(out, size, "%c=%u|%u ", key, one, two);
+		return;
+	default:
+		snprintf(out, size, "%c=%u ", key, one);
+	}
+}
+
+static void random_selector(struct world *w, char *out, size_t size)
+{
+	size_t used = 0;
+
+	*out = '\0';
+	for (uint32_t n = world_below(w, 3); n; n--) {
+		random_requirement(w, out + used, size - used);
+		used += strlen(out + used);
+	}
+}
+
+static void random_ns_selector(struct world *w, char *out, size_t size)
+{
+	if (chance(w, 40))
+		snprintf(out, size, "kubernetes.io/metadata.name=%s|%s", PICK(w, namespaces), PICK(w, namespaces));
+	else
+		random_selector(w, out, size);
+}
+
+static void random_addr(struct world *w, char *out, size_t size)
+{
+	static const char *const far[] = { "192.0.2.1", "10.0.1.0", "9.255.255.255", "0.0.0.0", "255.255.255.255",
+					   "2001:db8::1", "::1", "fd00::1:0", "::fffe:a00:1", "::", "ffff::" };
+
+	if (chance(w, 15))
+		snprintf(out, size, "%s", PICK(w, far));
+	else if (chance(w, 60))
+		snprintf(out, size, "10.0.0.%u", world_below(w, 32));
+	else
+		snprintf(out, size, "fd00::%x", world_below(w, 32));
+}
+
+static void random_cidr(struct world *w, char *out, size_t size)
+{
+	static const char *const wide[] = { "0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "128.0.0.0/1", "::/64",
+					    "::fffe:0:0/95", "10.0.0.0/24", "fd00::/120" };
+
+	if (chance(w, 35))
+		snprintf(out, size, "%s", PICK(w, wide));
+	else if (chance(w, 60))
+		snprintf(out, size, "10.0.0.%u/%u", world_below(w, 32), 26 + world_below(w, 7));
+	else
+		snprintf(out, size, "fd00::%x/%u", world_below(w, 32), 122 + world_below(w, 7));
+}
+
+/* ---- objects ----------------------------------------------------------------------------------------------------------- */
+
+static void make_namespace(struct world *w, const char *name)
+{
+	char labels[128];
+
+	random_labels(w, labels, sizeof(labels));
+	if (chance(w, 15))
+		strcat(labels, " berm.dev/default-verdict=deny");
+	objects_namespace(&w->model, name, labels);
+}
+
+static void make_pod(struct world *w, uint32_t number)
+{
+	static const char *const ports[] = { "http=tcp:80", "http=tcp:81", "http=udp:80", "dns=udp:53",
+					     "dns=tcp:53",  "web=tcp:443", "http=tcp:8080" };
+	char name[64], labels[128], addrs[128];
+	struct berm_pod *pod;
+
+	snprintf(name, sizeof(name), "%s/pod%u", PICK(w, namespaces), number);
+	random_labels(w, labels, sizeof(labels));
+	snprintf(addrs, sizeof(addrs), "10.0.0.%u", world_below(w, 32));
+	if (chance(w, 50))
+		snprintf(addrs + strlen(addrs), 32, " fd00::%x", world_below(w, 32));
+	pod = objects_pod(&w->model, name, labels, addrs);
+	pod->created = world_below(w, 3);
+	pod->host_network = chance(w, 5);
+	pod->finished = chance(w, 5);
+	for (uint32_t n = world_below(w, 4); n; n--)
+		objects_container_port(pod, PICK(w, ports));
+}
+
+static void make_peer(struct world *w, struct berm_policy_rule *r)
+{
+	char pods[128], ns[128], excepts[128] = "";
+	uint32_t what = world_below(w, 100);
+
+	random_selector(w, pods, sizeof(pods));
+	random_ns_selector(w, ns, sizeof(ns));
+	if (what < 4) {
+		objects_peer_any(r);
+	} else if (what < 7) {
+		objects_peer_unsupported(r);
+	} else if (what < 35) {
+		objects_peer_pods(r, NULL, pods);
+	} else if (what < 55) {
+		objects_peer_pods(r, ns, chance(w, 50) ? pods : NULL);
+	} else {
+		random_cidr(w, ns, sizeof(ns));
+		for (uint32_t n = world_below(w, 3); n; n--) {
+			random_cidr(w, excepts + strlen(excepts), 64);
+			strcat(excepts, " ");
+		}
+		objects_peer_block(r, ns, excepts);
+	}
+}
+
+static const char *const port_words[] = { "tcp:80",    "tcp:443",  "tcp:22",  "udp:53",	   "tcp:53",   "tcp:80-90",
+					  "tcp:0-100", "tcp",	   "udp",     "sctp:80",   "sctp",     "icmp:8/0",
+					  "icmp",      "icmpv6:128/0", "other:47", "other",	   "tcp:http", "udp:http",
+					  "udp:dns",   "tcp:dns",  "tcp:web", "tcp:nosuch", "tcp:81-443", "tcp:65535" };
+
+static void make_rule(struct world *w, struct berm_policy *p, uint32_t number)
+{
+	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS,
+					   BERM_RULE_LOG };
+	uint8_t action = p->kind == BERM_KIND_NETWORK ? BERM_RULE_ALLOW : PICK(w, actions);
+	struct berm_policy_rule *r;
+	char name[16];
+
+	snprintf(name, sizeof(name), "r%u", number);
+	r = objects_rule(p, (uint8_t)world_below(w, 2), action, chance(w, 50) ? name : NULL);
+	for (uint32_t n = world_below(w, 4); n; n--)
+		make_peer(w, r);
+	for (uint32_t n = world_below(w, 4); n; n--)
+		objects_port(r, PICK(w, port_words));
+}
+
+/* As document.c does: rules of a NetworkPolicy in a direction that it does not isolate do not exist. */
+static uint8_t network_isolation(const struct berm_policy *p, uint32_t types)
+{
+	uint8_t isolate = types ? (uint8_t)types : 1 << BERM_INGRESS;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		isolate |= (uint8_t)(1 << p->rule[i].dir);
+	return isolate;
+}
+
+static void make_policy(struct world *w, uint32_t number)
+{
+	static const enum berm_tier tiers[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN, BERM_TIER_BASELINE,
+						BERM_TIER_APPLICATION };
+	bool network = chance(w, 40), system = !network && chance(w, 40);
+	char name[64], selector[128];
+	struct berm_policy *p;
+
+	snprintf(name, sizeof(name), "%s/p%u", system ? BERM_SYSTEM_NAMESPACE : PICK(w, tenants), number);
+	random_selector(w, selector, sizeof(selector));
+	p = objects_policy(&w->model, network ? BERM_KIND_NETWORK : BERM_KIND_SEGMENTATION, name,
+			   chance(w, 40) ? "" : selector);
+	p->priority = 500 - (int)world_below(w, 3);
+	p->disabled = chance(w, 5);
+	p->essentials = network ? 0 : (uint8_t)world_below(w, 4);
+	if (system) {
+		p->tier = PICK(w, tiers);
+		random_ns_selector(w, selector, sizeof(selector));
+		if (chance(w, 50))
+			objects_subject_namespaces(p, selector);
+	}
+	for (uint32_t n = 0, count = world_below(w, 4); n < count; n++)
+		make_rule(w, p, n);
+	if (network)
+		p->isolate = network_isolation(p, world_below(w, 4));
+	else if (p->tier == BERM_TIER_APPLICATION)
+		p->isolate = (uint8_t)world_below(w, 4);
+}
+
+static void make_endpoints(struct world *w)
+{
+	char name[512];
+	uint32_t slot = 0;
+
+	for (size_t i = 0; i < w->model.pod_count && slot < 6; i++) {
+		const struct berm_pod *pod = w->model.pods[i];
+
+		if (pod->host_network || pod->finished || chance(w, 50))
+			continue;
+		snprintf(name, sizeof(name), "%s/%s", pod->ns, pod->name);
+		objects_endpoint(&w->model, ++slot, name);
+	}
+}
+
+void world_make(struct world *w, uint64_t seed)
+{
+	uint32_t pods, policies;
+
+	memset(w, 0, sizeof(*w));
+	w->random = seed;
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+		if (chance(w, 80))
+			make_namespace(w, namespaces[i]);
+	pods = 3 + world_below(w, 12);
+	for (uint32_t i = 0; i < pods; i++)
+		make_pod(w, i);
+	policies = 1 + world_below(w, 8);
+	for (uint32_t i = 0; i < policies; i++)
+		make_policy(w, i);
+	make_endpoints(w);
+	objects_node_addrs(&w->model, chance(w, 50) ? "10.0.0.30 fd00::1e 192.0.2.1" : "127.0.0.1");
+}
+
+void world_change(struct world *w)
+{
+	struct berm_model *m = &w->model;
+	uint32_t victim;
+
+	switch (world_below(w, 5)) {
+	case 0:
+		make_policy(w, world_below(w, 8));
+		return;
+	case 1:
+		if (!m->policy_count)
+			return;
+		victim = world_below(w, (uint32_t)m->policy_count);
+		ASSERT_EQ(berm_model_remove_policy(m, m->policies[victim]->kind, m->policies[victim]->ns,
+						   m->policies[victim]->name), 0);
+		return;
+	case 2:
+		make_namespace(w, PICK(w, namespaces));
+		return;
+	default:
+		make_pod(w, world_below(w, 15));
+	}
+}
+
+void world_clear(struct world *w)
+{
+	berm_model_clear(&w->model);
+}
+
+/* ---- questions ---------------------------------------------------------------------------------------------------------- */
+
+void world_question(struct world *w, struct question *out)
+{
+	static const struct {
+		uint8_t plane;
+		uint16_t port;
+	} ports[] = {
+		{ BERM_PLANE_TCP, 80 },	  { BERM_PLANE_TCP, 81 },      { BERM_PLANE_TCP, 443 },
+		{ BERM_PLANE_TCP, 22 },	  { BERM_PLANE_TCP, 53 },      { BERM_PLANE_TCP, 8080 },
+		{ BERM_PLANE_TCP, 0 },	  { BERM_PLANE_TCP, 101 },     { BERM_PLANE_TCP, 65535 },
+		{ BERM_PLANE_UDP, 53 },	  { BERM_PLANE_UDP, 80 },      { BERM_PLANE_UDP, 1234 },
+		{ BERM_PLANE_SCTP, 80 },  { BERM_PLANE_SCTP, 81 },     { BERM_PLANE_ICMP, 8 << 8 },
+		{ BERM_PLANE_ICMP, 13 << 8 }, { BERM_PLANE_ICMPV6, 128 << 8 }, { BERM_PLANE_OTHER, 47 },
+		{ BERM_PLANE_OTHER, 50 },
+	};
+	uint32_t pick = world_below(w, ARRAY_SIZE(ports));
+	char addr[64];
+
+	random_addr(w, addr, sizeof(addr));
+	*out = (struct question){
+		.ep = &w->model.endpoints[world_below(w, (uint32_t)w->model.endpoint_count)],
+		.dir = (uint8_t)world_below(w, 2),
+		.peer = objects_addr(addr),
+		.plane = ports[pick].plane,
+		.port = ports[pick].port,
+	};
+}
+
+void world_describe(const struct question *q, char *out, size_t size)
+{
+	static const char *const planes[] = { "tcp", "udp", "sctp", "icmp", "icmpv6", "other" };
+	char addr[INET6_ADDRSTRLEN];
+
+	inet_ntop(AF_INET6, &q->peer, addr, sizeof(addr));
+	snprintf(out, size, "slot %u (%s/%s) %s %s %s/%u", q->ep->slot, q->ep->ns, q->ep->pod,
+		 q->dir == BERM_INGRESS ? "ingress from" : "egress to", addr, planes[q->plane], q->port);
+}

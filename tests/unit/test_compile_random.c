@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_compile_random.c - random clusters, random packets: the plan must say what the documents say,
+ * verdict, reason and rule. BERM_SEED replays a run; BERM_WORLDS makes it longer.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "compile.h"
+#include "interpret.h"
+#include "test.h"
+#include "worlds.h"
+
+static unsigned int worlds(unsigned int usual)
+{
+	const char *given = getenv("BERM_WORLDS");
+
+	return given ? (unsigned int)atoi(given) : usual;
+}
+
+static struct berm_plan *compile(const struct berm_model *m)
+{
+	struct berm_problems problems = { 0 };
+	struct berm_plan *plan = NULL;
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_compile(m, &plan, &problems, &err), &err);
+	EXPECT_EQ(problems.count, 0);
+	return plan;
+}
+
+/* Ends the test at the first difference: the rest of that world would only repeat it. */
+static void compare(const struct berm_model *m, const struct berm_plan *plan, const struct question *q, uint64_t seed)
+{
+	struct answer want = evaluate(m, q), got = interpret(plan, q);
+	char text[512];
+
+	if (want.action == got.action && want.reason == got.reason && !strcmp(want.rule, got.rule))
+		return;
+	world_describe(q, text, sizeof(text));
+	test_failed(__FILE__, __LINE__,
+		    "BERM_SEED=%" PRIu64 " BERM_WORLDS=1: %s: plan says %u/%u '%s', documents say %u/%u '%s'", seed, text,
+		    got.action, got.reason, got.rule, want.action, want.reason, want.rule);
+	test_stop();
+}
+
+TEST(random_worlds, "plans say what documents say, for random clusters and packets")
+{
+	uint64_t first = world_seed();
+	unsigned int cases = 0, denied = 0, count = worlds(400);
+
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t seed = first + i;
+		struct berm_plan *plan;
+		struct question q;
+		struct world w;
+
+		world_make(&w, seed);
+		plan = compile(&w.model);
+		interpret_check(plan);
+		for (int k = 0; k < 150 && w.model.endpoint_count; k++, cases++) {
+			world_question(&w, &q);
+			compare(&w.model, plan, &q, seed);
+			denied += interpret(plan, &q).action == BERM_ACTION_DENY;
+		}
+		berm_plan_free(plan);
+		world_clear(&w);
+	}
+	printf("# %u cases, %u denied\n", cases, denied);
+	if (count < 100)
+		return;
+	EXPECT_GT(cases, 20000);
+	EXPECT_GT(denied, cases / 10); /* the generator is worth something */
+	EXPECT_LT(denied, cases - cases / 10);
+}
+
+TEST(random_changes, "after each of a random sequence of events the plan says what the documents say")
+{
+	uint64_t first = world_seed();
+
+	for (unsigned int i = 0; i < worlds(40); i++) {
+		struct world w;
+
+		world_make(&w, first + i);
+		for (int event = 0; event < 12; event++) {
+			struct berm_plan *plan;
+			struct question q;
+
+			world_change(&w);
+			plan = compile(&w.model);
+			for (int k = 0; k < 40 && w.model.endpoint_count; k++) {
+				world_question(&w, &q);
+				if (berm_model_pod_of(&w.model, q.ep))
+					compare(&w.model, plan, &q, first + i);
+			}
+			berm_plan_free(plan);
+		}
+		world_clear(&w);
+	}
+}
