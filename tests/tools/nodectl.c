@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nodectl.c - puts a node's pinned state into a shape that a test needs, without an agent, and reads back what
+ * a test compares. For tests only: it follows no order of updates.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "link.h"
+#include "loader.h"
+#include "maps.h"
+#include "names.h"
+
+static struct berm_maps maps = BERM_MAPS_CLOSED;
+static struct berm_err err;
+
+static uint32_t number(const char *text)
+{
+	return (uint32_t)strtoul(text, NULL, 0);
+}
+
+static int do_generation(char **arg)
+{
+	maps.node->generation = number(arg[0]);
+	return 0;
+}
+
+static int do_flags(char **arg)
+{
+	maps.node->flags = number(arg[0]);
+	return 0;
+}
+
+static int do_isolate(char **arg)
+{
+	return berm_ns_isolation_set(&maps, arg[0], number(arg[1]), &err);
+}
+
+/* Packets counted for a reason, both directions. */
+static int do_counter(char **arg)
+{
+	struct berm_counters c;
+	unsigned int reason = 0;
+	int rc = berm_counters_read(&maps, &c, &err);
+
+	while (reason < BERM_REASON_COUNT && strcmp(berm_reason_name(reason), arg[0]))
+		reason++;
+	if (reason == BERM_REASON_COUNT)
+		return berm_refuse(&err, -EINVAL, "no reason '%s'", arg[0]);
+	printf("%llu\n", (unsigned long long)(c.packets[0][reason] + c.packets[1][reason]));
+	return rc;
+}
+
+static int do_forget_iface(char **arg)
+{
+	uint32_t ifindex = number(arg[0]);
+
+	return bpf_map_delete_elem(maps.fd[BERM_MAP_ifaces], &ifindex);
+}
+
+/* The endpoint entry of an interface: sets, flags and addresses, as text. */
+static int do_endpoint(char **arg)
+{
+	const struct berm_endpoint *ep;
+	char text[BERM_ADDR_STRLEN];
+	uint32_t slot = 0;
+	int rc = berm_slot_of(&maps, number(arg[0]), &slot);
+
+	if (rc)
+		return berm_refuse(&err, rc, "interface %s has no endpoint", arg[0]);
+	ep = &maps.endpoints[slot];
+	printf("slot=%u ifindex=%u in=%u out=%u flags=0x%x", slot, ep->ifindex, ep->set[BERM_INGRESS],
+	       ep->set[BERM_EGRESS], ep->flags);
+	for (int i = 0; i < ep->addr_count; i++) {
+		berm_addr_format(&ep->addr[i], text);
+		printf(" %s", text);
+	}
+	printf("\n");
+	return 0;
+}
+
+static int do_sets(char **arg)
+{
+	uint32_t slot = 0;
+	int rc = berm_slot_of(&maps, number(arg[0]), &slot);
+
+	if (!rc)
+		berm_endpoint_switch(&maps, slot, number(arg[1]), number(arg[2]));
+	return rc;
+}
+
+/* How much of what ADD takes and DEL gives back is in use. */
+static int do_usage(char **arg)
+{
+	uint32_t key = 0, next, ifaces = 0, slots = 0;
+	void *from = NULL;
+
+	(void)arg;
+	while (!bpf_map_get_next_key(maps.fd[BERM_MAP_ifaces], from, &next)) {
+		ifaces++;
+		key = next;
+		from = &key;
+	}
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		slots += !!maps.endpoints[slot].ifindex;
+	printf("ifaces=%u slots=%u\n", ifaces, slots);
+	return 0;
+}
+
+/* attached/current/foreign programs before, of both directions. */
+static int do_hooks(char **arg)
+{
+	struct berm_hook_state hooks[BERM_DIR_COUNT];
+	int rc = berm_link_inspect(number(arg[0]), hooks, &err);
+
+	for (int dir = 0; !rc && dir < BERM_DIR_COUNT; dir++)
+		printf("%s attached=%d current=%d before=%u foreign=%s mode=%d\n", dir == BERM_INGRESS ? "in" : "out",
+		       hooks[dir].attached, hooks[dir].current, hooks[dir].before,
+		       hooks[dir].foreign[0] ? hooks[dir].foreign : "-", hooks[dir].mode);
+	return rc;
+}
+
+/* Puts a program that passes everything, under a name of choice, at the head of a tcx hook (46 ingress, 47
+ * egress) or, with hook 0, only loads it. Stays attached while this process lives. */
+static int do_foreign(char **arg)
+{
+	const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = 1u << 3);
+	auto_close int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, arg[2], "GPL", pass, ARRAY_SIZE(pass), NULL);
+	auto_close int link = -1;
+
+	if (prog < 0)
+		return berm_fail(&err, prog, "load a program");
+	link = bpf_link_create(prog, (int)number(arg[0]), (enum bpf_attach_type)number(arg[1]), &opts);
+	if (link < 0)
+		return berm_fail(&err, link, "attach to tcx");
+	printf("attached\n");
+	fflush(stdout);
+	(void)getchar(); /* until stdin is closed */
+	return 0;
+}
+
+static int do_load(char **arg)
+{
+	(void)arg;
+	return 0; /* main() has done it */
+}
+
+static const struct {
+	const char *name, *args;
+	int count;
+	int (*run)(char **arg);
+} commands[] = {
+	{ "load", "", 0, do_load },
+	{ "generation", "N", 1, do_generation },
+	{ "flags", "N", 1, do_flags },
+	{ "isolate", "NAMESPACE DIRS", 2, do_isolate },
+	{ "counter", "REASON", 1, do_counter },
+	{ "forget-iface", "IFINDEX", 1, do_forget_iface },
+	{ "endpoint", "IFINDEX", 1, do_endpoint },
+	{ "sets", "IFINDEX IN OUT", 3, do_sets },
+	{ "usage", "", 0, do_usage },
+	{ "hooks", "IFINDEX", 1, do_hooks },
+	{ "foreign", "IFINDEX TCX_TYPE NAME", 3, do_foreign },
+};
+
+int main(int argc, char **argv)
+{
+	const struct berm_load_opts load = { .mount_bpffs = false };
+	int rc;
+
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(commands[i].name, argv[1]) || argc - 2 != commands[i].count)
+			continue;
+		rc = !strcmp(argv[1], "load") ? berm_load_ensure(&load, &maps, &err) : berm_maps_open(&maps, false, &err);
+		if (!rc)
+			rc = commands[i].run(argv + 2);
+		if (rc)
+			fprintf(stderr, "nodectl %s: %s\n", argv[1], err.msg[0] ? err.msg : strerror(-rc));
+		berm_maps_close(&maps);
+		return !!rc;
+	}
+	fprintf(stderr, "usage:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(stderr, "  nodectl %s %s\n", commands[i].name, commands[i].args);
+	return 2;
+}
