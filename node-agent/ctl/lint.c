@@ -74,22 +74,47 @@ static const char *line_at(const char *text, size_t size, int line, size_t *ret_
 	return text;
 }
 
-/* The line of the file with a mark below the column. Tabs keep their width, other control characters of a
- * hostile file do not reach the terminal. */
+static bool starts_character(char byte)
+{
+	return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
+/* Text of a file that may be hostile: control characters, C1 ones in UTF-8 too, do not reach the terminal. */
+static void put_harmless(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i],
+			      next = i + 1 < length ? (unsigned char)text[i + 1] : 0;
+
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			i++;
+		else if ((c >= 0x20 && c != 0x7f) || c == '\t') {
+			putchar(c);
+			continue;
+		}
+		putchar('?');
+	}
+}
+
+/* The line of the file with a mark below the column, which counts characters. Tabs keep their width. */
 static void print_excerpt(const struct berm_problem *problem, const char *text, size_t size,
 			  bool color)
 {
-	size_t length;
+	size_t length = 0;
 	const char *line = problem->line > 0 ? line_at(text, size, problem->line, &length) : NULL;
+	int column = 1;
 
 	if (!line || problem->column < 1 || (size_t)problem->column > length + 1)
 		return;
 	printf("%6d | ", problem->line);
-	for (size_t i = 0; i < length; i++)
-		putchar((unsigned char)line[i] < 0x20 && line[i] != '\t' ? '?' : line[i]);
+	put_harmless(line, length);
 	printf("\n       | ");
-	for (int i = 0; i < problem->column - 1; i++)
+	for (size_t i = 0; i < length && column < problem->column; i++) {
+		if (!starts_character(line[i]))
+			continue;
 		putchar(line[i] == '\t' ? '\t' : ' ');
+		column++;
+	}
 	printf("%s^%s\n", ctl_tone_start(CTL_GOOD, color), ctl_tone_end(color));
 }
 
@@ -105,11 +130,12 @@ static void print_problem(const struct args *args, const struct berm_problem *pr
 
 	(void)berm_problem_format(problem, line, sizeof(line)); /* cut is fine */
 	at = strstr(line, word);
-	if (at)
-		printf("%.*s%s%s%s%s\n", (int)(at - line), line, ctl_tone_start(tone, color), word,
-		       ctl_tone_end(color), at + strlen(word));
-	else
-		printf("%s\n", line);
+	put_harmless(line, at ? (size_t)(at - line) : strlen(line));
+	if (at) {
+		printf("%s%s%s", ctl_tone_start(tone, color), word, ctl_tone_end(color));
+		put_harmless(at + strlen(word), strlen(at + strlen(word)));
+	}
+	putchar('\n');
 	print_excerpt(problem, text, size, color);
 }
 
@@ -214,7 +240,9 @@ static void lint_folder(struct args *args, const char *path)
 		args->failed = true;
 	}
 	for (int i = 0; i < n; i++) {
-		auto_free char *file = ctl_printf("%s/%s", path, entry[i]->d_name);
+		bool has_slash = path[strlen(path) - 1] == '/';
+		auto_free char *file =
+			ctl_printf("%s%s%s", path, has_slash ? "" : "/", entry[i]->d_name);
 
 		if (file)
 			lint_file(args, file);
