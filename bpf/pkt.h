@@ -349,6 +349,13 @@ static __always_inline bool ipv6_walk(struct pkt *p, __u32 *fragment)
 	return !is_ipv6_ext(p->proto) || *fragment;
 }
 
+/* ::ffff:a.b.c.d is our form of an IPv4 address. On the wire nobody has any business with it (RFC 4038,
+ * 4.2), and it must not pass for the IPv4 address here. */
+static __always_inline bool is_mapped_v4(const __u64 *addr)
+{
+	return !addr[0] && FIRST_HALF(addr[1]) == bpf_htonl(0xffff);
+}
+
 static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir dir)
 {
 	struct ipv6hdr room __attribute__((aligned(8))), *ip = header(p->skb, off, sizeof(*ip), &room);
@@ -364,6 +371,8 @@ static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir d
 
 	src = (const __u64 *)&ip->saddr;
 	dst = (const __u64 *)&ip->daddr;
+	if (is_mapped_v4(src) || is_mapped_v4(dst))
+		return false;
 	set_source(p, src[0], src[1], dir);
 	set_destination(p, dst[0], dst[1], dir);
 	p->proto = ip->nexthdr;
