@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * jiffies.c - asks the kernel for jiffies with a program of two instructions, run by BPF_PROG_TEST_RUN:
  * there is no system call for it and /proc/timer_list is root's text. Knows nothing of sessions.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent.c - questions to the agent on its socket. Knows HTTP statuses, not what the answers mean. */
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* command.c - the table of commands, and which of them a command line means. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * completion.c - `bermctl completion SHELL`: completion made from the very tables that parse the command
  * line, so it cannot be out of date. deploy/completions/ holds its output.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* endpoints.c - `bermctl endpoints`: the pods of this node and what is in force for each. */
 #include <string.h>
 

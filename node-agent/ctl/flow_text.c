@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flow_text.c - flow records: which are wanted, and how one reads as a line. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* flows.c - `bermctl flows`: verdicts of the recent past, and as they happen. Needs the agent. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* help.c - `bermctl help`: the list of commands, or the help of one. */
 #include <string.h>
 

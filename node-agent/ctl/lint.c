@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lint.c - `bermctl lint`: reads policy files with the code the agent uses and says what it would say.
  * Needs no root, no agent and no kernel.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node.c - what the kernel and /run/berm tell without an agent: pinned maps, records, rule names, hooks.
  * Read-only; takes no lock, so an endpoint may come or go while we look.
@@ -207,7 +207,7 @@ void ctl_endpoints_inspect(cJSON *doc)
 
 static const char *action_name(uint8_t action)
 {
-	return action == BERM_ACTION_ALLOW ? "Allow" : "Deny";
+	return action == BERM_ACTION_ALLOW ? "allow" : "deny";
 }
 
 static cJSON *rule(const struct ctl_node *node, const struct berm_rule_name *name)
@@ -225,6 +225,7 @@ static cJSON *rule(const struct ctl_node *node, const struct berm_rule_name *nam
 	cJSON_AddStringToObject(item, "direction",
 				name->dir == BERM_INGRESS ? "ingress" : "egress");
 	cJSON_AddStringToObject(item, "action", action_name(name->action));
+	cJSON_AddStringToObject(item, "reason", berm_reason_name(name->reason));
 	if (!berm_hits_read(&node->maps, name->index, &hits))
 		cJSON_AddNumberToObject(item, "hits", (double)hits);
 	return item;

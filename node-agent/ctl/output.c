@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* output.c - where output goes and how it ends: colours, formats, watching, broken pipes. */
 #include <errno.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* parse.c - the options that every command understands, and how a command's own come together with them. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* policies.c - `bermctl policies`: the documents the agent knows and what became of each. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rules.c - `bermctl rules`: the rules in force on this node and how often each decided. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session_table.c - walks the pinned session table and describes its entries. Reads without locks: a way
  * that is being rewritten may show counters of its predecessor, never another session's verdict.

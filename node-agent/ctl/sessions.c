@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sessions.c - `bermctl sessions`: what is allowed right now, straight from the kernel. */
 #include <errno.h>
 #include <stdlib.h>

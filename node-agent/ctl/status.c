@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* status.c - `bermctl status`: is this node enforcing, and if not, why. */
 #include <stdlib.h>
 #include <string.h>

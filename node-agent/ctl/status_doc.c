@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * status_doc.c - gathers the state of the node. The kernel is asked itself; the agent adds what only it
  * knows. An agent that is away is a warning: enforcement does not need it.
@@ -131,22 +131,27 @@ static void add_programs(cJSON *doc)
 	add_program(list, doc, "to_pod", BERM_INGRESS);
 }
 
+static void add_usage(cJSON *list, const char *name, double used, uint32_t max)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(item, "name", name);
+	cJSON_AddNumberToObject(item, "used", used);
+	cJSON_AddNumberToObject(item, "max", max);
+	cJSON_AddNumberToObject(item, "ratio", used / max);
+	cJSON_AddItemToArray(list, item);
+}
+
 static void add_map(cJSON *list, const struct ctl_node *node, enum berm_map_id id)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 	long used = ctl_map_used(node->maps.fd[id]);
-	cJSON *item;
 
 	if (used < 0 || bpf_obj_get_info_by_fd(node->maps.fd[id], &info, &size) ||
 	    !info.max_entries)
 		return;
-	item = cJSON_CreateObject();
-	cJSON_AddStringToObject(item, "name", berm_map_name(id));
-	cJSON_AddNumberToObject(item, "used", (double)used);
-	cJSON_AddNumberToObject(item, "max", info.max_entries);
-	cJSON_AddNumberToObject(item, "ratio", (double)used / info.max_entries);
-	cJSON_AddItemToArray(list, item);
+	add_usage(list, berm_map_name(id) + strlen("berm_"), (double)used, info.max_entries);
 }
 
 /* Arrays are always full; only maps whose entries come and go say something. */
@@ -159,6 +164,24 @@ static void add_maps(cJSON *doc, const struct ctl_node *node)
 
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
 		add_map(list, node, counted[i]);
+}
+
+/* Tables that are arrays: only the agent knows how much of them is in use. */
+static void add_agent_usage(cJSON *doc)
+{
+	static const struct {
+		const char *name;
+		uint32_t max;
+	} tables[] = { { "sets", BERM_MAX_SETS },
+		       { "cells", BERM_MAX_CELLS },
+		       { "rules", BERM_MAX_RULES },
+		       { "port_classes", BERM_MAX_PORT_CLASSES } };
+	const cJSON *usage = ctl_at(doc, "agent.usage");
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		if (ctl_at(usage, tables[i].name))
+			add_usage(cJSON_GetObjectItemCaseSensitive(doc, "maps"), tables[i].name,
+				  ctl_number_at(usage, tables[i].name), tables[i].max);
 }
 
 struct session_count {
@@ -296,6 +319,7 @@ static void add_node(cJSON *doc, const struct ctl_node *node, const struct ctl_o
 	add_programs(doc);
 	add_endpoints(doc, node, options);
 	add_maps(doc, node);
+	add_agent_usage(doc);
 	add_sessions(doc, node);
 	add_counters(doc, node);
 }

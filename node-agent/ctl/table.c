@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* table.c - items of a document as a table (libsmartcols). Knows columns, not what they mean. */
 #include <errno.h>
 #include <libsmartcols/libsmartcols.h>

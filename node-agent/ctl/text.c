@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* text.c - values as people read and write them. Knows no command and prints nothing. */
 #include <errno.h>
 #include <fnmatch.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* version.c - `bermctl version`: versions of this program, of the agent and of the border to the kernel. */
 #include <sys/utsname.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * yaml_out.c - writes a cJSON document as YAML, block style. A string is written plain only if no YAML
  * reader could take it for something else; otherwise as a JSON string, which is YAML too (YAML 1.2, 7.3.1).

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* test_ctl_flows.c - bermctl flows: which records are wanted, and how one reads as a line. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* test_ctl_table.c - bermctl: items as tables, sessions as documents, endpoints that are not enforced. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* test_ctl_text.c - bermctl: values as people read and write them, and documents as YAML. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* test_jiffies.c - guessing the tick rate from one reading of the clock. */
 #include <stdint.h>
 
