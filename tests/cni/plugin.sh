@@ -13,7 +13,9 @@
 #   stub_agent MODE            stub_agent.py
 #   ifindex_of DEV             of the host
 #   must_leave_nothing         no pin of a link, no record, no owner, no slot
-#   is_guarded NAME / is_not_guarded NAME
+#   is_guarded NAME / is_not_guarded NAME / is_guarded_dev DEV
+#   foreign DEV in|out NAME VERDICT   a foreign tcx program at the head of a hook, until foreign_stop; the
+#                              hook as the pod sees it; verdict -1 go on, 2 drop
 
 OUT=${SANDBOX_TMP:-}/out
 LOG=${SANDBOX_TMP:-}/log
@@ -86,12 +88,14 @@ call_fails() {
 
 ifindex_of() { cat "/sys/class/net/$1/ifindex"; }
 
-is_guarded() {
+is_guarded_dev() {
 	local hooks
-	hooks=$(nodectl hooks "$(ifindex_of "h-$1")")
+	hooks=$(nodectl hooks "$(ifindex_of "$1")")
 	[ "$(grep -c 'attached=1 current=1 before=0' <<<"$hooks")" = 2 ] || fail "$1 is not guarded: $hooks"
-	nodectl endpoint "$(ifindex_of "h-$1")" >/dev/null || fail "$1 has no endpoint"
+	nodectl endpoint "$(ifindex_of "$1")" >/dev/null || fail "$1 has no endpoint"
 }
+
+is_guarded() { is_guarded_dev "h-$1"; }
 
 # Links are freed by a work queue of the kernel, a moment after the pin goes.
 hooks_are_free() { [ "$(nodectl hooks "$1" | grep -c 'attached=0 .* before=0')" = 2 ]; }
@@ -124,6 +128,19 @@ stub_stop() {
 	wait "$STUB_PID" 2>/dev/null || :
 	STUB_PID=
 	rm -f /run/berm/agent.sock
+}
+
+foreign() {
+	local hook=46
+	[ "$2" = out ] || hook=47
+	coproc FOREIGN { nodectl foreign "$(ifindex_of "$1")" $hook "$3" "$4"; }
+	read -r _ <&"${FOREIGN[0]}" || fail "cannot attach a foreign program"
+}
+
+foreign_stop() {
+	local pid=$FOREIGN_PID fd=${FOREIGN[1]}
+	exec {fd}>&-
+	wait "$pid"
 }
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }

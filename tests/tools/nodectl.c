@@ -125,27 +125,47 @@ static int do_hooks(char **arg)
 	return rc;
 }
 
-/* Puts a program that passes everything, under a name of choice, at the head of a tcx hook (46 ingress, 47
- * egress) or, with hook 0, only loads it. Stays attached while this process lives. */
-static int do_foreign(char **arg)
+/* A program of a foreigner that always returns the same: -1 go on, 2 drop. */
+static int foreign_load(const char *name, const char *verdict)
 {
-	const struct bpf_insn pass[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 },
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = atoi(verdict) },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "GPL", insns, ARRAY_SIZE(insns), NULL);
+
+	return prog < 0 ? berm_fail(&err, prog, "load a program") : prog;
+}
+
+/* Puts it at the head of a tcx hook (46 ingress, 47 egress) while stdin is open. */
+static int do_foreign(char **arg)
+{
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = 1u << 3);
-	auto_close int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, arg[2], "GPL", pass, ARRAY_SIZE(pass), NULL);
+	auto_close int prog = foreign_load(arg[2], arg[3]);
 	auto_close int link = -1;
 
 	if (prog < 0)
-		return berm_fail(&err, prog, "load a program");
+		return prog;
 	link = bpf_link_create(prog, (int)number(arg[0]), (enum bpf_attach_type)number(arg[1]), &opts);
 	if (link < 0)
 		return berm_fail(&err, link, "attach to tcx");
 	printf("attached\n");
 	fflush(stdout);
-	(void)getchar(); /* until stdin is closed */
+	while (getchar() != EOF)
+		;
 	return 0;
+}
+
+/* For tc filter add ... bpf da object-pinned PATH. */
+static int do_pin(char **arg)
+{
+	auto_close int prog = foreign_load(arg[0], arg[1]);
+	int rc;
+
+	if (prog < 0)
+		return prog;
+	rc = bpf_obj_pin(prog, arg[2]);
+	return rc ? berm_fail(&err, rc, "pin %s", arg[2]) : 0;
 }
 
 static int do_load(char **arg)
@@ -158,18 +178,20 @@ static const struct {
 	const char *name, *args;
 	int count;
 	int (*run)(char **arg);
+	bool needs_maps;
 } commands[] = {
-	{ "load", "", 0, do_load },
-	{ "generation", "N", 1, do_generation },
-	{ "flags", "N", 1, do_flags },
-	{ "isolate", "NAMESPACE DIRS", 2, do_isolate },
-	{ "counter", "REASON", 1, do_counter },
-	{ "forget-iface", "IFINDEX", 1, do_forget_iface },
-	{ "endpoint", "IFINDEX", 1, do_endpoint },
-	{ "sets", "IFINDEX IN OUT", 3, do_sets },
-	{ "usage", "", 0, do_usage },
-	{ "hooks", "IFINDEX", 1, do_hooks },
-	{ "foreign", "IFINDEX TCX_TYPE NAME", 3, do_foreign },
+	{ "load", "", 0, do_load, true },
+	{ "generation", "N", 1, do_generation, true },
+	{ "flags", "N", 1, do_flags, true },
+	{ "isolate", "NAMESPACE DIRS", 2, do_isolate, true },
+	{ "counter", "REASON", 1, do_counter, true },
+	{ "forget-iface", "IFINDEX", 1, do_forget_iface, true },
+	{ "endpoint", "IFINDEX", 1, do_endpoint, true },
+	{ "sets", "IFINDEX IN OUT", 3, do_sets, true },
+	{ "usage", "", 0, do_usage, true },
+	{ "hooks", "IFINDEX", 1, do_hooks, false },
+	{ "foreign", "IFINDEX TCX_TYPE NAME VERDICT", 4, do_foreign, false },
+	{ "pin", "NAME VERDICT PATH", 3, do_pin, false },
 };
 
 int main(int argc, char **argv)
@@ -180,7 +202,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(commands[i].name, argv[1]) || argc - 2 != commands[i].count)
 			continue;
-		rc = !strcmp(argv[1], "load") ? berm_load_ensure(&load, &maps, &err) : berm_maps_open(&maps, false, &err);
+		rc = !commands[i].needs_maps ? 0 :
+		     !strcmp(argv[1], "load") ? berm_load_ensure(&load, &maps, &err) :
+						berm_maps_open(&maps, false, &err);
 		if (!rc)
 			rc = commands[i].run(argv + 2);
 		if (rc)
