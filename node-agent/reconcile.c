@@ -46,6 +46,7 @@ struct watch { /* what we saw of a slot */
 	int64_t detached_ms; /* without our programs since; 0: it has them */
 	int64_t strange_ms;  /* its device is another one since; 0: it is not */
 	bool must_attach;
+	bool is_outdated; /* it has programs of an agent before us */
 };
 
 struct berm_reconcile {
@@ -203,7 +204,10 @@ static void attach(struct berm_reconcile *rec, uint32_t slot)
 			 "slot=%u ifindex=%u detached-for-ms=%lld text=\"somebody had removed our programs\"",
 			 slot, ifindex, (long long)(now_ms(rec) - rec->slot[slot].detached_ms));
 	}
+	if (rec->slot[slot].is_outdated)
+		berm_log(BERM_LOG_INFO, "programs-updated", "slot=%u ifindex=%u", slot, ifindex);
 	rec->slot[slot].detached_ms = 0;
+	rec->slot[slot].is_outdated = false;
 	set_problem(rec, slot, "");
 }
 
@@ -281,8 +285,14 @@ static void check_slot(struct berm_reconcile *rec, const struct berm_endpoint_vi
 	}
 	if (watch->must_attach)
 		return;
-	if (!hooks[0].attached || !hooks[1].attached || !hooks[0].current || !hooks[1].current) {
+	if (!hooks[0].attached || !hooks[1].attached) {
 		on_detached(rec, view);
+		return;
+	}
+	if (!hooks[0].current || !hooks[1].current) {
+		watch->is_outdated =
+			true; /* an agent of another version was here: swapped without a gap */
+		attach_soon(rec, view->slot);
 		return;
 	}
 	watch->detached_ms = 0;
