@@ -196,7 +196,7 @@ $O/$(2)/%: $O/tests/$(1)/%.o $(call objs,$(filter tests/$(1)/%,$(more_src) $(fil
 endef
 $(foreach s,$(suites),$(eval $(call test_rule,$s,tests/$s)))
 $(eval $(call test_rule,bench,bench))
-$O/tools/%: $O/tests/tools/%.o
+$O/tools/%: $O/tests/tools/%.o $O/libberm.a
 	$(link_cmd)
 
 # --- fuzzing: the same sources again, with clang's sanitizers -----------------------
