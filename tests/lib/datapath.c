@@ -113,7 +113,7 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	ASSERT_EQ(bpf_map__set_max_entries(dp->skel->maps.berm_sessions, dp->maps.buckets), 0);
 	dp->skel->rodata->cfg_buckets = dp->maps.buckets;
 	dp->skel->rodata->cfg_hz = dp->hz;
-	dp->skel->rodata->cfg_event_ms = opts->event_ms;
+	dp->event_ms = dp->skel->rodata->cfg_event_ms = opts->event_ms;
 	dp->skel->rodata->cfg_explain = opts->explain;
 	ASSERT_EQ(berm_bpf__load(dp->skel), 0);
 	fds_fill(dp);

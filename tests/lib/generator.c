@@ -36,6 +36,7 @@ struct generator *generator_load(struct datapath *dp, uint32_t lru)
 		ASSERT_EQ(bpf_map__set_max_entries(g->skel->maps.ref_sessions, lru), 0);
 	g->skel->rodata->cfg_buckets = dp->maps.buckets;
 	g->skel->rodata->cfg_hz = dp->hz;
+	g->skel->rodata->cfg_event_ms = dp->event_ms;
 	maps_share(g);
 	ASSERT_EQ(generator_bpf__load(g->skel), 0);
 	return g;
