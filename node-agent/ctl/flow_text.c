@@ -22,7 +22,7 @@ char *ctl_flow_rule(const cJSON *flow)
 	const char *ns = ctl_string_at(rule, "namespace"), *policy = ctl_string_at(rule, "policy");
 	const char *name = ctl_string_at(rule, "rule");
 
-	if (*policy)
+	if (*policy && strcmp(ctl_string_at(rule, "tier"), "implicit") != 0)
 		return ctl_printf("%s%s%s%s%s", ns, *ns ? "/" : "", policy, *name ? ":" : "", name);
 	return strdup(ctl_string_at(flow, "reason"));
 }

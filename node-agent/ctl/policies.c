@@ -25,10 +25,12 @@ static char *source(const cJSON *item)
 static char *first_problem(const cJSON *item)
 {
 	const cJSON *problem = ctl_at(item, "problems") ? ctl_at(item, "problems")->child : NULL;
+	const char *field = ctl_string_at(problem, "field"), *hint = ctl_string_at(problem, "hint");
 
-	if (problem && cJSON_IsString(problem))
-		return strdup(problem->valuestring);
-	return problem ? ctl_text_at(problem, "message") : NULL;
+	if (!problem)
+		return NULL;
+	return ctl_printf("%s%s%s%s%s", field, *field ? ": " : "",
+			  ctl_string_at(problem, "message"), *hint ? "; " : "", hint);
 }
 
 static char *name(const cJSON *item)

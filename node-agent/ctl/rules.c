@@ -12,11 +12,24 @@ struct args {
 	bool unused;
 };
 
+/* A verdict that no rule of a document decides: its "rule" holds the policies that isolate, if any do. */
+static bool is_implicit(const cJSON *item)
+{
+	return !strcmp(ctl_string_at(item, "tier"), "implicit");
+}
+
 static char *policy(const cJSON *item)
 {
 	const char *ns = ctl_string_at(item, "namespace"), *name = ctl_string_at(item, "policy");
 
-	return *ns ? ctl_printf("%s/%s", ns, name) : strdup(name);
+	if (is_implicit(item))
+		return strdup(ctl_string_at(item, "rule"));
+	return ctl_printf("%s%s%s", ns, *ns ? "/" : "", name);
+}
+
+static char *rule(const cJSON *item)
+{
+	return strdup(ctl_string_at(item, is_implicit(item) ? "reason" : "rule"));
 }
 
 static char *hits(const cJSON *item)
@@ -31,14 +44,14 @@ static enum ctl_tone action_tone(const cJSON *item)
 
 static char *name(const cJSON *item)
 {
-	auto_free char *of = policy(item);
+	auto_free char *of = policy(item), *what = rule(item);
 
-	return ctl_printf("%s:%s", of ? of : "", ctl_string_at(item, "rule"));
+	return ctl_printf("%s%s%s", of ? of : "", of && *of ? ":" : "", what ? what : "");
 }
 
 static const struct ctl_column columns[] = {
 	{ .title = "POLICY", .text = policy },
-	{ .title = "RULE", .path = "rule" },
+	{ .title = "RULE", .text = rule },
 	{ .title = "DIRECTION", .path = "direction" },
 	{ .title = "ACTION", .path = "action", .tone = action_tone },
 	{ .title = "HITS", .text = hits, .flags = CTL_COL_RIGHT },
@@ -72,15 +85,36 @@ static int fetch(const struct ctl_options *options, cJSON **ret, struct berm_err
 	return 0;
 }
 
-static bool is_wanted(const struct args *args, const cJSON *item)
+static bool is_of(const struct args *args, const char *ns, const char *policy_name)
 {
-	const char *ns = ctl_string_at(item, "namespace");
-
 	if (args->ns && !ctl_name_matches(args->ns, "", ns))
 		return false;
-	if (args->policy && !ctl_name_matches(args->policy, ns, ctl_string_at(item, "policy")))
+	return !args->policy || ctl_name_matches(args->policy, ns, policy_name);
+}
+
+/* "shop/a,shop/b": is one of them wanted? */
+static bool is_any_of(const struct args *args, const char *policies)
+{
+	auto_free char *list = strdup(policies);
+	char *rest = list, *one, *slash;
+
+	while (rest && (one = strsep(&rest, ","))) {
+		slash = strchr(one, '/');
+		if (slash)
+			*slash = '\0';
+		if (is_of(args, slash ? one : "", slash ? slash + 1 : one))
+			return true;
+	}
+	return false;
+}
+
+static bool is_wanted(const struct args *args, const cJSON *item)
+{
+	if (args->unused && ctl_number_at(item, "hits") > 0)
 		return false;
-	return !args->unused || !ctl_number_at(item, "hits");
+	if (is_implicit(item))
+		return is_any_of(args, ctl_string_at(item, "rule"));
+	return is_of(args, ctl_string_at(item, "namespace"), ctl_string_at(item, "policy"));
 }
 
 static void keep_wanted(const struct args *args, cJSON *list)

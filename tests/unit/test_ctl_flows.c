@@ -16,7 +16,7 @@ static const char allowed[] =
 static const char denied[] =
 	"{\"time\":\"2026-01-31T09:00:01Z\",\"verdict\":\"DROPPED\",\"direction\":\"ingress\","
 	"\"source\":{\"ip\":\"192.0.2.7\"},\"destination\":{\"ip\":\"10.1.0.3\",\"namespace\":\"shop\",\"pod\":\"db-0\"},"
-	"\"protocol\":\"ICMP\",\"icmp\":{\"type\":8,\"code\":0},\"isolating\":[\"shop/db-in\"],"
+	"\"protocol\":\"ICMP\",\"icmp\":{\"type\":8,\"code\":0},\"rule\":{\"id\":81,\"tier\":\"implicit\",\"policy\":\"default-deny\"},\"isolating\":[\"shop/db-in\"],"
 	"\"reason\":\"default-deny\",\"suppressed\":12,\"lost_before\":3}";
 
 static char *line_of(const char *json, bool wide)
