@@ -25,10 +25,11 @@ static int allow_sources(struct compiler *c)
 static int build(struct compiler *c, struct berm_plan *plan)
 {
 	static int (*const step[])(struct compiler *) = {
-		berm_compile_namespaces, berm_compile_subjects, berm_compile_limit_documents,
-		berm_compile_selectors,	 berm_compile_classes,	berm_compile_tables,
-		berm_compile_class_index, berm_compile_spans,	berm_compile_matrices,
-		allow_sources,
+		berm_compile_namespaces,      berm_compile_subjects,
+		berm_compile_limit_documents, berm_compile_selectors,
+		berm_compile_classes,	      berm_compile_tables,
+		berm_compile_class_index,     berm_compile_spans,
+		berm_compile_matrices,	      allow_sources,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
@@ -84,8 +85,9 @@ static void free_groups(struct compiler *c)
 static void free_compiler(struct compiler *c)
 {
 	struct berm_intern *tables[] = {
-		&c->ns_name, &c->port_name, &c->subject_key, &c->ns_selector, &c->label,     &c->term_key,
-		&c->group_key, &c->sets,    &c->ports,	     &c->class_key,   &c->table_key, &c->verdict,
+		&c->ns_name, &c->port_name, &c->subject_key, &c->ns_selector,
+		&c->label,   &c->term_key,  &c->group_key,   &c->sets,
+		&c->ports,   &c->class_key, &c->table_key,   &c->verdict,
 	};
 
 	free_subjects(c);
@@ -111,11 +113,15 @@ struct refusals {
 	size_t count;
 };
 
-static int attempt(const struct berm_model *model, const struct refusals *r, struct berm_problems *problems,
-		   unsigned int number, struct berm_plan **ret)
+static int attempt(const struct berm_model *model, const struct refusals *r,
+		   struct berm_problems *problems, unsigned int number, struct berm_plan **ret)
 {
 	struct compiler c = {
-		.model = model, .refused = r->known, .refuse = r->now, .problems = problems, .attempt = number,
+		.model = model,
+		.refused = r->known,
+		.refuse = r->now,
+		.problems = problems,
+		.attempt = number,
 	};
 	struct berm_plan *plan = calloc(1, sizeof(*plan));
 	int rc = plan ? build(&c, plan) : -ENOMEM;
@@ -128,8 +134,8 @@ static int attempt(const struct berm_model *model, const struct refusals *r, str
 	return rc;
 }
 
-static int compile_all(const struct berm_model *model, struct berm_plan **ret, struct berm_problems *problems,
-		       const struct refusals *r)
+static int compile_all(const struct berm_model *model, struct berm_plan **ret,
+		       struct berm_problems *problems, const struct refusals *r)
 {
 	int rc = -E2BIG;
 
@@ -142,8 +148,8 @@ static int compile_all(const struct berm_model *model, struct berm_plan **ret, s
 	return rc;
 }
 
-int berm_compile(const struct berm_model *model, struct berm_plan **ret, struct berm_problems *problems,
-		 struct berm_err *err)
+int berm_compile(const struct berm_model *model, struct berm_plan **ret,
+		 struct berm_problems *problems, struct berm_err *err)
 {
 	struct refusals r = {
 		.known = calloc(model->policy_count + 1, sizeof(bool)),
@@ -155,7 +161,8 @@ int berm_compile(const struct berm_model *model, struct berm_plan **ret, struct 
 	free(r.known);
 	free(r.now);
 	if (rc == -E2BIG)
-		return berm_fail(err, rc, "compile %zu policies for %zu endpoints: over the limits of a node",
+		return berm_fail(err, rc,
+				 "compile %zu policies for %zu endpoints: over the limits of a node",
 				 model->policy_count, model->endpoint_count);
 	return rc ? berm_fail(err, rc, "compile %zu policies", model->policy_count) : 0;
 }

@@ -57,7 +57,8 @@ static bool has_prefix(const struct berm_addr *addr, const struct point *p)
 
 static bool encloses(const struct point *outer, const struct point *inner)
 {
-	return outer->v4 == inner->v4 && outer->bits <= inner->bits && has_prefix(&inner->addr, outer);
+	return outer->v4 == inner->v4 && outer->bits <= inner->bits &&
+	       has_prefix(&inner->addr, outer);
 }
 
 static int cmp_point(const void *a, const void *b)
@@ -130,7 +131,8 @@ static int current_set(struct walk *w)
 		return 0;
 	for (size_t i = 0; !rc && i < words; i++)
 		for (uint64_t bits = w->active[i]; !rc && bits; bits &= bits - 1)
-			rc = array_push(&groups, (uint32_t)(i * 64 + (size_t)__builtin_ctzll(bits)));
+			rc = array_push(&groups,
+					(uint32_t)(i * 64 + (size_t)__builtin_ctzll(bits)));
 	if (!rc)
 		rc = berm_compile_set(w->c, &groups, &w->set);
 	w->is_dirty = rc != 0;
@@ -152,7 +154,9 @@ static int enter(struct walk *w, const struct point *p)
 
 static int add_cidr(struct walk *w, const struct berm_cidr *cidr, uint8_t kind, uint32_t term)
 {
-	struct point p = { .addr = cidr->addr, .bits = cidr->bits, .v4 = cidr->v4, .kind = kind, .ref = term };
+	struct point p = {
+		.addr = cidr->addr, .bits = cidr->bits, .v4 = cidr->v4, .kind = kind, .ref = term
+	};
 
 	return array_push(&w->point, p);
 }
@@ -220,8 +224,11 @@ int berm_compile_blocks(struct compiler *c, struct compile_hit *hit, size_t coun
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < count; i++) {
-		struct point p = { .addr = hit[i].addr, .bits = 128, .v4 = berm_compile_is_v4(&hit[i].addr),
-				   .kind = POINT_ADDRESS, .ref = (uint32_t)i };
+		struct point p = { .addr = hit[i].addr,
+				   .bits = 128,
+				   .v4 = berm_compile_is_v4(&hit[i].addr),
+				   .kind = POINT_ADDRESS,
+				   .ref = (uint32_t)i };
 
 		rc = array_push(&w.point, p);
 	}
@@ -325,7 +332,8 @@ static int keep_table(struct compiler *c, prefix_array *prefixes, uint32_t *ret)
 	if (prefixes->count == 1 && prefixes->item[0].cls == CLASS_WORLD4)
 		return 0; /* only the IPv4 root, and that says what a miss says */
 	qsort(prefixes->item, prefixes->count, sizeof(*prefixes->item), cmp_prefix);
-	rc = berm_intern(&c->table_key, prefixes->item, prefixes->count * sizeof(*prefixes->item), ret);
+	rc = berm_intern(&c->table_key, prefixes->item, prefixes->count * sizeof(*prefixes->item),
+			 ret);
 	return rc > 0 ? describe_table(c, *ret) : rc;
 }
 
@@ -352,7 +360,8 @@ static int want_rules(struct walk *w, const struct compile_subject *s, bool *wan
 {
 	for (size_t i = 0; i < s->rule.count; i++) {
 		uint32_t group = w->c->rule.item[s->rule.item[i]].group;
-		const struct compile_group *g = group == GROUP_ANY ? NULL : &w->c->group.item[group];
+		const struct compile_group *g = group == GROUP_ANY ? NULL
+								   : &w->c->group.item[group];
 
 		if (!g || !g->has_blocks || wanted[group])
 			continue;
@@ -445,7 +454,8 @@ static int push_source(prefix_array *out, const struct berm_cidr *cidr)
 	return push_allowed(out, &cidr->addr, cidr->bits);
 }
 
-int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_t count, uint32_t *ret)
+int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_t count,
+			 uint32_t *ret)
 {
 	prefix_array prefixes = { 0 };
 	size_t kept = 0;

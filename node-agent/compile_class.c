@@ -28,7 +28,8 @@ static int cmp_digest(const void *a, const void *b)
 	return berm_digest_cmp(a, b);
 }
 
-static int digest_groups(const struct compiler *c, struct berm_digester *d, const struct compile_class *cls)
+static int digest_groups(const struct compiler *c, struct berm_digester *d,
+			 const struct compile_class *cls)
 {
 	struct berm_digest *ids = reallocarray(NULL, cls->group_count + 1, sizeof(*ids));
 
@@ -141,7 +142,8 @@ static int sought_ports(struct compiler *c, const struct berm_pod *pod, uint32_t
 	if (!rc && ports.count) {
 		qsort_r(ports.item, ports.count, sizeof(*ports.item), cmp_resolved, c);
 		for (size_t i = 0; i < ports.count; i++)
-			if (!kept || memcmp(&ports.item[kept - 1], &ports.item[i], sizeof(*ports.item)))
+			if (!kept ||
+			    memcmp(&ports.item[kept - 1], &ports.item[i], sizeof(*ports.item)))
 				ports.item[kept++] = ports.item[i];
 		rc = berm_intern(&c->ports, ports.item, kept * sizeof(*ports.item), ret);
 	}
@@ -164,7 +166,8 @@ static int learn_pods(struct compiler *c, struct about *about)
 		if (pod->host_network || pod->finished)
 			continue;
 		about[i].mark = is_dns(pod) ? MARK_DNS : 0;
-		if (berm_compile_pod_groups(c, pod, &about[i].set) || sought_ports(c, pod, &about[i].ports))
+		if (berm_compile_pod_groups(c, pod, &about[i].set) ||
+		    sought_ports(c, pod, &about[i].ports))
 			return -ENOMEM;
 	}
 	return 0;
@@ -196,7 +199,8 @@ static int cmp_claim(const void *a, const void *b)
 	return rc ? rc : (x->pod > y->pod) - (x->pod < y->pod);
 }
 
-static int claim_all(claim_array *out, struct claim claim, const struct berm_addr *addr, size_t count)
+static int claim_all(claim_array *out, struct claim claim, const struct berm_addr *addr,
+		     size_t count)
 {
 	for (size_t i = 0; i < count && i < BERM_MAX_ADDRS; i++) {
 		claim.addr = addr[i];
@@ -252,9 +256,12 @@ static int claim_pods(const struct compiler *c, claim_array *out, const bool *is
 {
 	for (size_t i = 0; i < c->model->pod_count; i++) {
 		const struct berm_pod *pod = c->model->pods[i];
-		struct claim claim = { .kind = CLAIM_POD, .pod = (uint32_t)i, .created = pod->created };
+		struct claim claim = { .kind = CLAIM_POD,
+				       .pod = (uint32_t)i,
+				       .created = pod->created };
 
-		if (owns_addresses(pod) && !is_here[i] && claim_all(out, claim, pod->addr, pod->addr_count))
+		if (owns_addresses(pod) && !is_here[i] &&
+		    claim_all(out, claim, pod->addr, pod->addr_count))
 			return -ENOMEM;
 	}
 	return 0;
@@ -287,7 +294,8 @@ static int claim_addresses(const struct compiler *c, claim_array *out)
 		return rc;
 	qsort(out->item, out->count, sizeof(*out->item), cmp_claim);
 	for (size_t i = 0; i < out->count; i++)
-		if (!kept || memcmp(&out->item[kept - 1].addr, &out->item[i].addr, sizeof(struct berm_addr)))
+		if (!kept ||
+		    memcmp(&out->item[kept - 1].addr, &out->item[i].addr, sizeof(struct berm_addr)))
 			out->item[kept++] = out->item[i];
 	out->count = kept;
 	return 0;
@@ -331,7 +339,8 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	return array_push(&c->peer, peer);
 }
 
-static int add_peers(struct compiler *c, const struct about *about, const struct compile_hit *hit, size_t count)
+static int add_peers(struct compiler *c, const struct about *about, const struct compile_hit *hit,
+		     size_t count)
 {
 	struct berm_numbers groups = { 0 };
 	int rc = 0;
@@ -375,8 +384,9 @@ int berm_compile_classes(struct compiler *c)
 	int rc = about ? 0 : -ENOMEM;
 
 	/* Number 0 is the empty one. */
-	if (rc || berm_compile_set(c, &empty, &number) || berm_intern(&c->ports, "", 0, &number) < 0 ||
-	    add_world(c, "WORLD4") || add_world(c, "WORLD6"))
+	if (rc || berm_compile_set(c, &empty, &number) ||
+	    berm_intern(&c->ports, "", 0, &number) < 0 || add_world(c, "WORLD4") ||
+	    add_world(c, "WORLD6"))
 		rc = -ENOMEM;
 	if (!rc)
 		rc = learn_pods(c, about);

@@ -122,16 +122,16 @@ static int scope(struct compiler *c, const struct compile_rule *rule, struct com
 	if (t->peer->is_block)
 		return 0;
 	if (t->peer->has_ns_selector)
-		return t->peer->ns_selector.count ?
-			       ns_selector_number(c, &t->peer->ns_selector, &t->ns_selector) :
-			       0;
+		return t->peer->ns_selector.count
+			       ? ns_selector_number(c, &t->peer->ns_selector, &t->ns_selector)
+			       : 0;
 	if (!rule->policy->cluster_wide || rule->policy->kind == BERM_KIND_NETWORK)
 		t->ns = c->policy[rule->policy_index].ns;
 	return 0;
 }
 
-static int term_number(struct compiler *c, const struct compile_rule *rule, const struct berm_peer_term *peer,
-		       uint32_t *ret)
+static int term_number(struct compiler *c, const struct compile_rule *rule,
+		       const struct berm_peer_term *peer, uint32_t *ret)
 {
 	struct compile_term t = { .peer = peer, .ns = NONE, .ns_selector = NONE };
 	struct berm_bytes bytes = { 0 };
@@ -185,8 +185,8 @@ static int add_group(struct compiler *c, uint32_t number)
 	return digest_group(c, &g) ? -ENOMEM : array_push(&c->group, g);
 }
 
-static int group_number(struct compiler *c, const struct compile_rule *rule, struct berm_numbers *terms,
-			uint32_t *ret)
+static int group_number(struct compiler *c, const struct compile_rule *rule,
+			struct berm_numbers *terms, uint32_t *ret)
 {
 	const struct berm_policy_rule *r = rule->rule;
 	int rc;
@@ -262,7 +262,8 @@ static int label_key(struct berm_bytes *out, uint32_t ns, const char *key, const
 	return put_string(out, value);
 }
 
-static int file_under(struct compiler *c, uint32_t term, const struct berm_requirement *r, struct berm_bytes *bytes)
+static int file_under(struct compiler *c, uint32_t term, const struct berm_requirement *r,
+		      struct berm_bytes *bytes)
 {
 	struct berm_numbers none = { 0 };
 	uint32_t number;
@@ -324,16 +325,19 @@ struct candidate {
 	struct berm_numbers *groups;
 };
 
-static bool matches(const struct compiler *c, const struct compile_term *t, const struct candidate *pod)
+static bool matches(const struct compiler *c, const struct compile_term *t,
+		    const struct candidate *pod)
 {
 	if (t->ns != NONE && t->ns != pod->ns)
 		return false;
 	if (t->ns_selector != NONE && !c->ns_selected.item[t->ns_selector][pod->ns])
 		return false;
-	return !t->peer->has_pod_selector || berm_selector_matches(&t->peer->pod_selector, &pod->pod->labels);
+	return !t->peer->has_pod_selector ||
+	       berm_selector_matches(&t->peer->pod_selector, &pod->pod->labels);
 }
 
-static int try_terms(const struct compiler *c, const struct berm_numbers *terms, const struct candidate *pod)
+static int try_terms(const struct compiler *c, const struct berm_numbers *terms,
+		     const struct candidate *pod)
 {
 	for (size_t i = 0; i < terms->count; i++) {
 		const struct compile_term *t = &c->term.item[terms->item[i]];
@@ -347,7 +351,8 @@ static int try_terms(const struct compiler *c, const struct berm_numbers *terms,
 	return 0;
 }
 
-static int try_label(struct compiler *c, uint32_t ns, const struct berm_label *label, const struct candidate *pod)
+static int try_label(struct compiler *c, uint32_t ns, const struct berm_label *label,
+		     const struct candidate *pod)
 {
 	struct berm_bytes *bytes = &c->scratch;
 	uint32_t number;
@@ -366,7 +371,8 @@ static int collect_groups(struct compiler *c, const struct candidate *pod)
 	if (try_terms(c, &c->broad, pod) || try_terms(c, &c->ns.item[pod->ns].broad, pod))
 		return -ENOMEM;
 	for (size_t i = 0; i < labels->count; i++)
-		if (try_label(c, pod->ns, &labels->item[i], pod) || try_label(c, NONE, &labels->item[i], pod))
+		if (try_label(c, pod->ns, &labels->item[i], pod) ||
+		    try_label(c, NONE, &labels->item[i], pod))
 			return -ENOMEM;
 	berm_numbers_unique(pod->groups);
 	return 0;

@@ -27,7 +27,8 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 
 	if (!problems)
 		return 0;
-	snprintf(message, sizeof(message), "over the limit of %s: left out, what it selects is isolated", what);
+	snprintf(message, sizeof(message),
+		 "over the limit of %s: left out, what it selects is isolated", what);
 	snprintf(document, sizeof(document), "%s %s/%s", kind, p->ns, p->name);
 	return berm_problems_add(problems, &problem);
 }
@@ -74,7 +75,8 @@ static struct weight weigh(const struct compiler *c, uint32_t policy)
 static int cmp_weight(const void *a, const void *b)
 {
 	const struct weight *x = a, *y = b;
-	size_t left = x->prefixes + x->bounds + x->rules, right = y->prefixes + y->bounds + y->rules;
+	size_t left = x->prefixes + x->bounds + x->rules,
+	       right = y->prefixes + y->bounds + y->rules;
 
 	if (x->ns != y->ns)
 		return x->ns < y->ns ? -1 : 1;
@@ -252,12 +254,15 @@ int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan)
 			rows += s->row[k] != s->default_row;
 	}
 	if (plan->interval_count > BERM_LIMIT_NODE_SPANS)
-		return refuse_dearest(c, offsetof(struct cost, spans), "4,096 port classes per node");
+		return refuse_dearest(c, offsetof(struct cost, spans),
+				      "4,096 port classes per node");
 	if (prefixes > BERM_LIMIT_NODE_PREFIXES)
-		return refuse_dearest(c, offsetof(struct cost, prefixes), "65,536 CIDR prefixes per node");
+		return refuse_dearest(c, offsetof(struct cost, prefixes),
+				      "65,536 CIDR prefixes per node");
 	if (cells > BERM_LIMIT_NODE_CELLS)
 		return refuse_dearest(c, offsetof(struct cost, cells), "262,144 cells per node");
 	if (rows > BERM_LIMIT_NODE_ROWS || plan->class_count > BERM_LIMIT_NODE_CLASSES)
-		return refuse_dearest(c, offsetof(struct cost, rows), "65,536 rows entries per node");
+		return refuse_dearest(c, offsetof(struct cost, rows),
+				      "65,536 rows entries per node");
 	return 0;
 }

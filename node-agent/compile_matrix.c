@@ -21,15 +21,15 @@ struct matrix {
 	struct compiler *c;
 	struct compile_subject *s;
 	size_t spans;
-	uint32_t *local; /* number of a group in this subject, or NONE; by group */
+	uint32_t *local;	   /* number of a group in this subject, or NONE; by group */
 	struct berm_numbers group; /* and back */
-	bool *name; /* by named port: used by a rule about other pods */
+	bool *name;		   /* by named port: used by a rule about other pods */
 	bool has_names;
-	size_t words; /* of a bit map of groups */
+	size_t words;  /* of a bit map of groups */
 	uint32_t *pos; /* by class: place in touched, or NONE */
 	struct berm_numbers touched;
 	BERM_ARRAY(uint64_t) bits; /* [touched][words] */
-	struct berm_intern sight; /* what can be seen -> number */
+	struct berm_intern sight;  /* what can be seen -> number */
 	struct berm_numbers row_of_sight;
 	struct berm_intern row; /* painted rows */
 	uint32_t *paint;
@@ -55,7 +55,8 @@ static void paint_spans(struct matrix *m, size_t from, uint32_t last, struct bru
 	}
 }
 
-static void paint_names(struct matrix *m, const struct compile_rule *r, const struct sight *seen, struct brush b)
+static void paint_names(struct matrix *m, const struct compile_rule *r, const struct sight *seen,
+			struct brush b)
 {
 	bool own = m->s->dir == BERM_INGRESS;
 	const struct compile_resolved *port = own ? m->s->port : seen->port;
@@ -64,7 +65,8 @@ static void paint_names(struct matrix *m, const struct compile_rule *r, const st
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t n = 0; n < r->name_count; n++)
 			if (m->c->rule_name.item[r->name + n] == port[i].name)
-				paint_spans(m, berm_compile_span_find(m->s, port[i].at), port[i].at, b);
+				paint_spans(m, berm_compile_span_find(m->s, port[i].at), port[i].at,
+					    b);
 }
 
 static bool has_group(const struct matrix *m, const struct sight *seen, uint32_t group)
@@ -83,7 +85,9 @@ static int brush_for(struct compiler *c, uint32_t rule, struct brush *ret)
 	const uint32_t key[] = { VERDICT_RULE, rule };
 
 	*ret = (struct brush){ UNDECIDED, r->stage };
-	return r->action == BERM_RULE_PASS ? 0 : berm_compile_verdict(c, key, ARRAY_SIZE(key), &ret->verdict);
+	return r->action == BERM_RULE_PASS
+		       ? 0
+		       : berm_compile_verdict(c, key, ARRAY_SIZE(key), &ret->verdict);
 }
 
 static int paint_rule(struct matrix *m, uint32_t rule, const struct sight *seen)
@@ -243,20 +247,23 @@ static int touch_classes(struct matrix *m)
 	for (size_t i = 0; i < m->c->cls.count; i++) {
 		const struct compile_class *cls = &m->c->cls.item[i];
 
-		if (((cls->mark && sees_marks(m->s)) || (cls->ports && m->has_names)) && touch(m, (uint32_t)i))
+		if (((cls->mark && sees_marks(m->s)) || (cls->ports && m->has_names)) &&
+		    touch(m, (uint32_t)i))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
 /* The named ports of a class that this subject has a rule for. */
-static int seen_ports(const struct matrix *m, const struct compile_class *cls, struct berm_numbers *key)
+static int seen_ports(const struct matrix *m, const struct compile_class *cls,
+		      struct berm_numbers *key)
 {
 	size_t size;
 	const struct compile_resolved *port = berm_intern_key(&m->c->ports, cls->ports, &size);
 
 	for (size_t i = 0; m->has_names && i < size / sizeof(*port); i++)
-		if (m->name[port[i].name] && (array_push(key, port[i].name) || array_push(key, port[i].at)))
+		if (m->name[port[i].name] &&
+		    (array_push(key, port[i].name) || array_push(key, port[i].at)))
 			return -ENOMEM;
 	return 0;
 }
@@ -270,7 +277,8 @@ static int sight_key(const struct matrix *m, uint32_t cls, struct berm_numbers *
 	if (array_push(key, sees_marks(m->s) ? mark : 0) || array_push(key, 0))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->words; i++)
-		if (array_push(key, (uint32_t)bits[i]) || array_push(key, (uint32_t)(bits[i] >> 32)))
+		if (array_push(key, (uint32_t)bits[i]) ||
+		    array_push(key, (uint32_t)(bits[i] >> 32)))
 			return -ENOMEM;
 	return seen_ports(m, &m->c->cls.item[cls], key);
 }
@@ -286,7 +294,8 @@ static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *ke
 	};
 	uint32_t row;
 
-	if (paint_row(m, &seen) || berm_intern(&m->row, m->paint, m->spans * sizeof(*m->paint), &row) < 0)
+	if (paint_row(m, &seen) ||
+	    berm_intern(&m->row, m->paint, m->spans * sizeof(*m->paint), &row) < 0)
 		return -ENOMEM;
 	return array_push(&m->row_of_sight, row);
 }
@@ -393,7 +402,8 @@ static int merge_columns(struct matrix *m)
 		uint32_t number;
 
 		for (size_t r = 0; r < rows; r++)
-			column[r] = ((const uint32_t *)berm_intern_key(&m->row, (uint32_t)r, NULL))[i];
+			column[r] =
+				((const uint32_t *)berm_intern_key(&m->row, (uint32_t)r, NULL))[i];
 		rc = berm_intern(&seen, column, rows * sizeof(*column), &number);
 		s->col[i] = (uint8_t)number;
 	}
@@ -401,7 +411,8 @@ static int merge_columns(struct matrix *m)
 	s->ncols = (uint32_t)seen.count;
 	for (size_t r = 0; rc >= 0 && r < rows; r++)
 		for (uint32_t i = 0; rc >= 0 && i < s->ncols; i++)
-			rc = array_push(&s->cell, ((const uint32_t *)berm_intern_key(&seen, i, NULL))[r]);
+			rc = array_push(&s->cell,
+					((const uint32_t *)berm_intern_key(&seen, i, NULL))[r]);
 	berm_intern_free(&seen);
 	free(column);
 	return rc < 0 ? rc : 0;
@@ -471,7 +482,7 @@ int berm_compile_matrices(struct compiler *c)
 
 		if (one == -E2BIG)
 			one = berm_compile_refuse(c, &c->subject.item[i],
-						 "256 rows, 256 columns and 16,384 cells per set");
+						  "256 rows, 256 columns and 16,384 cells per set");
 		if (one == -ENOMEM)
 			return one;
 		rc = one ? one : rc;

@@ -58,7 +58,8 @@ static int plan_peers(const struct compiler *c, struct berm_plan *plan, const ui
 
 /* ---- tables ------------------------------------------------------------------------------------------------------- */
 
-static int fill_table(struct berm_plan_table *out, const struct compile_table *t, const uint32_t *cls)
+static int fill_table(struct berm_plan_table *out, const struct compile_table *t,
+		      const uint32_t *cls)
 {
 	out->id = t->id;
 	out->prefix = calloc(t->prefix_count, sizeof(*out->prefix));
@@ -75,7 +76,8 @@ static int fill_table(struct berm_plan_table *out, const struct compile_table *t
 	return 0;
 }
 
-static int plan_tables(const struct compiler *c, struct berm_plan *plan, const uint32_t *cls, uint32_t *to)
+static int plan_tables(const struct compiler *c, struct berm_plan *plan, const uint32_t *cls,
+		       uint32_t *to)
 {
 	struct ordered *order = calloc(c->table.count + 1, sizeof(*order));
 	int rc = 0;
@@ -90,7 +92,8 @@ static int plan_tables(const struct compiler *c, struct berm_plan *plan, const u
 	qsort(order, c->table.count, sizeof(*order), cmp_digest);
 	for (size_t i = 0; !rc && i < c->table.count; i++) {
 		to[order[i].number] = (uint32_t)i;
-		rc = fill_table(&plan->table[plan->table_count++], &c->table.item[order[i].number], cls);
+		rc = fill_table(&plan->table[plan->table_count++], &c->table.item[order[i].number],
+				cls);
 	}
 	free(order);
 	return rc;
@@ -126,18 +129,21 @@ static int plan_intervals(const struct compiler *c, struct berm_plan *plan)
 
 /* ---- sets ------------------------------------------------------------------------------------------------------------ */
 
-static void digest_rule(const struct compiler *c, struct berm_digester *d, const struct compile_rule *r)
+static void digest_rule(const struct compiler *c, struct berm_digester *d,
+			const struct compile_rule *r)
 {
 	static const struct berm_digest everyone = { { 0, 0 } };
 
-	berm_digest_u64(d, (uint64_t)r->precedence << 32 | (uint64_t)r->stage << 16 | r->action << 8 | r->all_ports);
+	berm_digest_u64(d, (uint64_t)r->precedence << 32 | (uint64_t)r->stage << 16 |
+				   r->action << 8 | r->all_ports);
 	berm_digest_add(d, r->group == GROUP_ANY ? &everyone : &c->group.item[r->group].id);
 	berm_digest_u64(d, r->span_count);
 	berm_digest_bytes(d, c->span.item + r->span, r->span_count * sizeof(*c->span.item));
 	berm_digest_u64(d, r->name_count);
 	for (uint32_t i = 0; i < r->name_count; i++) {
 		size_t size;
-		const void *key = berm_intern_key(&c->port_name, c->rule_name.item[r->name + i], &size);
+		const void *key =
+			berm_intern_key(&c->port_name, c->rule_name.item[r->name + i], &size);
 
 		berm_digest_bytes(d, key, size);
 	}
@@ -145,7 +151,8 @@ static void digest_rule(const struct compiler *c, struct berm_digester *d, const
 
 /* How it judges any class, also one that does not exist yet: two sets with one id differ in no row of a
  * class that both know. */
-static void digest_judgement(const struct compiler *c, struct berm_digester *d, const struct compile_subject *s)
+static void digest_judgement(const struct compiler *c, struct berm_digester *d,
+			     const struct compile_subject *s)
 {
 	berm_digest_u64(d, s->dir | s->isolated << 8 | s->default_deny << 9 | s->grants_dns << 10 |
 				   s->is_essentials << 11);
@@ -154,15 +161,18 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d, 
 		digest_rule(c, d, &c->rule.item[s->rule.item[i]]);
 	berm_digest_u64(d, s->port_count);
 	for (size_t i = 0; i < s->port_count; i++) {
-		berm_digest_text(d, (const char *)berm_intern_key(&c->port_name, s->port[i].name, NULL) + 1);
+		berm_digest_text(d, (const char *)berm_intern_key(&c->port_name, s->port[i].name,
+								  NULL) +
+					    1);
 		berm_digest_u64(d, s->port[i].at);
 	}
 }
 
-static void digest_matrix(struct berm_digester *d, const struct compile_subject *s, const struct berm_plan *plan,
-			  const struct berm_plan_set *set)
+static void digest_matrix(struct berm_digester *d, const struct compile_subject *s,
+			  const struct berm_plan *plan, const struct berm_plan_set *set)
 {
-	berm_digest_u64(d, (uint64_t)set->nrows << 32 | (uint64_t)set->ncols << 16 | set->default_row);
+	berm_digest_u64(d,
+			(uint64_t)set->nrows << 32 | (uint64_t)set->ncols << 16 | set->default_row);
 	for (size_t i = 0; i < (size_t)set->nrows * set->ncols; i++) {
 		const struct berm_rule_name *n = &plan->rule[set->cell[i]].name;
 
@@ -184,7 +194,8 @@ struct row_order {
 static int cmp_row(const void *a, const void *b, void *order)
 {
 	const struct row_order *o = order;
-	const uint32_t *x = o->cell + *(const uint32_t *)a * o->ncols, *y = o->cell + *(const uint32_t *)b * o->ncols;
+	const uint32_t *x = o->cell + *(const uint32_t *)a * o->ncols,
+		       *y = o->cell + *(const uint32_t *)b * o->ncols;
 
 	for (size_t i = 0; i < o->ncols; i++)
 		if (x[i] != y[i])
@@ -193,7 +204,8 @@ static int cmp_row(const void *a, const void *b, void *order)
 }
 
 /* Rows by their cells, whoever was met first. Rules are in order of their ids by now. */
-static int sort_rows(const struct compile_subject *s, const uint32_t *rule, struct berm_plan_set *out, uint32_t *to)
+static int sort_rows(const struct compile_subject *s, const uint32_t *rule,
+		     struct berm_plan_set *out, uint32_t *to)
 {
 	size_t cells = (size_t)s->nrows * s->ncols;
 	uint32_t *cell = calloc(cells + 1, sizeof(*cell)), *from = calloc(s->nrows, sizeof(*from));
@@ -211,14 +223,16 @@ static int sort_rows(const struct compile_subject *s, const uint32_t *rule, stru
 	qsort_r(from, s->nrows, sizeof(*from), cmp_row, &order);
 	for (uint32_t i = 0; i < s->nrows; i++) {
 		to[from[i]] = i;
-		memcpy(out->cell + i * s->ncols, cell + from[i] * s->ncols, s->ncols * sizeof(*cell));
+		memcpy(out->cell + i * s->ncols, cell + from[i] * s->ncols,
+		       s->ncols * sizeof(*cell));
 	}
 	free(cell);
 	free(from);
 	return 0;
 }
 
-static void spread_columns(const struct compile_subject *s, const struct berm_plan *plan, uint8_t *col)
+static void spread_columns(const struct compile_subject *s, const struct berm_plan *plan,
+			   uint8_t *col)
 {
 	size_t at = 0;
 
@@ -231,8 +245,9 @@ static void spread_columns(const struct compile_subject *s, const struct berm_pl
 	}
 }
 
-static int fill_set(const struct compiler *c, const struct berm_plan *plan, const struct compile_subject *s,
-		    const struct numbering *to, struct berm_plan_set *out)
+static int fill_set(const struct compiler *c, const struct berm_plan *plan,
+		    const struct compile_subject *s, const struct numbering *to,
+		    struct berm_plan_set *out)
 {
 	uint32_t *row = calloc(s->nrows + 1, sizeof(*row));
 
@@ -317,7 +332,8 @@ static int plan_sets(struct compiler *c, struct berm_plan *plan, const struct nu
 
 /* ---- endpoints ---------------------------------------------------------------------------------------------------------- */
 
-static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *set, struct berm_plan_endpoint *out)
+static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *set,
+			  struct berm_plan_endpoint *out)
 {
 	static const uint32_t isolated[] = { BERM_EP_ISOLATED_IN, BERM_EP_ISOLATED_OUT };
 	const struct compile_endpoint *ep = &c->endpoint[i];
@@ -339,7 +355,8 @@ static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *se
 	}
 }
 
-static int plan_endpoints(const struct compiler *c, struct berm_plan *plan, const struct numbering *to)
+static int plan_endpoints(const struct compiler *c, struct berm_plan *plan,
+			  const struct numbering *to)
 {
 	size_t count = c->model->endpoint_count;
 
@@ -388,7 +405,8 @@ static void digest_plan(struct berm_plan *plan)
 		berm_digest_bytes(&d, &plan->rule[i].name, sizeof(plan->rule[i].name));
 	for (size_t i = 0; i < plan->set_count; i++) {
 		berm_digest_add(&d, &plan->set[i].id);
-		berm_digest_bytes(&d, plan->set[i].row, plan->class_count * sizeof(*plan->set[i].row));
+		berm_digest_bytes(&d, plan->set[i].row,
+				  plan->class_count * sizeof(*plan->set[i].row));
 	}
 	berm_digest_u64(&d, plan->essentials);
 	digest_endpoints(&d, plan);
@@ -401,8 +419,8 @@ static int plan_all(struct compiler *c, struct berm_plan *plan, const struct num
 		return -ENOMEM;
 	if (plan_classes(c, plan, to->cls) || plan_peers(c, plan, to->cls) ||
 	    plan_tables(c, plan, to->cls, to->table) || plan_intervals(c, plan) ||
-	    berm_compile_names(c, plan, to->rule) || plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
-	    berm_compile_isolation(c, plan))
+	    berm_compile_names(c, plan, to->rule) || plan_sets(c, plan, to) ||
+	    plan_endpoints(c, plan, to) || berm_compile_isolation(c, plan))
 		return -ENOMEM;
 	digest_plan(plan);
 	return 0;

@@ -24,7 +24,8 @@ static uint32_t merge_spans(struct compile_span *span, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct compile_span *top = kept ? &span[kept - 1] : NULL;
 
-		if (top && span[i].first <= top->last + 1 && span[i].first >> 16 == top->last >> 16) {
+		if (top && span[i].first <= top->last + 1 &&
+		    span[i].first >> 16 == top->last >> 16) {
 			if (span[i].last > top->last)
 				top->last = span[i].last;
 		} else {
@@ -51,11 +52,13 @@ int berm_compile_port_name(struct compiler *c, uint8_t plane, const char *name, 
 	return rc < 0 ? rc : 0;
 }
 
-static int add_name(struct compiler *c, struct compile_rule *rule, const struct berm_port_term *port)
+static int add_name(struct compiler *c, struct compile_rule *rule,
+		    const struct berm_port_term *port)
 {
 	uint32_t name;
 
-	if (berm_compile_port_name(c, port->plane, port->name, &name) || array_push(&c->rule_name, name))
+	if (berm_compile_port_name(c, port->plane, port->name, &name) ||
+	    array_push(&c->rule_name, name))
 		return -ENOMEM;
 	rule->name_count++;
 	if (rule->rule->dir == BERM_EGRESS)
@@ -110,8 +113,9 @@ static bool has_name(const struct compiler *c, const struct compile_rule *r, uin
 	return false;
 }
 
-static int cut_resolved(const struct compiler *c, const struct compile_rule *r, struct berm_numbers *starts,
-			const struct compile_resolved *port, size_t count)
+static int cut_resolved(const struct compiler *c, const struct compile_rule *r,
+			struct berm_numbers *starts, const struct compile_resolved *port,
+			size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (has_name(c, r, port[i].name) && cut(starts, port[i].at, port[i].at))
@@ -119,19 +123,22 @@ static int cut_resolved(const struct compiler *c, const struct compile_rule *r, 
 	return 0;
 }
 
-static int cut_class(const struct compiler *c, const struct compile_rule *r, struct berm_numbers *starts,
-		     uint32_t cls)
+static int cut_class(const struct compiler *c, const struct compile_rule *r,
+		     struct berm_numbers *starts, uint32_t cls)
 {
 	size_t size;
-	const struct compile_resolved *port = berm_intern_key(&c->ports, c->cls.item[cls].ports, &size);
+	const struct compile_resolved *port =
+		berm_intern_key(&c->ports, c->cls.item[cls].ports, &size);
 
 	return cut_resolved(c, r, starts, port, size / sizeof(*port));
 }
 
 /* A rule about other pods: every class that it matches brings its own numbers. */
-static int cut_peers(const struct compiler *c, const struct compile_rule *r, struct berm_numbers *starts)
+static int cut_peers(const struct compiler *c, const struct compile_rule *r,
+		     struct berm_numbers *starts)
 {
-	const struct berm_numbers *cls = r->group == GROUP_ANY ? NULL : &c->group.item[r->group].cls;
+	const struct berm_numbers *cls = r->group == GROUP_ANY ? NULL
+							       : &c->group.item[r->group].cls;
 	size_t count = cls ? cls->count : c->cls.count;
 
 	for (size_t i = 0; i < count; i++)
@@ -140,8 +147,8 @@ static int cut_peers(const struct compiler *c, const struct compile_rule *r, str
 	return 0;
 }
 
-static int cut_rule(const struct compiler *c, const struct compile_subject *s, const struct compile_rule *r,
-		    struct berm_numbers *starts)
+static int cut_rule(const struct compiler *c, const struct compile_subject *s,
+		    const struct compile_rule *r, struct berm_numbers *starts)
 {
 	for (uint32_t i = r->span; i < r->span + r->span_count; i++)
 		if (cut(starts, c->span.item[i].first, c->span.item[i].last))

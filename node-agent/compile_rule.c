@@ -43,7 +43,8 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 		.policy = p,
 		.rule = rule,
 		.policy_index = policy,
-		.stage = stage_of_tier[p->kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY : p->tier],
+		.stage = stage_of_tier[p->kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY
+								    : p->tier],
 		.action = rule->action,
 		.group = GROUP_ANY,
 	};
@@ -126,7 +127,8 @@ static int order_subject(const struct compiler *c, struct compile_subject *s, co
 		const struct compile_policy *p = &c->policy[s->policy[i]];
 
 		for (uint32_t r = p->rule; r < p->rule + p->rule_count; r++)
-			if (c->rule.item[r].rule->dir == s->dir && array_push(&s->rule, c->rule.item[r].rank))
+			if (c->rule.item[r].rule->dir == s->dir &&
+			    array_push(&s->rule, c->rule.item[r].rank))
 				return -ENOMEM;
 	}
 	if (s->rule.count)
@@ -211,20 +213,23 @@ static struct berm_rule_name name_reason(uint8_t reason, uint8_t action, uint32_
 }
 
 /* All who isolate, as many as there is room for. */
-static void list_policies(const struct compiler *c, const uint32_t *policy, size_t count, char *out, size_t size)
+static void list_policies(const struct compiler *c, const uint32_t *policy, size_t count, char *out,
+			  size_t size)
 {
 	size_t used = 0;
 
 	for (size_t i = 0; i < count && used < size; i++) {
 		const struct berm_policy *p = c->model->policies[policy[i]];
 
-		used += (size_t)snprintf(out + used, size - used, "%s%s/%s", i ? "," : "", p->ns, p->name);
+		used += (size_t)snprintf(out + used, size - used, "%s%s/%s", i ? "," : "", p->ns,
+					 p->name);
 	}
 }
 
 static struct berm_rule_name name_deny(const struct compiler *c, const uint32_t *key, size_t count)
 {
-	struct berm_rule_name out = name_reason(BERM_REASON_DEFAULT_DENY, BERM_ACTION_DENY, STAGE_ISOLATION);
+	struct berm_rule_name out =
+		name_reason(BERM_REASON_DEFAULT_DENY, BERM_ACTION_DENY, STAGE_ISOLATION);
 
 	out.id = 0; /* it gets a name and an id of its own */
 	out.dir = (uint8_t)key[1];
@@ -269,7 +274,8 @@ struct named {
 };
 
 /* The whole list of isolating policies, also what the name has no room for. */
-static void digest_policies(const struct compiler *c, struct berm_digester *d, const uint32_t *key, size_t count)
+static void digest_policies(const struct compiler *c, struct berm_digester *d, const uint32_t *key,
+			    size_t count)
 {
 	for (size_t i = 2; i < count; i++) {
 		const struct berm_policy *p = c->model->policies[key[i]];
@@ -309,7 +315,8 @@ static int cmp_named(const void *a, const void *b)
 	rc = berm_digest_cmp(&x->who, &y->who);
 	if (rc)
 		return rc;
-	return (x->name.precedence > y->name.precedence) - (x->name.precedence < y->name.precedence);
+	return (x->name.precedence > y->name.precedence) -
+	       (x->name.precedence < y->name.precedence);
 }
 
 /* Two rules that hash to one id: the later one takes the next. Room is left at the end for that. */
@@ -320,8 +327,9 @@ static void assign_ids(const struct compiler *c, struct named *n, size_t count)
 		if (n[i].name.id)
 			continue; /* a reason is its own id */
 		n[i].who = identity(c, &n[i]);
-		n[i].name.id = BERM_RULE_FIRST +
-			       (uint32_t)n[i].who.w[0] % (UINT32_MAX - BERM_RULE_FIRST - BERM_MAX_RULES);
+		n[i].name.id =
+			BERM_RULE_FIRST +
+			(uint32_t)n[i].who.w[0] % (UINT32_MAX - BERM_RULE_FIRST - BERM_MAX_RULES);
 	}
 	qsort(n, count, sizeof(*n), cmp_named);
 	for (size_t i = 1; i < count; i++)

@@ -107,7 +107,8 @@ static int index_policies(struct compiler *c)
 	return 0;
 }
 
-static bool selects(const struct compiler *c, const struct berm_policy *p, uint32_t ns, const struct berm_pod *pod)
+static bool selects(const struct compiler *c, const struct berm_policy *p, uint32_t ns,
+		    const struct berm_pod *pod)
 {
 	if (p->has_ns_subject && !berm_selector_matches(&p->ns_subject, c->ns.item[ns].labels))
 		return false;
@@ -115,7 +116,8 @@ static bool selects(const struct compiler *c, const struct berm_policy *p, uint3
 }
 
 /* In ascending order, so that equal lists are equal. */
-static int policies_of(struct compiler *c, uint32_t ns, const struct berm_pod *pod, struct berm_numbers *out)
+static int policies_of(struct compiler *c, uint32_t ns, const struct berm_pod *pod,
+		       struct berm_numbers *out)
 {
 	const struct berm_numbers *lists[] = { &c->ns.item[ns].policy, &c->cluster_wide };
 
@@ -162,7 +164,8 @@ static int cmp_resolved(const void *a, const void *b)
 typedef BERM_ARRAY(struct compile_resolved) resolved_array;
 
 /* The numbers behind one named port, on this very pod. */
-static int resolve_name(struct compiler *c, const struct berm_pod *pod, uint32_t name, resolved_array *out)
+static int resolve_name(struct compiler *c, const struct berm_pod *pod, uint32_t name,
+			resolved_array *out)
 {
 	const uint8_t *key = berm_intern_key(&c->port_name, name, NULL); /* plane, then the name */
 
@@ -178,8 +181,8 @@ static int resolve_name(struct compiler *c, const struct berm_pod *pod, uint32_t
 	return 0;
 }
 
-static int resolve_own(struct compiler *c, const struct berm_pod *pod, const struct compile_policy *p,
-		       resolved_array *out)
+static int resolve_own(struct compiler *c, const struct berm_pod *pod,
+		       const struct compile_policy *p, resolved_array *out)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++) {
 		const struct compile_rule *r = &c->rule.item[i];
@@ -243,8 +246,9 @@ static int push_all(struct berm_numbers *out, const void *from, size_t count)
 	return 0;
 }
 
-static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir, const struct berm_numbers *policies,
-		       const resolved_array *ports, struct berm_numbers *key)
+static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir,
+		       const struct berm_numbers *policies, const resolved_array *ports,
+		       struct berm_numbers *key)
 {
 	const uint32_t head[] = { ns, dir, 0, (uint32_t)ports->count };
 
@@ -272,8 +276,8 @@ static int subject_for(struct compiler *c, const struct berm_numbers *key, uint3
 	return rc > 0 ? describe(c, *ret) : rc;
 }
 
-static int own_ports(struct compiler *c, const struct berm_pod *pod, const struct berm_numbers *policies,
-		     resolved_array *out)
+static int own_ports(struct compiler *c, const struct berm_pod *pod,
+		     const struct berm_numbers *policies, resolved_array *out)
 {
 	for (size_t i = 0; i < policies->count; i++)
 		if (resolve_own(c, pod, &c->policy[policies->item[i]], out))
@@ -282,7 +286,8 @@ static int own_ports(struct compiler *c, const struct berm_pod *pod, const struc
 	return 0;
 }
 
-static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep, const struct berm_numbers *policies)
+static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
+			     const struct berm_numbers *policies)
 {
 	resolved_array ports = { 0 }, none = { 0 };
 	struct berm_numbers key = { 0 };
@@ -381,13 +386,15 @@ static void isolate_namespaces(const struct compiler *c, uint32_t policy, uint32
 		return;
 	}
 	for (size_t i = 0; i < c->ns.count; i++)
-		if (!p->has_ns_subject || berm_selector_matches(&p->ns_subject, c->ns.item[i].labels))
+		if (!p->has_ns_subject ||
+		    berm_selector_matches(&p->ns_subject, c->ns.item[i].labels))
 			dirs[i] |= isolate;
 }
 
 static int cmp_plan_ns(const void *a, const void *b)
 {
-	return strcmp(((const struct berm_plan_ns *)a)->name, ((const struct berm_plan_ns *)b)->name);
+	return strcmp(((const struct berm_plan_ns *)a)->name,
+		      ((const struct berm_plan_ns *)b)->name);
 }
 
 static void list_isolated(const struct compiler *c, const uint32_t *dirs, struct berm_plan *plan)

@@ -45,9 +45,9 @@ enum compile_stage {
 
 struct compile_policy {
 	uint32_t ns;
-	uint8_t isolate;    /* 1 << dir; of a refused one also the directions of its rules */
+	uint8_t isolate; /* 1 << dir; of a refused one also the directions of its rules */
 	uint8_t essentials;
-	bool used;	    /* selects a local endpoint */
+	bool used;		   /* selects a local endpoint */
 	uint32_t rule, rule_count; /* in compiler.rule, once used */
 };
 
@@ -60,7 +60,7 @@ struct compile_rule {
 	const struct berm_policy *policy;
 	const struct berm_policy_rule *rule;
 	uint32_t policy_index;
-	uint32_t group;	     /* GROUP_ANY: everyone */
+	uint32_t group; /* GROUP_ANY: everyone */
 	uint8_t stage;
 	uint8_t action;	     /* enum berm_rule_action, after "fail closed" */
 	uint32_t precedence; /* lower first; of the document's content only */
@@ -83,22 +83,22 @@ struct compile_subject {
 	uint32_t ns;
 	uint8_t dir;
 	bool default_deny;
-	bool isolated;	   /* by a policy */
-	bool grants_dns;   /* where it would deny implicitly */
-	bool is_essentials; /* BERM_SET_ESSENTIALS: no policies */
+	bool isolated;		/* by a policy */
+	bool grants_dns;	/* where it would deny implicitly */
+	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;
 	const struct compile_resolved *port; /* ingress: the endpoint's own named ports */
 	size_t port_count;
-	struct berm_numbers rule; /* in compiler.rule, in order of evaluation */
+	struct berm_numbers rule;  /* in compiler.rule, in order of evaluation */
 	struct berm_numbers start; /* first port of each elementary span, ascending */
 	uint32_t table;		   /* in compiler.table, NONE */
 	uint32_t implicit;	   /* verdict where nothing decides */
 	/* the matrix */
 	struct berm_numbers cell; /* verdicts, [row][span] */
 	uint32_t nrows, ncols;
-	uint8_t *col;		   /* [start.count] */
-	uint16_t *row;		   /* [class count], only of classes it can meet */
+	uint8_t *col;  /* [start.count] */
+	uint16_t *row; /* [class count], only of classes it can meet */
 	uint32_t default_row;
 	struct berm_digest id;
 };
@@ -130,9 +130,9 @@ struct compile_group {
 /* ---- classes ------------------------------------------------------------------------------------------ */
 
 #define MARK_OWN_NODE 0x1
-#define MARK_DNS 0x2
-#define CLASS_WORLD4 0
-#define CLASS_WORLD6 1
+#define MARK_DNS      0x2
+#define CLASS_WORLD4  0
+#define CLASS_WORLD6  1
 
 struct compile_class {
 	uint32_t mark;
@@ -186,8 +186,8 @@ struct compiler {
 	struct berm_numbers cluster_wide; /* policies */
 	BERM_ARRAY(struct compile_rule) rule;
 	BERM_ARRAY(struct compile_span) span;
-	struct berm_numbers rule_name;	  /* named ports of rules */
-	struct berm_intern port_name;	  /* plane, name */
+	struct berm_numbers rule_name;	   /* named ports of rules */
+	struct berm_intern port_name;	   /* plane, name */
 	BERM_ARRAY(bool) port_name_sought; /* in a rule about other pods */
 
 	struct compile_endpoint *endpoint; /* [model->endpoint_count] */
@@ -197,7 +197,7 @@ struct compiler {
 	struct berm_intern ns_selector; /* by content */
 	BERM_ARRAY(const struct berm_selector *) ns_selector_of;
 	BERM_ARRAY(uint8_t *) ns_selected; /* [ns_selector][ns]: does it select it */
-	struct berm_intern label; /* namespace or NONE, key, value */
+	struct berm_intern label;	   /* namespace or NONE, key, value */
 	BERM_ARRAY(struct berm_numbers) label_terms;
 	struct berm_numbers broad; /* terms about pods anywhere that demand no label */
 	struct berm_bytes scratch;
@@ -245,12 +245,14 @@ struct compile_hit { /* an address and the CIDR groups it lies in */
 int berm_compile_blocks(struct compiler *c, struct compile_hit *hit, size_t count);
 int berm_compile_tables(struct compiler *c);
 /* A table of blocks alone: may this address be a source? */
-int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_t count, uint32_t *ret);
+int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_t count,
+			 uint32_t *ret);
 bool berm_compile_is_v4(const struct berm_addr *addr);
 
 /* compile_class.c */
 int berm_compile_classes(struct compiler *c);
-int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4, uint32_t *ret);
+int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4,
+		       uint32_t *ret);
 int berm_compile_class_index(struct compiler *c);
 
 /* compile_port.c */
@@ -266,16 +268,16 @@ int berm_compile_matrices(struct compiler *c);
 
 /* compile_limit.c: what one document may cost (design: "Limits"). A document over a limit is refused: noted
  * in refuse and problems, and -E2BIG returned, so that the compilation begins again without it. */
-#define BERM_LIMIT_PREFIXES 16384 /* per namespace */
-#define BERM_LIMIT_BOUNDS 2048	  /* per namespace: a thousand scattered ports in one rule are 2,000 */
-#define BERM_LIMIT_ROWS 256	  /* per set */
-#define BERM_LIMIT_COLS 256
-#define BERM_LIMIT_CELLS 16384
+#define BERM_LIMIT_PREFIXES	 16384 /* per namespace */
+#define BERM_LIMIT_BOUNDS	 2048 /* per namespace: a thousand scattered ports in one rule are 2,000 */
+#define BERM_LIMIT_ROWS		 256 /* per set */
+#define BERM_LIMIT_COLS		 256
+#define BERM_LIMIT_CELLS	 16384
 #define BERM_LIMIT_NODE_PREFIXES 65536
-#define BERM_LIMIT_NODE_CLASSES 65536
-#define BERM_LIMIT_NODE_SPANS 4096
-#define BERM_LIMIT_NODE_CELLS 262144
-#define BERM_LIMIT_NODE_ROWS 65536
+#define BERM_LIMIT_NODE_CLASSES	 65536
+#define BERM_LIMIT_NODE_SPANS	 4096
+#define BERM_LIMIT_NODE_CELLS	 262144
+#define BERM_LIMIT_NODE_ROWS	 65536
 int berm_compile_limit_documents(struct compiler *c);
 int berm_compile_refuse(struct compiler *c, const struct compile_subject *s, const char *what);
 int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan);

@@ -6,7 +6,7 @@
 
 #include "digest.h"
 
-#define ROUNDS 12
+#define ROUNDS	  12
 #define OUT_BYTES 16
 
 /* RFC 7693, 2.6: the IV is that of SHA-512 (fractional parts of square roots of primes). */
@@ -31,8 +31,8 @@ static const uint8_t sigma[10][16] = {
 
 /* Columns, then diagonals, of the 4 x 4 state. */
 static const uint8_t quads[8][4] = {
-	{ 0, 4, 8, 12 }, { 1, 5, 9, 13 }, { 2, 6, 10, 14 }, { 3, 7, 11, 15 },
-	{ 0, 5, 10, 15 }, { 1, 6, 11, 12 }, { 2, 7, 8, 13 }, { 3, 4, 9, 14 },
+	{ 0, 4, 8, 12 },  { 1, 5, 9, 13 },  { 2, 6, 10, 14 }, { 3, 7, 11, 15 },
+	{ 0, 5, 10, 15 }, { 1, 6, 11, 12 }, { 2, 7, 8, 13 },  { 3, 4, 9, 14 },
 };
 
 static uint64_t rotate(uint64_t x, unsigned int by)

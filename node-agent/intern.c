@@ -5,7 +5,7 @@
 #include "intern.h"
 
 #define CHUNK_BYTES (16 * 1024)
-#define MULTIPLIER 0x9e3779b97f4a7c15ull
+#define MULTIPLIER  0x9e3779b97f4a7c15ull
 
 struct intern_entry {
 	const void *key;

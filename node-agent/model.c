@@ -80,7 +80,8 @@ static struct shelf pods_of(struct berm_model *m)
 
 static struct shelf policies_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy, destroy_policy };
+	return (struct shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy,
+			       destroy_policy };
 }
 
 /* Where key is, or where it would stand. */
@@ -229,7 +230,8 @@ int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_en
 		if (!grown)
 			return -ENOMEM;
 		model->endpoints = grown;
-		memmove(grown + pos + 1, grown + pos, (model->endpoint_count - pos) * sizeof(*grown));
+		memmove(grown + pos + 1, grown + pos,
+			(model->endpoint_count - pos) * sizeof(*grown));
 		model->endpoint_count++;
 	}
 	model->endpoints[pos] = *ep;
@@ -281,14 +283,16 @@ const struct berm_namespace *berm_model_namespace(const struct berm_model *model
 	return lookup(namespaces_of((struct berm_model *)model), &key);
 }
 
-const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns, const char *name)
+const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,
+				      const char *name)
 {
 	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
 
 	return lookup(pods_of((struct berm_model *)model), &key);
 }
 
-const struct berm_pod *berm_model_pod_of(const struct berm_model *model, const struct berm_local_endpoint *ep)
+const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
+					 const struct berm_local_endpoint *ep)
 {
 	const struct berm_pod *pod;
 

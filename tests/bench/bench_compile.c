@@ -45,15 +45,17 @@ static void make_pods(struct berm_model *m, unsigned int ns, const struct size *
 
 		snprintf(name, sizeof(name), "team-%u/%s-%u", ns, tiers[i % 5], i);
 		snprintf(labels, sizeof(labels),
-			 "app=shop-%u tier=%s version=v%u pod-template-hash=%x app.kubernetes.io/managed-by=Helm", ns % 50,
-			 tiers[i % 5], i % 3, n * 2654435761u);
-		snprintf(addrs, sizeof(addrs), "10.%u.%u.%u fd00::%x:%x", n >> 16 & 255, n >> 8 & 255, n & 255, n >> 16,
-			 n & 0xffff);
-		objects_container_port(objects_pod(m, name, labels, addrs), i % 2 ? "http=tcp:8080" : "http=tcp:80");
+			 "app=shop-%u tier=%s version=v%u pod-template-hash=%x app.kubernetes.io/managed-by=Helm",
+			 ns % 50, tiers[i % 5], i % 3, n * 2654435761u);
+		snprintf(addrs, sizeof(addrs), "10.%u.%u.%u fd00::%x:%x", n >> 16 & 255,
+			 n >> 8 & 255, n & 255, n >> 16, n & 0xffff);
+		objects_container_port(objects_pod(m, name, labels, addrs),
+				       i % 2 ? "http=tcp:8080" : "http=tcp:80");
 	}
 }
 
-static struct berm_policy *policy(struct berm_model *m, unsigned int ns, unsigned int i, const char *pods)
+static struct berm_policy *policy(struct berm_model *m, unsigned int ns, unsigned int i,
+				  const char *pods)
 {
 	enum berm_policy_kind kind = i % 2 ? BERM_KIND_NETWORK : BERM_KIND_SEGMENTATION;
 	char name[64];
@@ -139,10 +141,11 @@ static void make(struct berm_model *m, const struct size *size)
 
 /* ---- measuring ------------------------------------------------------------------------------------------- */
 
-static void report(const char *name, double value, const char *unit, double budget, const char *note)
+static void report(const char *name, double value, const char *unit, double budget,
+		   const char *note)
 {
-	printf("{\"bench\":\"%s\",\"value\":%.2f,\"unit\":\"%s\",\"baseline\":%.2f,\"ratio\":%.3f,\"note\":\"%s\"}\n", name,
-	       value, unit, budget, value / budget, note);
+	printf("{\"bench\":\"%s\",\"value\":%.2f,\"unit\":\"%s\",\"baseline\":%.2f,\"ratio\":%.3f,\"note\":\"%s\"}\n",
+	       name, value, unit, budget, value / budget, note);
 }
 
 static struct berm_plan *compile(const struct berm_model *m, double *ret_ms)
@@ -198,8 +201,9 @@ static void run(const struct size *size)
 			snprintf(note, sizeof(note),
 				 "%zu policies, %zu pods, %zu local: %zu classes, %zu addresses, %zu port classes, "
 				 "%zu sets, %zu cells, %zu rows entries, %zu tables",
-				 m.policy_count, m.pod_count, m.endpoint_count, plan->class_count, plan->peer_count,
-				 plan->interval_count, plan->set_count, cells_of(plan), rows_of(plan), plan->table_count);
+				 m.policy_count, m.pod_count, m.endpoint_count, plan->class_count,
+				 plan->peer_count, plan->interval_count, plan->set_count,
+				 cells_of(plan), rows_of(plan), plan->table_count);
 		berm_plan_free(plan);
 	}
 	report(size->name, best, "ms", size->budget_ms, note);

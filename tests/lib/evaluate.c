@@ -56,7 +56,8 @@ static const struct berm_namespace *namespace_of(const struct berm_model *m, con
 }
 
 /* A namespace that nobody described has its name as its only label. */
-static bool namespace_selected(const struct berm_model *m, const struct berm_selector *sel, const char *name)
+static bool namespace_selected(const struct berm_model *m, const struct berm_selector *sel,
+			       const char *name)
 {
 	struct berm_label only = { (char *)"kubernetes.io/metadata.name", (char *)name };
 	struct berm_labels labels = { &only, 1 };
@@ -86,7 +87,8 @@ static bool has_addr(const struct berm_addr *list, size_t count, const struct be
 	return false;
 }
 
-static const struct berm_pod *pod_named(const struct berm_model *m, const char *ns, const char *name)
+static const struct berm_pod *pod_named(const struct berm_model *m, const char *ns,
+					const char *name)
 {
 	for (size_t i = 0; i < m->pod_count; i++)
 		if (!strcmp(m->pods[i]->ns, ns) && !strcmp(m->pods[i]->name, name))
@@ -103,7 +105,8 @@ static bool is_live(const struct berm_pod *pod)
 static bool told_by_cni(const struct berm_model *m, const struct berm_pod *pod)
 {
 	for (size_t i = 0; i < m->endpoint_count; i++)
-		if (m->endpoints[i].addr_count && pod_named(m, m->endpoints[i].ns, m->endpoints[i].pod) == pod)
+		if (m->endpoints[i].addr_count &&
+		    pod_named(m, m->endpoints[i].ns, m->endpoints[i].pod) == pod)
 			return true;
 	return false;
 }
@@ -129,7 +132,8 @@ static struct peer peer_behind(const struct berm_model *m, const struct berm_add
 	for (size_t i = 0; i < m->pod_count; i++) {
 		const struct berm_pod *pod = m->pods[i];
 
-		if (!is_live(pod) || told_by_cni(m, pod) || !has_addr(pod->addr, pod->addr_count, addr))
+		if (!is_live(pod) || told_by_cni(m, pod) ||
+		    !has_addr(pod->addr, pod->addr_count, addr))
 			continue;
 		if (!peer.pod || pod->created > peer.pod->created)
 			peer.pod = pod;
@@ -166,8 +170,8 @@ static bool block_matches(const struct berm_peer_term *term, const struct berm_a
 	return in_cidr(&term->block, addr);
 }
 
-static bool term_matches(const struct berm_model *m, const struct berm_policy *p, const struct berm_peer_term *term,
-			 const struct peer *peer)
+static bool term_matches(const struct berm_model *m, const struct berm_policy *p,
+			 const struct berm_peer_term *term, const struct peer *peer)
 {
 	if (term->unsupported)
 		return false;
@@ -184,8 +188,8 @@ static bool term_matches(const struct berm_model *m, const struct berm_policy *p
 	return !term->has_pod_selector || selected(&term->pod_selector, &peer->pod->labels);
 }
 
-static bool peers_match(const struct berm_model *m, const struct berm_policy *p, const struct berm_policy_rule *r,
-			const struct peer *peer)
+static bool peers_match(const struct berm_model *m, const struct berm_policy *p,
+			const struct berm_policy_rule *r, const struct peer *peer)
 {
 	for (size_t i = 0; i < r->peer_count; i++)
 		if (term_matches(m, p, &r->peer[i], peer))
@@ -194,7 +198,8 @@ static bool peers_match(const struct berm_model *m, const struct berm_policy *p,
 }
 
 /* A named port is looked up on the pod that is the destination. */
-static bool named_port_matches(const struct berm_port_term *t, const struct berm_pod *destination, uint16_t port)
+static bool named_port_matches(const struct berm_port_term *t, const struct berm_pod *destination,
+			       uint16_t port)
 {
 	for (size_t i = 0; destination && i < destination->port_count; i++) {
 		const struct berm_container_port *c = &destination->port[i];
@@ -205,15 +210,16 @@ static bool named_port_matches(const struct berm_port_term *t, const struct berm
 	return false;
 }
 
-static bool ports_match(const struct berm_policy_rule *r, const struct berm_pod *destination, const struct question *q)
+static bool ports_match(const struct berm_policy_rule *r, const struct berm_pod *destination,
+			const struct question *q)
 {
 	for (size_t i = 0; i < r->port_count; i++) {
 		const struct berm_port_term *t = &r->port[i];
 
 		if (t->plane != q->plane)
 			continue;
-		if (t->name ? named_port_matches(t, destination, q->port) :
-			      t->all || (t->first <= q->port && q->port <= t->last))
+		if (t->name ? named_port_matches(t, destination, q->port)
+			    : t->all || (t->first <= q->port && q->port <= t->last))
 			return true;
 	}
 	return !r->port_count;
@@ -263,7 +269,8 @@ static bool fails_closed(const struct berm_policy_rule *rule)
 	return false;
 }
 
-static bool rule_matches(const struct reading *r, const struct berm_policy *p, const struct berm_policy_rule *rule)
+static bool rule_matches(const struct reading *r, const struct berm_policy *p,
+			 const struct berm_policy_rule *rule)
 {
 	const struct berm_pod *destination = r->q->dir == BERM_INGRESS ? r->pod : r->peer.pod;
 
@@ -308,8 +315,10 @@ static void collect(const struct reading *r, enum berm_tier tier, struct candida
 			if (!rule_matches(r, p, &p->rule[k]))
 				continue;
 			out->item = reallocarray(out->item, out->count + 1, sizeof(*out->item));
-			out->item[out->count++] = (struct candidate){
-				p, &p->rule[k], fails_closed(&p->rule[k]) ? BERM_RULE_DENY : p->rule[k].action };
+			out->item[out->count++] = (struct candidate){ p, &p->rule[k],
+								      fails_closed(&p->rule[k])
+									      ? BERM_RULE_DENY
+									      : p->rule[k].action };
 		}
 	}
 	if (out->count)
@@ -320,15 +329,16 @@ static void collect(const struct reading *r, enum berm_tier tier, struct candida
 
 static struct answer answer_rule(const struct candidate *c)
 {
-	static const char *const tiers[] = { "emergency", "admin", "application", "networkpolicy", "baseline" };
+	static const char *const tiers[] = { "emergency", "admin", "application", "networkpolicy",
+					     "baseline" };
 	bool deny = c->action == BERM_RULE_DENY;
 	struct answer a = { .action = deny ? BERM_ACTION_DENY : BERM_ACTION_ALLOW,
 			    .reason = deny ? BERM_REASON_POLICY_DENY : BERM_REASON_POLICY_ALLOW };
 	char number[16];
 
 	snprintf(number, sizeof(number), "#%u", c->rule->index);
-	snprintf(a.rule, sizeof(a.rule), "%s %s/%s:%s", tiers[c->policy->tier], c->policy->ns, c->policy->name,
-		 c->rule->name ? c->rule->name : number);
+	snprintf(a.rule, sizeof(a.rule), "%s %s/%s:%s", tiers[c->policy->tier], c->policy->ns,
+		 c->policy->name, c->rule->name ? c->rule->name : number);
 	return a;
 }
 
@@ -376,7 +386,8 @@ static bool all_grant_dns(const struct reading *r)
 	for (size_t i = 0; i < r->m->policy_count; i++) {
 		const struct berm_policy *p = r->m->policies[i];
 
-		if (isolates(r, p) && (p->kind == BERM_KIND_NETWORK || !(p->essentials & BERM_ESSENTIAL_DNS)))
+		if (isolates(r, p) &&
+		    (p->kind == BERM_KIND_NETWORK || !(p->essentials & BERM_ESSENTIAL_DNS)))
 			return false;
 	}
 	return true;
@@ -400,7 +411,8 @@ static struct answer answer_isolated(const struct reading *r)
 
 		if (!isolates(r, p))
 			continue;
-		used += (size_t)snprintf(a.rule + used, sizeof(a.rule) - used, "%s%s/%s", between, p->ns, p->name);
+		used += (size_t)snprintf(a.rule + used, sizeof(a.rule) - used, "%s%s/%s", between,
+					 p->ns, p->name);
 		between = ",";
 	}
 	return a;
@@ -412,7 +424,8 @@ static struct answer answer_default(const struct reading *r)
 	struct answer a = { .action = BERM_ACTION_DENY, .reason = BERM_REASON_DEFAULT_DENY };
 
 	if (!ns || !ns->default_deny)
-		return (struct answer){ .action = BERM_ACTION_ALLOW, .reason = BERM_REASON_NOT_ISOLATED };
+		return (struct answer){ .action = BERM_ACTION_ALLOW,
+					.reason = BERM_REASON_NOT_ISOLATED };
 	if (is_essential(r, true))
 		return essential();
 	snprintf(a.rule, sizeof(a.rule), "default-deny:%s", ns->name);
@@ -421,9 +434,11 @@ static struct answer answer_default(const struct reading *r)
 
 struct answer evaluate(const struct berm_model *m, const struct question *q)
 {
-	static const enum berm_tier before[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN, BERM_TIER_APPLICATION,
-						 BERM_TIER_NETWORKPOLICY };
-	struct reading r = { .m = m, .q = q, .pod = pod_named(m, q->ep->ns, q->ep->pod),
+	static const enum berm_tier before[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
+						 BERM_TIER_APPLICATION, BERM_TIER_NETWORKPOLICY };
+	struct reading r = { .m = m,
+			     .q = q,
+			     .pod = pod_named(m, q->ep->ns, q->ep->pod),
 			     .peer = peer_behind(m, &q->peer) };
 	struct answer a;
 

@@ -13,8 +13,8 @@ struct question {
 	const struct berm_local_endpoint *ep; /* whose pod is known */
 	uint8_t dir;
 	struct berm_addr peer;
-	uint8_t plane;	/* enum berm_plane, and the index in it */
-	uint16_t port;	/* of the pod on ingress, of the peer on egress */
+	uint8_t plane; /* enum berm_plane, and the index in it */
+	uint16_t port; /* of the pod on ingress, of the peer on egress */
 };
 
 struct answer {

@@ -77,7 +77,8 @@ struct answer interpret(const struct berm_plan *plan, const struct question *q)
 	uint32_t cls, rule;
 
 	if (number == UINT32_MAX)
-		return (struct answer){ .action = BERM_ACTION_ALLOW, .reason = BERM_REASON_NOT_ISOLATED };
+		return (struct answer){ .action = BERM_ACTION_ALLOW,
+					.reason = BERM_REASON_NOT_ISOLATED };
 	set = &plan->set[number];
 	cls = interpret_class(plan, set->table, &q->peer);
 	rule = set->cell[set->row[cls] * set->ncols + set->col[port_class(plan, q->plane, q->port)]];

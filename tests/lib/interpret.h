@@ -9,7 +9,8 @@
 struct answer interpret(const struct berm_plan *plan, const struct question *q);
 
 /* The class of an address as this table (plan table or UINT32_MAX) has it. */
-uint32_t interpret_class(const struct berm_plan *plan, uint32_t table, const struct berm_addr *addr);
+uint32_t interpret_class(const struct berm_plan *plan, uint32_t table,
+			 const struct berm_addr *addr);
 
 /* Every index in its range, everything sorted and complete as plan.h says; test_failed() says what is not. */
 void interpret_check(const struct berm_plan *plan);

@@ -62,7 +62,7 @@ struct berm_cidr objects_cidr(const char *text)
 	cidr.addr = objects_addr(address);
 	cidr.bits = (uint8_t)(atoi(slash + 1) + (cidr.v4 ? 96 : 0));
 	for (unsigned int b = cidr.bits; b < 128; b++)
-		((uint8_t *)&cidr.addr)[b / 8] &= (uint8_t)~(0x80 >> b % 8);
+		((uint8_t *)&cidr.addr)[b / 8] &= (uint8_t) ~(0x80 >> b % 8);
 	free(address);
 	return cidr;
 }
@@ -152,7 +152,8 @@ static void split_name(const char *both, char **ns, char **name)
 	*name = copy(slash + 1);
 }
 
-struct berm_pod *objects_pod(struct berm_model *m, const char *name, const char *labels, const char *addrs)
+struct berm_pod *objects_pod(struct berm_model *m, const char *name, const char *labels,
+			     const char *addrs)
 {
 	struct berm_pod *pod = grow(NULL, 0, sizeof(*pod));
 
@@ -214,8 +215,8 @@ void objects_node_addrs(struct berm_model *m, const char *addrs)
 
 /* ---- policies ------------------------------------------------------------------------------------------------------ */
 
-struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind, const char *name,
-				   const char *pods)
+struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind,
+				   const char *name, const char *pods)
 {
 	struct berm_policy *p = grow(NULL, 0, sizeof(*p));
 
@@ -224,7 +225,8 @@ struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind k
 	p->priority = 500;
 	split_name(name, &p->ns, &p->name);
 	p->cluster_wide = kind == BERM_KIND_SEGMENTATION && !strcmp(p->ns, BERM_SYSTEM_NAMESPACE);
-	p->essentials = kind == BERM_KIND_NETWORK ? 0 : BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER;
+	p->essentials = kind == BERM_KIND_NETWORK ? 0
+						  : BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER;
 	p->source = copy("test.yaml");
 	put_selector(&p->pod_subject, pods);
 	ASSERT_EQ(berm_model_put_policy(m, p), 0);
@@ -237,7 +239,8 @@ void objects_subject_namespaces(struct berm_policy *p, const char *selector)
 	put_selector(&p->ns_subject, selector);
 }
 
-struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_t action, const char *name)
+struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_t action,
+				      const char *name)
 {
 	uint32_t index = 0;
 
@@ -245,7 +248,8 @@ struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_
 		index += p->rule[i].dir == dir;
 	p->rule = grow(p->rule, p->rule_count, sizeof(*p->rule));
 	p->rule[p->rule_count] = (struct berm_policy_rule){
-		.name = name ? copy(name) : NULL, .index = index, .dir = dir, .action = action };
+		.name = name ? copy(name) : NULL, .index = index, .dir = dir, .action = action
+	};
 	return &p->rule[p->rule_count++];
 }
 

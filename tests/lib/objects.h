@@ -18,7 +18,8 @@
 
 void objects_namespace(struct berm_model *m, const char *name, const char *labels);
 /* "shop/web-1"; addresses may be NULL. Returns the pod in the model, to change it further. */
-struct berm_pod *objects_pod(struct berm_model *m, const char *name, const char *labels, const char *addrs);
+struct berm_pod *objects_pod(struct berm_model *m, const char *name, const char *labels,
+			     const char *addrs);
 /* "http=tcp:8080" */
 void objects_container_port(struct berm_pod *pod, const char *port);
 /* The pod gets an endpoint in this slot, with its own addresses. */
@@ -27,11 +28,13 @@ void objects_node_addrs(struct berm_model *m, const char *addrs);
 
 /* Enforced as it stands: tier application (or NetworkPolicy), isolates nothing yet. The policy is in the
  * model already; its further parts are added to it. */
-struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind, const char *name,
-				   const char *pods);
+struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind,
+				   const char *name, const char *pods);
 void objects_subject_namespaces(struct berm_policy *p, const char *selector);
-struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_t action, const char *name);
-void objects_peer_pods(struct berm_policy_rule *r, const char *namespaces, const char *pods); /* NULL: not given */
+struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_t action,
+				      const char *name);
+void objects_peer_pods(struct berm_policy_rule *r, const char *namespaces,
+		       const char *pods); /* NULL: not given */
 void objects_peer_block(struct berm_policy_rule *r, const char *cidr, const char *excepts);
 void objects_peer_any(struct berm_policy_rule *r);
 void objects_peer_unsupported(struct berm_policy_rule *r);

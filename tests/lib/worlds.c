@@ -19,7 +19,8 @@ uint64_t world_seed(void)
 	uint64_t seed;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000003 ^ (uint64_t)now.tv_nsec;
+	seed = given ? strtoull(given, NULL, 0)
+		     : (uint64_t)now.tv_sec * 1000003 ^ (uint64_t)now.tv_nsec;
 	printf("# BERM_SEED=%" PRIu64 " runs the same cases again\n", seed);
 	return seed;
 }
@@ -47,7 +48,8 @@ static bool chance(struct world *w, uint32_t percent)
 
 /* ---- names, labels, addresses --------------------------------------------------------------------------------- */
 
-static const char *const namespaces[] = { "red", "blue", "green", "kube-system", BERM_SYSTEM_NAMESPACE };
+static const char *const namespaces[] = { "red", "blue", "green", "kube-system",
+					  BERM_SYSTEM_NAMESPACE };
 static const char *const tenants[] = { "red", "blue", "green" };
 
 static void random_labels(struct world *w, char *out, size_t size)
@@ -57,7 +59,8 @@ static void random_labels(struct world *w, char *out, size_t size)
 	*out = '\0';
 	for (char key = 'a'; key <= 'c'; key++)
 		if (chance(w, 60))
-			used += (size_t)snprintf(out + used, size - used, "%c=%u ", key, world_below(w, 3));
+			used += (size_t)snprintf(out + used, size - used, "%c=%u ", key,
+						 world_below(w, 3));
 	if (chance(w, 15))
 		snprintf(out + used, size - used, "k8s-app=kube-dns");
 }
@@ -99,15 +102,18 @@ static void random_selector(struct world *w, char *out, size_t size)
 static void random_ns_selector(struct world *w, char *out, size_t size)
 {
 	if (chance(w, 40))
-		snprintf(out, size, "kubernetes.io/metadata.name=%s|%s", PICK(w, namespaces), PICK(w, namespaces));
+		snprintf(out, size, "kubernetes.io/metadata.name=%s|%s", PICK(w, namespaces),
+			 PICK(w, namespaces));
 	else
 		random_selector(w, out, size);
 }
 
 static void random_addr(struct world *w, char *out, size_t size)
 {
-	static const char *const far[] = { "192.0.2.1", "10.0.1.0", "9.255.255.255", "0.0.0.0", "255.255.255.255",
-					   "2001:db8::1", "::1", "fd00::1:0", "::fffe:a00:1", "::", "ffff::" };
+	static const char *const far[] = { "192.0.2.1", "10.0.1.0",	   "9.255.255.255",
+					   "0.0.0.0",	"255.255.255.255", "2001:db8::1",
+					   "::1",	"fd00::1:0",	   "::fffe:a00:1",
+					   "::",	"ffff::" };
 
 	if (chance(w, 15))
 		snprintf(out, size, "%s", PICK(w, far));
@@ -119,7 +125,8 @@ static void random_addr(struct world *w, char *out, size_t size)
 
 static void random_cidr(struct world *w, char *out, size_t size)
 {
-	static const char *const wide[] = { "0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "128.0.0.0/1", "::/64",
+	static const char *const wide[] = { "0.0.0.0/0",     "::/0",	    "10.0.0.0/8",
+					    "fd00::/8",	     "128.0.0.0/1", "::/64",
 					    "::fffe:0:0/95", "10.0.0.0/24", "fd00::/120" };
 
 	if (chance(w, 35))
@@ -144,8 +151,9 @@ static void make_namespace(struct world *w, const char *name)
 
 static void make_pod(struct world *w, uint32_t number)
 {
-	static const char *const ports[] = { "http=tcp:80", "http=tcp:81", "http=udp:80", "dns=udp:53",
-					     "dns=tcp:53",  "web=tcp:443", "http=tcp:8080" };
+	static const char *const ports[] = { "http=tcp:80",  "http=tcp:81", "http=udp:80",
+					     "dns=udp:53",   "dns=tcp:53",  "web=tcp:443",
+					     "http=tcp:8080" };
 	char name[64], labels[128], addrs[128];
 	struct berm_pod *pod;
 
@@ -187,15 +195,17 @@ static void make_peer(struct world *w, struct berm_policy_rule *r)
 	}
 }
 
-static const char *const port_words[] = { "tcp:80",    "tcp:443",  "tcp:22",  "udp:53",	   "tcp:53",   "tcp:80-90",
-					  "tcp:0-100", "tcp",	   "udp",     "sctp:80",   "sctp",     "icmp:8/0",
-					  "icmp",      "icmpv6:128/0", "other:47", "other",	   "tcp:http", "udp:http",
-					  "udp:dns",   "tcp:dns",  "tcp:web", "tcp:nosuch", "tcp:81-443", "tcp:65535" };
+static const char *const port_words[] = { "tcp:80",   "tcp:443",      "tcp:22",	    "udp:53",
+					  "tcp:53",   "tcp:80-90",    "tcp:0-100",  "tcp",
+					  "udp",      "sctp:80",      "sctp",	    "icmp:8/0",
+					  "icmp",     "icmpv6:128/0", "other:47",   "other",
+					  "tcp:http", "udp:http",     "udp:dns",    "tcp:dns",
+					  "tcp:web",  "tcp:nosuch",   "tcp:81-443", "tcp:65535" };
 
 static void make_rule(struct world *w, struct berm_policy *p, uint32_t number)
 {
-	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS,
-					   BERM_RULE_LOG };
+	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_ALLOW, BERM_RULE_DENY,
+					   BERM_RULE_PASS, BERM_RULE_LOG };
 	uint8_t action = p->kind == BERM_KIND_NETWORK ? BERM_RULE_ALLOW : PICK(w, actions);
 	struct berm_policy_rule *r;
 	char name[16];
@@ -220,13 +230,14 @@ static uint8_t network_isolation(const struct berm_policy *p, uint32_t types)
 
 static void make_policy(struct world *w, uint32_t number)
 {
-	static const enum berm_tier tiers[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN, BERM_TIER_BASELINE,
-						BERM_TIER_APPLICATION };
+	static const enum berm_tier tiers[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
+						BERM_TIER_BASELINE, BERM_TIER_APPLICATION };
 	bool network = chance(w, 40), system = !network && chance(w, 40);
 	char name[64], selector[128];
 	struct berm_policy *p;
 
-	snprintf(name, sizeof(name), "%s/p%u", system ? BERM_SYSTEM_NAMESPACE : PICK(w, tenants), number);
+	snprintf(name, sizeof(name), "%s/p%u", system ? BERM_SYSTEM_NAMESPACE : PICK(w, tenants),
+		 number);
 	random_selector(w, selector, sizeof(selector));
 	p = objects_policy(&w->model, network ? BERM_KIND_NETWORK : BERM_KIND_SEGMENTATION, name,
 			   chance(w, 40) ? "" : selector);
@@ -294,8 +305,10 @@ void world_change(struct world *w)
 		if (!m->policy_count)
 			return;
 		victim = world_below(w, (uint32_t)m->policy_count);
-		ASSERT_EQ(berm_model_remove_policy(m, m->policies[victim]->kind, m->policies[victim]->ns,
-						   m->policies[victim]->name), 0);
+		ASSERT_EQ(berm_model_remove_policy(m, m->policies[victim]->kind,
+						   m->policies[victim]->ns,
+						   m->policies[victim]->name),
+			  0);
 		return;
 	case 2:
 		make_namespace(w, PICK(w, namespaces));
@@ -318,12 +331,15 @@ void world_question(struct world *w, struct question *out)
 		uint8_t plane;
 		uint16_t port;
 	} ports[] = {
-		{ BERM_PLANE_TCP, 80 },	  { BERM_PLANE_TCP, 81 },      { BERM_PLANE_TCP, 443 },
-		{ BERM_PLANE_TCP, 22 },	  { BERM_PLANE_TCP, 53 },      { BERM_PLANE_TCP, 8080 },
-		{ BERM_PLANE_TCP, 0 },	  { BERM_PLANE_TCP, 101 },     { BERM_PLANE_TCP, 65535 },
-		{ BERM_PLANE_UDP, 53 },	  { BERM_PLANE_UDP, 80 },      { BERM_PLANE_UDP, 1234 },
-		{ BERM_PLANE_SCTP, 80 },  { BERM_PLANE_SCTP, 81 },     { BERM_PLANE_ICMP, 8 << 8 },
-		{ BERM_PLANE_ICMP, 13 << 8 }, { BERM_PLANE_ICMPV6, 128 << 8 }, { BERM_PLANE_OTHER, 47 },
+		{ BERM_PLANE_TCP, 80 },		 { BERM_PLANE_TCP, 81 },
+		{ BERM_PLANE_TCP, 443 },	 { BERM_PLANE_TCP, 22 },
+		{ BERM_PLANE_TCP, 53 },		 { BERM_PLANE_TCP, 8080 },
+		{ BERM_PLANE_TCP, 0 },		 { BERM_PLANE_TCP, 101 },
+		{ BERM_PLANE_TCP, 65535 },	 { BERM_PLANE_UDP, 53 },
+		{ BERM_PLANE_UDP, 80 },		 { BERM_PLANE_UDP, 1234 },
+		{ BERM_PLANE_SCTP, 80 },	 { BERM_PLANE_SCTP, 81 },
+		{ BERM_PLANE_ICMP, 8 << 8 },	 { BERM_PLANE_ICMP, 13 << 8 },
+		{ BERM_PLANE_ICMPV6, 128 << 8 }, { BERM_PLANE_OTHER, 47 },
 		{ BERM_PLANE_OTHER, 50 },
 	};
 	uint32_t pick = world_below(w, ARRAY_SIZE(ports));
@@ -346,5 +362,6 @@ void world_describe(const struct question *q, char *out, size_t size)
 
 	inet_ntop(AF_INET6, &q->peer, addr, sizeof(addr));
 	snprintf(out, size, "slot %u (%s/%s) %s %s %s/%u", q->ep->slot, q->ep->ns, q->ep->pod,
-		 q->dir == BERM_INGRESS ? "ingress from" : "egress to", addr, planes[q->plane], q->port);
+		 q->dir == BERM_INGRESS ? "ingress from" : "egress to", addr, planes[q->plane],
+		 q->port);
 }

@@ -30,7 +30,8 @@ static struct berm_plan *compile(const struct berm_model *m)
 }
 
 /* Ends the test at the first difference: the rest of that world would only repeat it. */
-static void compare(const struct berm_model *m, const struct berm_plan *plan, const struct question *q, uint64_t seed)
+static void compare(const struct berm_model *m, const struct berm_plan *plan,
+		    const struct question *q, uint64_t seed)
 {
 	struct answer want = evaluate(m, q), got = interpret(plan, q);
 	char text[512];
@@ -39,8 +40,10 @@ static void compare(const struct berm_model *m, const struct berm_plan *plan, co
 		return;
 	world_describe(q, text, sizeof(text));
 	test_failed(__FILE__, __LINE__,
-		    "BERM_SEED=%" PRIu64 " BERM_WORLDS=1: %s: plan says %u/%u '%s', documents say %u/%u '%s'", seed, text,
-		    got.action, got.reason, got.rule, want.action, want.reason, want.rule);
+		    "BERM_SEED=%" PRIu64
+		    " BERM_WORLDS=1: %s: plan says %u/%u '%s', documents say %u/%u '%s'",
+		    seed, text, got.action, got.reason, got.rule, want.action, want.reason,
+		    want.rule);
 	test_stop();
 }
 
@@ -74,7 +77,8 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 	EXPECT_LT(denied, cases - cases / 10);
 }
 
-TEST(random_changes, "after each of a random sequence of events the plan says what the documents say")
+TEST(random_changes,
+     "after each of a random sequence of events the plan says what the documents say")
 {
 	uint64_t first = world_seed();
 
