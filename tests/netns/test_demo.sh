@@ -7,7 +7,8 @@
 
 # All a demo could leave: processes, mounts, links, namespaces, pins, files.
 traces() {
-	ps -eo args= | sort # of this sandbox; those that list them are there both times
+	ps -eo args= >"$SANDBOX_TMP/ps" # of this sandbox; without a pipe it sees nobody but itself
+	sort "$SANDBOX_TMP/ps"
 	sort /proc/self/mounts
 	ip -o link | awk -F': ' '{ print $2 }'
 	ip netns list
