@@ -106,8 +106,10 @@ static bool is_float(const char *text, double *out)
 		if (end == digits)
 			return false;
 	}
+	if (*end)
+		return false;
 	*out = strtod(text, NULL);
-	return !*end;
+	return true;
 }
 
 /* Underscores may group digits (YAML 1.1). */

@@ -90,7 +90,8 @@ TEST(cidr_lenient)
 		char text[BERM_CIDR_STRLEN];
 		bool changed = false;
 
-		EXPECT_EQ(berm_cidr_parse_lenient(c->in, &got, &changed, &err), c->out ? 0 : -EINVAL);
+		EXPECT_EQ(berm_cidr_parse_lenient(c->in, &got, &changed, &err),
+			  c->out ? 0 : -EINVAL);
 		if (!c->out)
 			continue;
 		berm_cidr_format(&got, text);
