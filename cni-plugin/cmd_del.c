@@ -13,7 +13,7 @@
 
 #define LOCK_MS 20 /* slots are taken and freed in microseconds */
 
-/* A record that cannot be read still has its name, and its interface points to that name. */
+/* A record that is damaged or was never finished has a name, and its interface may point to that name. */
 static void record_from_name(const struct cni_env *env, struct berm_record *rec)
 {
 	*rec = (struct berm_record){ 0 };
@@ -34,13 +34,9 @@ void cmd_del(const struct cni_call *call)
 		return;
 	}
 	rc = berm_record_read(call->env.container_id, call->env.ifname, &rec, &err);
-	if (rc == -ENOENT) {
-		berm_log(BERM_LOG_DEBUG, "del-unknown", "container=%s ifname=%s", call->env.container_id,
-			 call->env.ifname);
-		return;
-	}
 	if (rc) {
-		berm_log(BERM_LOG_WARNING, "record-unreadable", "reason=\"%s\"", err.msg);
+		if (rc != -ENOENT)
+			berm_log(BERM_LOG_WARNING, "record-unreadable", "reason=\"%s\"", err.msg);
 		record_from_name(&call->env, &rec);
 	}
 	rc = pod_leave(&rec, LOCK_MS, &err);

@@ -84,24 +84,6 @@ int berm_file_write(const char *path, const void *data, size_t size, mode_t mode
 	return rc ? berm_fail(err, rc, "sync the directory of %s", path) : 0;
 }
 
-int berm_symlink_write(const char *target, const char *path, struct berm_err *err)
-{
-	char temp[PATH_MAX];
-	int rc = temp_name(path, temp);
-
-	if (rc)
-		return berm_fail(err, rc, "link %s", path);
-	(void)unlink(temp); /* left by a process of the same id that was killed */
-	if (symlink(target, temp))
-		return berm_fail(err, -errno, "link %s", path);
-	if (rename(temp, path)) {
-		rc = -errno;
-		(void)unlink(temp); /* the first error is the one to report */
-		return berm_fail(err, rc, "link %s", path);
-	}
-	return 0;
-}
-
 /* Reads on until the end; *buf grows by steps, never beyond max + 1. */
 static int read_all(int fd, size_t max, char **buf, size_t *ret_size)
 {

@@ -25,9 +25,6 @@ int berm_fd_read(int fd, const char *name, size_t max, char **ret, size_t *ret_s
 /* mkdir -p; an existing directory is fine and keeps its mode. */
 int berm_mkdirs(const char *path, mode_t mode, struct berm_err *err) must_check;
 
-/* Atomically make (or replace) a symbolic link. */
-int berm_symlink_write(const char *target, const char *path, struct berm_err *err) must_check;
-
 /* Absent is fine. */
 int berm_file_delete(const char *path, struct berm_err *err);
 

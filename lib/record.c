@@ -300,7 +300,12 @@ static int owner_write(const struct berm_record *rec, struct berm_err *err)
 		return rc;
 	owner_path(claimed_ifindex(rec), path);
 	file_name(rec->container_id, rec->ifname, name);
-	return berm_symlink_write(name, path, err);
+	/* The former owner's interface is gone: that nobody owns it for a moment harms no one. */
+	if (unlink(path) && errno != ENOENT)
+		return berm_fail(err, -errno, "remove %s", path);
+	if (symlink(name, path) && !(errno == EEXIST && berm_record_owns(rec, claimed_ifindex(rec))))
+		return berm_fail(err, -errno, "link %s", path);
+	return 0;
 }
 
 int berm_record_find_owned(const char *container_id, const char *ifname, uint32_t *ret_ifindex)
@@ -378,6 +383,27 @@ int berm_record_read(const char *container_id, const char *ifname, struct berm_r
 	return rc ? rc : berm_record_read_file(path, out, err);
 }
 
+/* Temporary files of writers that were killed (fsutil.c names them ".<name>.<pid>"). */
+static void temps_delete(const char *container_id, const char *ifname)
+{
+	char name[NAME_MAX + 1], path[PATH_MAX];
+	DIR *dir = opendir(BERM_RECORD_DIR);
+	struct dirent *entry;
+	size_t len;
+
+	if (!dir)
+		return;
+	file_name(container_id, ifname, name);
+	len = strlen(name);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' || strncmp(entry->d_name + 1, name, len) || entry->d_name[1 + len] != '.')
+			continue;
+		snprintf(path, sizeof(path), BERM_RECORD_DIR "/%s", entry->d_name);
+		(void)unlink(path); /* hidden, so nobody takes it for a record if it stays */
+	}
+	closedir(dir);
+}
+
 int berm_record_delete(const char *container_id, const char *ifname, struct berm_err *err)
 {
 	struct berm_record rec;
@@ -393,6 +419,7 @@ int berm_record_delete(const char *container_id, const char *ifname, struct berm
 		owner_path(claimed_ifindex(&rec), owner);
 		(void)unlink(owner); /* a stale one is overwritten by the next owner */
 	}
+	temps_delete(container_id, ifname);
 	return berm_file_delete(path, err);
 }
 

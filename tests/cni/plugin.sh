@@ -67,11 +67,11 @@ call() {
 	local command=$1 rc=0
 	shift
 	call_words "$@"
-	call_input >"$SANDBOX_TMP/in"
+	call_input >"$OUT.in"
 	# shellcheck disable=SC2086 # words
 	env -i PATH="$PATH" CNI_COMMAND="$command" CNI_CONTAINERID="$call_id" CNI_NETNS="$call_netns" \
 		CNI_IFNAME="$call_ifname" CNI_ARGS="$call_args" CNI_PATH="$CNI_BIN" \
-		${PLUGIN_RUNNER:-} "$PLUGIN" <"$SANDBOX_TMP/in" >"$OUT" 2>"$LOG" || rc=$?
+		${PLUGIN_RUNNER:-} "$PLUGIN" <"$OUT.in" >"$OUT" 2>"$LOG" || rc=$?
 	return "$rc"
 }
 
