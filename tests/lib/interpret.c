@@ -82,7 +82,21 @@ struct answer interpret(const struct berm_plan *plan, const struct question *q)
 	set = &plan->set[number];
 	cls = interpret_class(plan, set->table, &q->peer);
 	rule = set->cell[set->row[cls] * set->ncols + set->col[port_class(plan, q->plane, q->port)]];
+	if (plan->rule[rule].name.id >= BERM_RULE_FIRST)
+		EXPECT_EQ(plan->rule[rule].name.dir, q->dir);
 	return answer_of(&plan->rule[rule].name);
+}
+
+uint32_t interpret_rule_id(const struct berm_plan *plan, uint8_t dir, const struct answer *answer)
+{
+	for (size_t i = 0; answer->rule[0] && i < plan->rule_count; i++) {
+		const struct berm_rule_name *n = &plan->rule[i].name;
+
+		if (n->dir == dir && n->action == answer->action &&
+		    !strcmp(answer_of(n).rule, answer->rule))
+			return n->id;
+	}
+	return answer->reason;
 }
 
 /* ---- is it well-formed -------------------------------------------------------------------------------------- */

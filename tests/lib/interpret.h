@@ -8,6 +8,9 @@
 
 struct answer interpret(const struct berm_plan *plan, const struct question *q);
 
+/* The id that the kernel would report for an answer: of the rule with that label, else the reason. */
+uint32_t interpret_rule_id(const struct berm_plan *plan, uint8_t dir, const struct answer *answer);
+
 /* The class of an address as this table (plan table or UINT32_MAX) has it. */
 uint32_t interpret_class(const struct berm_plan *plan, uint32_t table,
 			 const struct berm_addr *addr);
