@@ -112,7 +112,8 @@ struct garbage {
 	BERM_ARRAY(struct applied_table *) table;
 	struct berm_numbers cls, rule;
 	bool names;    /* drop the names of rules that are gone */
-	bool peer_gone; /* addresses were deleted at once: a packet may still hold what it found */
+	bool in_flight; /* packets may still hold a set that their endpoint has left, or an address that
+			 * was deleted at once: no step, but nothing new before a grace period */
 	/* step 2: what packets could still meet until step 1 */
 	row_keys_t late_row;
 	struct berm_numbers late_cls, late_pc;
@@ -140,7 +141,7 @@ struct berm_apply {
 
 int berm_applied_read(struct berm_apply *a, struct berm_err *err); /* from the maps, from scratch */
 void berm_applied_forget(struct berm_apply *a);
-int berm_applied_memo_write(const struct berm_apply *a, uint64_t generation, struct berm_err *err);
+int berm_applied_memo_write(const struct berm_apply *a, struct berm_err *err);
 int berm_applied_memo_read(struct berm_apply *a);
 int berm_applied_class_name(struct berm_apply *a, uint32_t cls, const struct berm_digest *id);
 int berm_applied_class_mark(struct berm_apply *a, uint32_t cls); /* nameless */
@@ -180,11 +181,11 @@ struct generation {
 	uint32_t plan_cls_count;
 	bool *is_new_cls;	/* [plan class] */
 	struct berm_numbers new_cls; /* their ids */
-	uint32_t *table;	/* [plan table] -> id */
-	uint32_t *rule;		/* [plan rule] -> index */
-	bool *rule_used;	/* [rule index] */
+	uint32_t *table;	/* [plan table] -> id, 0 if not wanted */
+	uint32_t *rule;		/* [plan rule] -> index, 0 if not wanted */
 	struct applied_set **set; /* [plan set]; NULL: nobody needs it */
-	bool *wanted;		/* [plan set] */
+	bool *wanted;		/* [plan set] by some endpoint of this node */
+	bool *table_wanted, *rule_wanted; /* [plan table], [plan rule] by such a set */
 	bool *is_made;		/* [plan set] set[] is being made */
 	uint32_t *tried;	/* [plan set] set id that did not match */
 	uint32_t *endpoint;	/* [slot] -> plan endpoint, NONE */

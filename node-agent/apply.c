@@ -111,10 +111,42 @@ static int gen_open(struct generation *g)
 	g->set = calloc(plan->set_count + 1, sizeof(struct applied_set *));
 	g->wanted = calloc(plan->set_count + 1, sizeof(*g->wanted));
 	g->is_made = calloc(plan->set_count + 1, sizeof(*g->is_made));
+	g->table_wanted = calloc(plan->table_count + 1, sizeof(*g->table_wanted));
+	g->rule_wanted = calloc(plan->rule_count + 1, sizeof(*g->rule_wanted));
 	g->tried = calloc(plan->set_count + 1, sizeof(*g->tried));
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
-	return g->set && g->wanted && g->is_made && g->tried && g->endpoint && g->peer ? 0 : -ENOMEM;
+	return g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made && g->tried &&
+			       g->endpoint && g->peer ? 0 : -ENOMEM;
+}
+
+static void want_endpoint(struct generation *g, const struct berm_plan_endpoint *ep)
+{
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+		if (ep->set[dir] != NONE)
+			g->wanted[ep->set[dir]] = true;
+	if (ep->allowed_table != NONE)
+		g->table_wanted[ep->allowed_table] = true;
+}
+
+/* What some endpoint of this node needs; the rest of a plan stays out of the kernel. */
+static void gen_wanted(struct generation *g)
+{
+	const struct berm_plan *plan = g->plan;
+	const struct berm_plan_set *s;
+
+	for (uint32_t slot = 0; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (g->endpoint[slot] != NONE)
+			want_endpoint(g, &plan->endpoint[g->endpoint[slot]]);
+	if (plan->essentials != NONE)
+		g->wanted[plan->essentials] = true;
+	for (size_t i = 0; i < plan->set_count; i++) {
+		s = &plan->set[i];
+		if (g->wanted[i] && s->table != NONE)
+			g->table_wanted[s->table] = true;
+		for (size_t n = 0; g->wanted[i] && n < (size_t)s->nrows * s->ncols; n++)
+			g->rule_wanted[s->cell[n]] = true;
+	}
 }
 
 static void gen_close(struct generation *g)
@@ -126,6 +158,8 @@ static void gen_close(struct generation *g)
 	free(g->rule);
 	free(g->set);
 	free(g->wanted);
+	free(g->table_wanted);
+	free(g->rule_wanted);
 	free(g->is_made);
 	free(g->tried);
 	free(g->endpoint);
@@ -197,6 +231,7 @@ static int prepare(struct generation *g)
 	if (rc)
 		return rc;
 	berm_gen_endpoints(g);
+	gen_wanted(g);
 	rc = berm_gen_classes(g);
 	if (!rc)
 		rc = berm_gen_tables(g);
@@ -372,9 +407,11 @@ static void commit(struct generation *g)
 	array_free(&a->span);
 	memcpy(&a->span, &g->span, sizeof(a->span));
 	memset(&g->span, 0, sizeof(g->span));
-	if (!g->writes && !g->new_cls.count && !a->garbage.stage && !a->recover && node->generation)
+	if (!g->writes && !g->new_cls.count && !a->garbage.stage && !a->recover && node->generation) {
+		set_applying(g, 0);
 		return; /* the same again */
-	if (!a->lost && berm_applied_memo_write(a, generation, &err))
+	}
+	if (!a->lost && berm_applied_memo_write(a, &err))
 		warn(g, &err);
 	__atomic_store_n(&node->generation, generation, __ATOMIC_SEQ_CST);
 	set_applying(g, 0);

@@ -22,7 +22,7 @@ static int leave_peers(struct generation *g, struct garbage *gb)
 		if (m->via != m->rest)
 			rc = array_push(&gb->peer, (struct applied_peer){ c->addr, m->rest });
 	}
-	gb->peer_gone = g->peer_del.count > 0;
+	gb->in_flight = g->peer_del.count > 0 || g->switched;
 	return rc;
 }
 
@@ -60,7 +60,7 @@ static int leave_tables(struct generation *g, struct garbage *gb)
 	for (size_t i = 0; i < a->table.count; i++)
 		a->table.item[i]->keep = false;
 	for (size_t i = 0; i < g->plan->table_count; i++)
-		keep_table(a, g->table[i]);
+		keep_table(a, g->table[i]); /* 0 is none */
 	for_each_set(a, s)
 		keep_table(a, s->value.table);
 	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
@@ -146,7 +146,7 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 
 static bool has_work(const struct garbage *gb)
 {
-	return gb->peer.count || gb->peer_gone || gb->merges || gb->row.count || gb->set.count || gb->table.count ||
+	return gb->peer.count || gb->in_flight || gb->merges || gb->row.count || gb->set.count || gb->table.count ||
 	       gb->cls.count || gb->rule.count || gb->names || gb->late_cls.count;
 }
 

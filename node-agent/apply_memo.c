@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * apply_memo.c - the one thing that the maps cannot tell a restarted agent: which class id stands for
- * which digest. Written with each generation; believed only together with the maps it was written for,
- * and not beyond the generation in which one of its ids could have got another meaning.
+ * which digest. Only a hint, which spares the first generation after a start all its writes: a set is kept
+ * for what its rows and cells say, so a memo that is old or wrong makes work, never a wrong verdict.
  */
 #include "applied.h"
 
 #include "cleanup.h"
 
-#include "digest.h"
-
-#define MAGIC 0x0131706d7265420aull
+#define MAGIC 0x0231706d7265420aull
 
 struct memo_head {
 	uint64_t magic;
-	uint64_t generation;
 	uint32_t seed[2]; /* of the maps: random per boot */
 	uint64_t count;
-	struct berm_digest sum; /* of the entries */
 };
 
 struct memo_entry {
@@ -25,41 +21,29 @@ struct memo_entry {
 	uint64_t cls;
 };
 
-int berm_applied_memo_write(const struct berm_apply *a, uint64_t generation, struct berm_err *err)
+int berm_applied_memo_write(const struct berm_apply *a, struct berm_err *err)
 {
 	const struct berm_node *node = a->store->node;
 	auto_free struct memo_head *head = calloc(1, sizeof(*head) + a->cls_room * sizeof(struct memo_entry));
 	struct memo_entry *entry = (struct memo_entry *)(head + 1);
 
 	if (!head)
-		return berm_fail(err, -ENOMEM, "remember the classes of generation %llu",
-				 (unsigned long long)generation);
-	*head = (struct memo_head){ MAGIC, generation, { node->hash_seed[0], node->hash_seed[1] }, 0, { { 0 } } };
+		return berm_fail(err, -ENOMEM, "remember the classes of addresses");
+	*head = (struct memo_head){ MAGIC, { node->hash_seed[0], node->hash_seed[1] }, 0 };
 	for (uint32_t cls = BERM_CLASS_FIRST; cls < a->cls_room; cls++)
 		if (a->cls[cls].state == CLASS_NAMED)
 			entry[head->count++] = (struct memo_entry){ a->cls[cls].id, cls };
-	head->sum = berm_digest_of(entry, head->count * sizeof(*entry));
 	return a->store->ops->write_memo(a->store, head, sizeof(*head) + head->count * sizeof(*entry), err);
 }
 
-/* An id that a generation frees is used again at the earliest by the second one after it. */
-static bool is_believed(const struct memo_head *head, size_t size, const struct berm_node *node)
+static bool is_ours(const struct memo_head *head, size_t size, const struct berm_node *node)
 {
-	const struct memo_entry *entry = (const struct memo_entry *)(head + 1);
-	struct berm_digest sum;
-
-	if (size < sizeof(*head) || head->magic != MAGIC ||
-	    head->count != (size - sizeof(*head)) / sizeof(*entry) ||
-	    size != sizeof(*head) + head->count * sizeof(*entry))
-		return false;
-	if (memcmp(head->seed, node->hash_seed, sizeof(head->seed)) != 0 ||
-	    (head->generation != node->generation && head->generation != node->generation + 1))
-		return false;
-	sum = berm_digest_of(entry, head->count * sizeof(*entry));
-	return !memcmp(&sum, &head->sum, sizeof(sum));
+	return size >= sizeof(*head) && head->magic == MAGIC &&
+	       !memcmp(head->seed, node->hash_seed, sizeof(head->seed)) &&
+	       head->count == (size - sizeof(*head)) / sizeof(struct memo_entry);
 }
 
-/* No memo, or not a good one: all classes are nameless, and the next generation makes new ones. */
+/* No memo, or not ours: all classes are nameless, and the next generation makes new ones. */
 int berm_applied_memo_read(struct berm_apply *a)
 {
 	auto_free void *data = NULL;
@@ -68,7 +52,7 @@ int berm_applied_memo_read(struct berm_apply *a)
 	size_t size = 0;
 	int rc = 0;
 
-	if (a->store->ops->read_memo(a->store, &data, &size, NULL) || !is_believed(data, size, a->store->node))
+	if (a->store->ops->read_memo(a->store, &data, &size, NULL) || !is_ours(data, size, a->store->node))
 		return 0;
 	head = data;
 	entry = (const struct memo_entry *)(head + 1);

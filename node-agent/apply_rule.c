@@ -61,6 +61,8 @@ static int assign(struct generation *g, struct berm_intern *index, struct berm_n
 	int rc = 0;
 
 	for (size_t i = 0; rc >= 0 && i < g->plan->rule_count; i++) {
+		if (!g->rule_wanted[i])
+			continue;
 		rule = rule_of(&g->plan->rule[i].name);
 		rc = berm_intern(index, &rule, sizeof(rule), &number);
 		if (rc == 1) {

@@ -202,7 +202,6 @@ static int match_endpoint(struct generation *g, uint32_t slot)
 	for (int dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
 		if (ep->set[dir] == NONE)
 			continue;
-		g->wanted[ep->set[dir]] = true;
 		if (now->set[dir] < BERM_MAX_SETS && g->a->set[now->set[dir]])
 			rc = try_match(g, ep->set[dir], g->a->set[now->set[dir]]);
 	}
@@ -215,7 +214,6 @@ static int match_essentials(struct generation *g)
 
 	if (plan_set == NONE)
 		return 0;
-	g->wanted[plan_set] = true;
 	return now < BERM_MAX_SETS && g->a->set[now] ? try_match(g, plan_set, g->a->set[now]) : 0;
 }
 

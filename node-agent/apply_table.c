@@ -161,6 +161,8 @@ int berm_gen_tables(struct generation *g)
 	if (!g->table)
 		return -ENOMEM;
 	for (size_t i = 0; !rc && i < g->plan->table_count; i++) {
+		if (!g->table_wanted[i])
+			continue;
 		for (j = 0; j < there && !is_same(g, a->table.item[j], &g->plan->table[i]); j++)
 			;
 		if (j < there)

@@ -141,8 +141,11 @@ static int fake_list(struct berm_store *s, enum berm_map_id map, void **ret_keys
 
 static int fake_lock(struct berm_store *s, int *ret_fd, struct berm_err *err)
 {
+	(void)err;
 	*ret_fd = -1;
-	return tick(fake(s), BERM_MAP_endpoints, err);
+	if (fake(s)->before)
+		fake(s)->before(fake(s));
+	return 0;
 }
 
 static void fake_switch(struct berm_store *s, uint32_t slot, const uint32_t set[BERM_DIR_COUNT])
