@@ -13,7 +13,7 @@
 #include "err.h"
 
 /* A writer that has been silent for so long is taken for finished, though it keeps the file open. */
-#define BERM_MANIFEST_QUIET_MS 2000
+#define BERM_MANIFEST_QUIET_MS 30000
 
 /* Does a file of this name hold documents? Hidden files do not. */
 bool berm_manifest_is(const char *name);

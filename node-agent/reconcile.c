@@ -184,6 +184,18 @@ static void attach_soon(struct berm_reconcile *rec, uint32_t slot)
 		uv_timer_start(&rec->attach, on_attach, 0, 0);
 }
 
+/* As the plugin attached it; what it may choose itself, the agent's own setting decides. */
+static enum berm_attach_mode mode_of(const struct berm_reconcile *rec, uint32_t slot)
+{
+	struct berm_endpoint_view view;
+
+	if (!berm_endpoints_view(rec->agent->endpoints, slot, &view) || !view.record)
+		return rec->agent->opts.attach;
+	if (!strcmp(view.record->mode, "clsact"))
+		return BERM_ATTACH_CLSACT;
+	return strcmp(view.record->mode, "tcx") ? rec->agent->opts.attach : BERM_ATTACH_TCX;
+}
+
 static void attach(struct berm_reconcile *rec, uint32_t slot)
 {
 	uint32_t ifindex = rec->agent->maps.endpoints[slot].ifindex;
@@ -193,7 +205,7 @@ static void attach(struct berm_reconcile *rec, uint32_t slot)
 	rec->slot[slot].must_attach = false;
 	if (!ifindex)
 		return;
-	if (berm_link_attach(ifindex, rec->agent->opts.attach, NULL, &err)) {
+	if (berm_link_attach(ifindex, mode_of(rec, slot), NULL, &err)) {
 		snprintf(text, sizeof(text), "not enforced: %s", err.msg);
 		set_problem(rec, slot, text);
 		return;
