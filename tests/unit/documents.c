@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* documents.c - parses what tests write and prints what lint would. Judges nothing. */
 #include "documents.h"
 
 #include <stdio.h>

@@ -9,151 +9,231 @@
 #define HEAD "kind: SegmentationPolicy\nname: p\nisolate: [Ingress]\n" /* 3 lines */
 #define IN   HEAD "ingress:\n"					       /* 4 lines */
 
-TEST(segmentation_errors, "every mistake is named with line, column, field and a hint")
+struct refusal {
+	const char *name, *doc;
+	int line, column; /* in doc */
+	const char *msg;
+};
+
+static const struct refusal document_refusals[] = {
+	{ "unknown field", HEAD "ingres: []", 4, 1,
+	  "ingres: unknown field; did you mean 'ingress'?" },
+	{ "unknown, nothing near", HEAD "zebra: 1", 4, 1, "zebra: unknown field" },
+	{ "name missing", "kind: SegmentationPolicy\nisolate: []", 1, 1,
+	  "the field 'name' is missing" },
+	{ "name with capitals", "kind: SegmentationPolicy\nname: Web\nisolate: []", 2, 7,
+	  "name: 'Web' is not a name" },
+	{ "name is a number", "kind: SegmentationPolicy\nname: 5\nisolate: []", 2, 7,
+	  "name: want a text, got the number 5; put it in quotes: \"5\"" },
+	{ "field twice", HEAD "name: q", 4, 1, "'name' is there twice; see line 10 too" },
+	{ "isolate missing", "kind: SegmentationPolicy\nname: p", 1, 1,
+	  "the field 'isolate' is missing; [Ingress], [Egress], both, or []" },
+	{ "isolate misspelt", "kind: SegmentationPolicy\nname: p\nisolate: [ingress]", 3, 11,
+	  "isolate[0]: 'ingress' is not a known word here; did you mean 'Ingress'?" },
+	{ "isolate twice", "kind: SegmentationPolicy\nname: p\nisolate: [Ingress, Ingress]", 3, 20,
+	  "'Ingress' is there twice" },
+	{ "isolate not a list", "kind: SegmentationPolicy\nname: p\nisolate: Ingress", 3, 10,
+	  "isolate: want a list, got 'Ingress'; put it in brackets" },
+	{ "nothing behind a colon", HEAD "subject:", 4, 1, "subject: has no value" },
+	{ "tier unknown", HEAD "tier: app", 4, 7, "tier: 'app' is not a known word here" },
+	{ "priority too big", HEAD "priority: 1001", 4, 11,
+	  "1001 is not a whole number from 0 to 1000" },
+	{ "priority negative", HEAD "priority: -1", 4, 11, "-1 is not a whole number" },
+	{ "priority broken", HEAD "priority: 1.5", 4, 11, "1.5 is not a whole number" },
+	{ "priority quoted", HEAD "priority: \"5\"", 4, 11,
+	  "want a number, got '5'; write it without quotes" },
+	{ "mode unknown", HEAD "mode: enforced", 4, 7, "did you mean 'enforce'?" },
+	{ "mode audit", HEAD "mode: audit", 4, 7,
+	  "mode: 'audit' is not supported by this version" },
+	{ "mode learn", HEAD "mode: learn", 4, 7, "not supported by this version" },
+	{ "onPolicyChange Keep", HEAD "onPolicyChange: Keep", 4, 17,
+	  "not supported by this version" },
+	{ "onPolicyChange Reset", HEAD "onPolicyChange: Reset", 4, 17,
+	  "not supported by this version" },
+	{ "denyWith Reject", HEAD "denyWith: Reject", 4, 11, "not supported by this version" },
+	{ "essential unknown", HEAD "essentials: [dsn]", 4, 14, "did you mean 'dns'?" },
+	{ "version", "apiVersion: berm.dev/v2\n" HEAD, 1, 13,
+	  "'berm.dev/v2' is not a known version" },
+	{ "metadata", HEAD "metadata: {name: p}", 4, 1, "write name at the top" },
+	{ "scope", HEAD "scope: {app: x}", 4, 1, "scope: not supported by this version" },
+	{ "flows", HEAD "flows: []", 4, 1, "flows: not supported by this version" },
+	{ "expect", HEAD "expect: []", 4, 1, "expect: not supported by this version" },
+	{ "subject workload", HEAD "subject: {workload: {role: x}}", 4, 11,
+	  "subject.workload: not supported by this version" },
+	{ "namespace of another", HEAD "namespace: other", 4, 12,
+	  "a document belongs to the namespace of its ConfigMap, here 'shop', not to 'other'" },
+	{ "subject unknown", HEAD "subject: {podselector: {}}", 4, 11,
+	  "did you mean 'podSelector'?" },
+};
+
+static const struct refusal selector_refusals[] = {
+	{ "label value is a number", HEAD "subject: {podSelector: {matchLabels: {app: 5}}}", 4, 44,
+	  "subject.podSelector.matchLabels.app: want a text, got the number 5; put it in quotes" },
+	{ "label value is yes", HEAD "subject: {podSelector: {matchLabels: {app: yes}}}", 4, 44,
+	  "want a text, got yes; put it in quotes: \"yes\"" },
+	{ "label value impossible", HEAD "subject: {podSelector: {matchLabels: {app: a b}}}", 4, 44,
+	  "'a b' can never be a label's value" },
+	{ "label name impossible", HEAD "subject: {podSelector: {matchLabels: {a/b/c: x}}}", 4, 46,
+	  "'a/b/c' is not a label's name" },
+	{ "operator unknown",
+	  HEAD "subject: {podSelector: {matchExpressions: [{key: a, operator: Equals}]}}", 4, 63,
+	  "'Equals' is not a known word here" },
+	{ "In without values",
+	  HEAD "subject: {podSelector: {matchExpressions: [{key: a, operator: In}]}}", 4, 44,
+	  "In and NotIn need values" },
+	{ "Exists with values",
+	  HEAD
+	  "subject: {podSelector: {matchExpressions: [{key: a, operator: Exists, values: [x]}]}}",
+	  4, 44, "Exists and DoesNotExist take no values" },
+	{ "key missing", HEAD "subject: {podSelector: {matchExpressions: [{operator: Exists}]}}", 4,
+	  44, "the field 'key' is missing" },
+	{ "selector by hand", HEAD "subject: {podSelector: {app: db}}", 4, 25,
+	  "subject.podSelector.app: unknown field" },
+};
+
+static const struct refusal rule_refusals[] = {
+	{ "rule unknown field", IN "- {prots: []}", 5, 4,
+	  "ingress[0].prots: unknown field; did you mean 'ports'?" },
+	{ "rules are no list", HEAD "ingress: {from: []}", 4, 10,
+	  "want a list, got a mapping; start each item" },
+	{ "rule is no mapping", IN "- web", 5, 3, "ingress[0]: want a mapping, got 'web'" },
+	{ "rule name", IN "- {name: a b}", 5, 10, "'a b' is not a rule's name" },
+	{ "rule name twice", IN "- {name: a}\n- {name: b}\n- {name: a}", 7, 3,
+	  "rule 0 is named 'a' too" },
+	{ "action misspelt", IN "- {action: allow}", 5, 12, "did you mean 'Allow'?" },
+	{ "action Reject", IN "- {action: Reject}", 5, 12,
+	  "'Reject' is not supported by this version" },
+	{ "to in ingress", IN "- {to: []}", 5, 4,
+	  "an ingress rule says where from, not where to; write 'from'" },
+	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
+	{ "rule mode", IN "- {mode: audit}", 5, 4,
+	  "ingress[0].mode: not supported by this version" },
+	{ "rule app", IN "- {app: {protocol: http}}", 5, 4, "not supported by this version" },
+	{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
+	{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
+	{ "rule expires", IN "- {expires: 2027-01-31T00:00:00Z}", 5, 4,
+	  "not supported by this version" },
+
+	{ "empty from", IN "- {from: []}", 5, 10,
+	  "an empty list of peers; leave it out, or write [{any: true}]" },
+	{ "empty peer", IN "- {from: [{}]}", 5, 11,
+	  "an empty peer says nothing; write {any: true}" },
+	{ "any false", IN "- {from: [{any: false}]}", 5, 17, "any: false says nothing" },
+	{ "any is a text", IN "- {from: [{any: \"true\"}]}", 5, 17,
+	  "want true or false, got 'true'" },
+	{ "any and more", IN "- {from: [{any: true, podSelector: {}}]}", 5, 11,
+	  "any goes with nothing else" },
+	{ "block and selector", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}", 5,
+	  11, "ipBlock goes with no selector" },
+	{ "fqdns", IN "- {from: [{fqdns: [a.example]}]}", 5, 12,
+	  "from[0].fqdns: not supported by this version" },
+	{ "workload", IN "- {from: [{workload: {role: a}}]}", 5, 12,
+	  "not supported by this version" },
+	{ "scope of a peer", IN "- {from: [{podSelector: {}, scope: any}]}", 5, 29,
+	  "not supported by this version" },
+	{ "cidr missing", IN "- {from: [{ipBlock: {}}]}", 5, 21, "the field 'cidr' is missing" },
+	{ "host bits", IN "- {from: [{ipBlock: {cidr: 10.1.2.3/8}}]}", 5, 28,
+	  "did you mean '10.0.0.0/8'?" },
+	{ "no prefix length", IN "- {from: [{ipBlock: {cidr: 10.1.2.3}}]}", 5, 28,
+	  "'10.1.2.3' has no prefix length; write '10.1.2.3/32'" },
+	{ "a name", IN "- {from: [{ipBlock: {cidr: a.example/8}}]}", 5, 28,
+	  "is not an IP address" },
+	{ "except outside", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/9]}}]}", 5,
+	  48, "11.0.0.0/9 is not a part of 10.0.0.0/8" },
+	{ "except everything", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}",
+	  5, 48, "10.0.0.0/8 is not a part of 10.0.0.0/8" },
+	{ "except other family", IN "- {from: [{ipBlock: {cidr: \"::/0\", except: [10.0.0.0/8]}}]}",
+	  5, 44, "is not a part of ::/0" },
+};
+
+static const struct refusal port_refusals[] = {
+	{ "port too big", IN "- {ports: [{port: 65536}]}", 5, 19,
+	  "65536 is not a whole number from 1 to 65535" },
+	{ "port zero", IN "- {ports: [{port: 0}]}", 5, 19, "0 is not a whole number from 1" },
+	{ "port quoted", IN "- {ports: [{port: \"80\"}]}", 5, 19,
+	  "'80' is not a port name; write the number without" },
+	{ "port name too long", IN "- {ports: [{port: abcdefghijklmnop}]}", 5, 19,
+	  "is not a port name" },
+	{ "port name with capitals", IN "- {ports: [{port: Http}]}", 5, 19, "is not a port name" },
+	{ "port is a list", IN "- {ports: [{port: [80]}]}", 5, 19, "want a number, got a list" },
+	{ "ports is a number", IN "- {ports: 80}", 5, 11, "want a list, got the number 80" },
+	{ "port item is a number", IN "- {ports: [80]}", 5, 12,
+	  "want a mapping, got the number 80" },
+	{ "empty port", IN "- {ports: [{}]}", 5, 12,
+	  "an empty port says nothing; all TCP ports are" },
+	{ "empty ports", IN "- {ports: []}", 5, 11, "an empty list of ports" },
+	{ "endPort alone", IN "- {ports: [{endPort: 90}]}", 5, 22, "endPort needs a port number" },
+	{ "endPort of a name", IN "- {ports: [{port: http, endPort: 90}]}", 5, 34,
+	  "endPort needs a port number" },
+	{ "endPort below", IN "- {ports: [{port: 90, endPort: 80}]}", 5, 32,
+	  "endPort 80 is below port 90" },
+	{ "protocol in small letters", IN "- {ports: [{protocol: tcp}]}", 5, 23,
+	  "did you mean 'TCP'?" },
+	{ "protocol ICMP", IN "- {ports: [{protocol: ICMP}]}", 5, 23, "ICMP has no ports" },
+	{ "protocol number", IN "- {ports: [{protocol: 6}]}", 5, 23,
+	  "want a text, got the number 6" },
+
+	{ "icmp without type", IN "- {icmp: [{code: 1}]}", 5, 11, "the field 'type' is missing" },
+	{ "icmp type misspelt", IN "- {icmp: [{type: echo-requst}]}", 5, 18,
+	  "did you mean 'echo-request'?" },
+	{ "icmp type too big", IN "- {icmp: [{type: 256}]}", 5, 18,
+	  "256 is not a whole number from 0 to 255" },
+	{ "icmp any with code", IN "- {icmp: [{type: any, code: 1}]}", 5, 11,
+	  "a code needs a type" },
+	{ "icmp wrong family", IN "- {icmp: [{type: packet-too-big, family: IPv4}]}", 5, 11,
+	  "this family has no such message" },
+	{ "empty icmp", IN "- {icmp: []}", 5, 10, "an empty list" },
+};
+
+/* One mistake, one message, and no policy. */
+static void check_refusal(const struct refusal *r)
 {
-	static const struct {
-		const char *name, *doc;
-		int line, column; /* in doc */
-		const char *msg;
-	} cases[] = {
-		{ "unknown field", HEAD "ingres: []", 4, 1, "ingres: unknown field; did you mean 'ingress'?" },
-		{ "unknown, nothing near", HEAD "zebra: 1", 4, 1, "zebra: unknown field" },
-		{ "name missing", "kind: SegmentationPolicy\nisolate: []", 1, 1, "the field 'name' is missing" },
-		{ "name with capitals", "kind: SegmentationPolicy\nname: Web\nisolate: []", 2, 7,
-		  "name: 'Web' is not a name" },
-		{ "name is a number", "kind: SegmentationPolicy\nname: 5\nisolate: []", 2, 7,
-		  "name: want a text, got the number 5; put it in quotes: \"5\"" },
-		{ "field twice", HEAD "name: q", 4, 1, "'name' is there twice; see line 10 too" },
-		{ "isolate missing", "kind: SegmentationPolicy\nname: p", 1, 1,
-		  "the field 'isolate' is missing; [Ingress], [Egress], both, or []" },
-		{ "isolate misspelt", "kind: SegmentationPolicy\nname: p\nisolate: [ingress]", 3, 11,
-		  "isolate[0]: 'ingress' is not a known word here; did you mean 'Ingress'?" },
-		{ "isolate twice", "kind: SegmentationPolicy\nname: p\nisolate: [Ingress, Ingress]", 3, 20,
-		  "'Ingress' is there twice" },
-		{ "isolate not a list", "kind: SegmentationPolicy\nname: p\nisolate: Ingress", 3, 10,
-		  "isolate: want a list, got 'Ingress'; put it in brackets" },
-		{ "nothing behind a colon", HEAD "subject:", 4, 1, "subject: has no value" },
-		{ "tier unknown", HEAD "tier: app", 4, 7, "tier: 'app' is not a known word here" },
-		{ "priority too big", HEAD "priority: 1001", 4, 11, "1001 is not a whole number from 0 to 1000" },
-		{ "priority negative", HEAD "priority: -1", 4, 11, "-1 is not a whole number" },
-		{ "priority broken", HEAD "priority: 1.5", 4, 11, "1.5 is not a whole number" },
-		{ "priority quoted", HEAD "priority: \"5\"", 4, 11, "want a number, got '5'; write it without quotes" },
-		{ "mode unknown", HEAD "mode: enforced", 4, 7, "did you mean 'enforce'?" },
-		{ "mode audit", HEAD "mode: audit", 4, 7, "mode: 'audit' is not supported by this version" },
-		{ "mode learn", HEAD "mode: learn", 4, 7, "not supported by this version" },
-		{ "onPolicyChange Keep", HEAD "onPolicyChange: Keep", 4, 17, "not supported by this version" },
-		{ "onPolicyChange Reset", HEAD "onPolicyChange: Reset", 4, 17, "not supported by this version" },
-		{ "denyWith Reject", HEAD "denyWith: Reject", 4, 11, "not supported by this version" },
-		{ "essential unknown", HEAD "essentials: [dsn]", 4, 14, "did you mean 'dns'?" },
-		{ "version", "apiVersion: berm.dev/v2\n" HEAD, 1, 13, "'berm.dev/v2' is not a known version" },
-		{ "metadata", HEAD "metadata: {name: p}", 4, 1, "write name at the top" },
-		{ "scope", HEAD "scope: {app: x}", 4, 1, "scope: not supported by this version" },
-		{ "flows", HEAD "flows: []", 4, 1, "flows: not supported by this version" },
-		{ "expect", HEAD "expect: []", 4, 1, "expect: not supported by this version" },
-		{ "subject workload", HEAD "subject: {workload: {role: x}}", 4, 11,
-		  "subject.workload: not supported by this version" },
-		{ "namespace of another", HEAD "namespace: other", 4, 12,
-		  "a document belongs to the namespace of its ConfigMap, here 'shop', not to 'other'" },
-		{ "subject unknown", HEAD "subject: {podselector: {}}", 4, 11, "did you mean 'podSelector'?" },
+	static struct documents d;
+	char at[64];
 
-		{ "label value is a number", HEAD "subject: {podSelector: {matchLabels: {app: 5}}}", 4, 44,
-		  "subject.podSelector.matchLabels.app: want a text, got the number 5; put it in quotes" },
-		{ "label value is yes", HEAD "subject: {podSelector: {matchLabels: {app: yes}}}", 4, 44,
-		  "want a text, got yes; put it in quotes: \"yes\"" },
-		{ "label value impossible", HEAD "subject: {podSelector: {matchLabels: {app: a b}}}", 4, 44,
-		  "'a b' can never be a label's value" },
-		{ "label name impossible", HEAD "subject: {podSelector: {matchLabels: {a/b/c: x}}}", 4, 46,
-		  "'a/b/c' is not a label's name" },
-		{ "operator unknown", HEAD "subject: {podSelector: {matchExpressions: [{key: a, operator: Equals}]}}",
-		  4, 63, "'Equals' is not a known word here" },
-		{ "In without values", HEAD "subject: {podSelector: {matchExpressions: [{key: a, operator: In}]}}",
-		  4, 44, "In and NotIn need values" },
-		{ "Exists with values",
-		  HEAD "subject: {podSelector: {matchExpressions: [{key: a, operator: Exists, values: [x]}]}}", 4, 44,
-		  "Exists and DoesNotExist take no values" },
-		{ "key missing", HEAD "subject: {podSelector: {matchExpressions: [{operator: Exists}]}}", 4, 44,
-		  "the field 'key' is missing" },
-		{ "selector by hand", HEAD "subject: {podSelector: {app: db}}", 4, 25,
-		  "subject.podSelector.app: unknown field" },
+	documents_parse_in(&d, "shop", r->doc);
+	snprintf(at, sizeof(at), "f.yaml:%d:%d: error: ", r->line + DOCUMENTS_LINE - 1,
+		 r->column + DOCUMENTS_COLUMN - 1);
+	EXPECT_STR_HAS(d.report, r->msg);
+	EXPECT_STR_HAS(d.report, at);
+	EXPECT_EQ(d.problems.count, 1);
+	for (size_t i = 0; i < d.objects.count; i++)
+		EXPECT_TRUE(d.objects.item[i].broken && !d.objects.item[i].policy);
+	EXPECT_EQ(d.objects.count + d.objects.unreadable_count, 1);
+	documents_clear(&d);
+}
 
-		{ "rule unknown field", IN "- {prots: []}", 5, 4, "ingress[0].prots: unknown field; did you mean 'ports'?" },
-		{ "rules are no list", HEAD "ingress: {from: []}", 4, 10, "want a list, got a mapping; start each item" },
-		{ "rule is no mapping", IN "- web", 5, 3, "ingress[0]: want a mapping, got 'web'" },
-		{ "rule name", IN "- {name: a b}", 5, 10, "'a b' is not a rule's name" },
-		{ "rule name twice", IN "- {name: a}\n- {name: b}\n- {name: a}", 7, 3, "rule 0 is named 'a' too" },
-		{ "action misspelt", IN "- {action: allow}", 5, 12, "did you mean 'Allow'?" },
-		{ "action Reject", IN "- {action: Reject}", 5, 12, "'Reject' is not supported by this version" },
-		{ "to in ingress", IN "- {to: []}", 5, 4, "an ingress rule says where from, not where to; write 'from'" },
-		{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
-		{ "rule mode", IN "- {mode: audit}", 5, 4, "ingress[0].mode: not supported by this version" },
-		{ "rule app", IN "- {app: {protocol: http}}", 5, 4, "not supported by this version" },
-		{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
-		{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
-		{ "rule expires", IN "- {expires: 2027-01-31T00:00:00Z}", 5, 4, "not supported by this version" },
+TEST(segmentation_document_errors,
+     "a mistake in a document is named with line, column, field and a hint")
+{
+	const struct refusal *c;
 
-		{ "empty from", IN "- {from: []}", 5, 10, "an empty list of peers; leave it out, or write [{any: true}]" },
-		{ "empty peer", IN "- {from: [{}]}", 5, 11, "an empty peer says nothing; write {any: true}" },
-		{ "any false", IN "- {from: [{any: false}]}", 5, 17, "any: false says nothing" },
-		{ "any is a text", IN "- {from: [{any: \"true\"}]}", 5, 17, "want true or false, got 'true'" },
-		{ "any and more", IN "- {from: [{any: true, podSelector: {}}]}", 5, 11, "any goes with nothing else" },
-		{ "block and selector", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}", 5, 11,
-		  "ipBlock goes with no selector" },
-		{ "fqdns", IN "- {from: [{fqdns: [a.example]}]}", 5, 12, "from[0].fqdns: not supported by this version" },
-		{ "workload", IN "- {from: [{workload: {role: a}}]}", 5, 12, "not supported by this version" },
-		{ "scope of a peer", IN "- {from: [{podSelector: {}, scope: any}]}", 5, 29, "not supported by this version" },
-		{ "cidr missing", IN "- {from: [{ipBlock: {}}]}", 5, 21, "the field 'cidr' is missing" },
-		{ "host bits", IN "- {from: [{ipBlock: {cidr: 10.1.2.3/8}}]}", 5, 28, "did you mean '10.0.0.0/8'?" },
-		{ "no prefix length", IN "- {from: [{ipBlock: {cidr: 10.1.2.3}}]}", 5, 28,
-		  "'10.1.2.3' has no prefix length; write '10.1.2.3/32'" },
-		{ "a name", IN "- {from: [{ipBlock: {cidr: a.example/8}}]}", 5, 28, "is not an IP address" },
-		{ "except outside", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/9]}}]}", 5, 48,
-		  "11.0.0.0/9 is not a part of 10.0.0.0/8" },
-		{ "except everything", IN "- {from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}", 5, 48,
-		  "10.0.0.0/8 is not a part of 10.0.0.0/8" },
-		{ "except other family", IN "- {from: [{ipBlock: {cidr: \"::/0\", except: [10.0.0.0/8]}}]}", 5, 44,
-		  "is not a part of ::/0" },
+	for_each_case(c, document_refusals)
+		check_refusal(c);
+}
 
-		{ "port too big", IN "- {ports: [{port: 65536}]}", 5, 19, "65536 is not a whole number from 1 to 65535" },
-		{ "port zero", IN "- {ports: [{port: 0}]}", 5, 19, "0 is not a whole number from 1" },
-		{ "port quoted", IN "- {ports: [{port: \"80\"}]}", 5, 19, "'80' is not a port name; write the number without" },
-		{ "port name too long", IN "- {ports: [{port: abcdefghijklmnop}]}", 5, 19, "is not a port name" },
-		{ "port name with capitals", IN "- {ports: [{port: Http}]}", 5, 19, "is not a port name" },
-		{ "port is a list", IN "- {ports: [{port: [80]}]}", 5, 19, "want a number, got a list" },
-		{ "ports is a number", IN "- {ports: 80}", 5, 11, "want a list, got the number 80" },
-		{ "port item is a number", IN "- {ports: [80]}", 5, 12, "want a mapping, got the number 80" },
-		{ "empty port", IN "- {ports: [{}]}", 5, 12, "an empty port says nothing; all TCP ports are" },
-		{ "empty ports", IN "- {ports: []}", 5, 11, "an empty list of ports" },
-		{ "endPort alone", IN "- {ports: [{endPort: 90}]}", 5, 22, "endPort needs a port number" },
-		{ "endPort of a name", IN "- {ports: [{port: http, endPort: 90}]}", 5, 34, "endPort needs a port number" },
-		{ "endPort below", IN "- {ports: [{port: 90, endPort: 80}]}", 5, 32, "endPort 80 is below port 90" },
-		{ "protocol in small letters", IN "- {ports: [{protocol: tcp}]}", 5, 23, "did you mean 'TCP'?" },
-		{ "protocol ICMP", IN "- {ports: [{protocol: ICMP}]}", 5, 23, "ICMP has no ports" },
-		{ "protocol number", IN "- {ports: [{protocol: 6}]}", 5, 23, "want a text, got the number 6" },
+TEST(segmentation_selector_errors, "a mistake in a selector is")
+{
+	const struct refusal *c;
 
-		{ "icmp without type", IN "- {icmp: [{code: 1}]}", 5, 11, "the field 'type' is missing" },
-		{ "icmp type misspelt", IN "- {icmp: [{type: echo-requst}]}", 5, 18, "did you mean 'echo-request'?" },
-		{ "icmp type too big", IN "- {icmp: [{type: 256}]}", 5, 18, "256 is not a whole number from 0 to 255" },
-		{ "icmp any with code", IN "- {icmp: [{type: any, code: 1}]}", 5, 11, "a code needs a type" },
-		{ "icmp wrong family", IN "- {icmp: [{type: packet-too-big, family: IPv4}]}", 5, 11,
-		  "this family has no such message" },
-		{ "empty icmp", IN "- {icmp: []}", 5, 10, "an empty list" },
-	}, *c;
+	for_each_case(c, selector_refusals)
+		check_refusal(c);
+}
 
-	for_each_case(c, cases) {
-		static struct documents d;
-		char at[64];
+TEST(segmentation_rule_errors, "a mistake in a rule or peer is")
+{
+	const struct refusal *c;
 
-		documents_parse_in(&d, "shop", c->doc);
-		snprintf(at, sizeof(at), "f.yaml:%d:%d: error: ", c->line + DOCUMENTS_LINE - 1,
-			 c->column + DOCUMENTS_COLUMN - 1);
-		EXPECT_STR_HAS(d.report, c->msg);
-		EXPECT_STR_HAS(d.report, at);
-		EXPECT_EQ(d.problems.count, 1); /* one mistake, one message */
-		for (size_t i = 0; i < d.objects.count; i++)
-			EXPECT_TRUE(d.objects.item[i].broken && !d.objects.item[i].policy);
-		EXPECT_EQ(d.objects.count + d.objects.unreadable_count, 1);
-		documents_clear(&d);
-	}
+	for_each_case(c, rule_refusals)
+		check_refusal(c);
+}
+
+TEST(segmentation_port_errors, "a mistake in a port or ICMP type is")
+{
+	const struct refusal *c;
+
+	for_each_case(c, port_refusals)
+		check_refusal(c);
 }
 
 TEST(segmentation_defaults)
