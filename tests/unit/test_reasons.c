@@ -39,7 +39,8 @@ TEST(every_reason_is_documented)
 
 #define X(id, num, name, help)                                                                     \
 	snprintf(row, sizeof(row), "| %d | `%s` | %s |", num, name, help);                         \
-	EXPECT_STR_HAS(text, row);
+	if (!strstr(text, row))                                                                    \
+		test_failed(__FILE__, __LINE__, "%s lacks the row: %s", PAGE, row);
 	BERM_REASONS(X)
 #undef X
 	EXPECT_EQ(rows_of(text), BERM_REASON_COUNT);
