@@ -488,6 +488,19 @@ TEST(segmentation_isolate_elsewhere)
 	documents_clear(&d);
 }
 
+TEST(segmentation_apiserver)
+{
+	static struct documents d;
+
+	documents_parse_in(&d, "shop",
+			   "kind: SegmentationPolicy\nname: p\nisolate: [Egress]\n"
+			   "essentials: [dns, apiserver]\n");
+	EXPECT_STR_HAS(d.report, "f.yaml:12:23: warning: SegmentationPolicy shop/p: essentials[1]: "
+				 "grants nothing yet");
+	EXPECT_EQ(documents_policy(&d)->essentials, BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER);
+	documents_clear(&d);
+}
+
 TEST(segmentation_isolation,
      "what is left of a broken document: subject and isolate, no allows [invalid.no_last_good]")
 {
