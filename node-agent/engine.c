@@ -192,17 +192,20 @@ static void plan_retry(struct berm_engine *engine)
 		engine->retry_ms = RETRY_MAX_MS;
 }
 
-/* Enforcement does not depend on names, so this failure is retried but takes nothing back. */
-static int write_names(struct berm_engine *engine, struct berm_err *err)
+/* Enforcement does not depend on names, so a full disk takes nothing back; it is tried again. */
+static void write_names(struct berm_engine *engine)
 {
-	int rc;
+	struct berm_err err = { 0 };
 
 	if (engine->has_names && !engine->last.writes)
-		return 0;
-	rc = berm_names_write(BERM_NAMES, berm_apply_names(engine->apply), err);
-	engine->has_names = !rc;
-	return rc ? berm_wrap(err, rc, "policy is in force, but its rule names are not on disk")
-		  : 0;
+		return;
+	engine->has_names = !berm_names_write(BERM_NAMES, berm_apply_names(engine->apply), &err);
+	if (engine->has_names)
+		err.code = 0;
+	else
+		(void)berm_wrap(&err, err.code,
+				"rule names are not on disk"); /* for status and log */
+	engine->names_failure = err;
 }
 
 int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
@@ -219,18 +222,19 @@ int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
 		engine->applied++;
 		engine->has_judged = true;
 		engine->judged_version = version;
-		rc = write_names(engine, &failure);
+		write_names(engine);
 	}
 	engine->took_ns = now_ns() - start;
 	engine->failure = failure;
-	if (rc) {
-		engine->failed++;
+	if (rc || !engine->has_names)
 		plan_retry(engine);
-		*err = failure;
-		return rc;
-	}
-	engine->retry_ms = 0;
-	return 0;
+	else
+		engine->retry_ms = 0;
+	if (!rc)
+		return 0;
+	engine->failed++;
+	*err = failure;
+	return rc;
 }
 
 bool berm_engine_has_judged(const struct berm_engine *engine, uint32_t slot, uint32_t ifindex)

@@ -22,6 +22,7 @@ struct berm_engine {
 	struct berm_problems problems; /* of the compiler, for the model as it was last compiled */
 	struct berm_apply_result last; /* of the last apply that succeeded */
 	struct berm_err failure;       /* code 0: the last attempt succeeded */
+	struct berm_err names_failure; /* in force, but its rule names are not on disk; code 0: they are */
 	uint64_t judged_version;       /* of the model that is in force */
 	uint64_t tried_version;	       /* of the last attempt */
 	char **isolated_ns;	       /* sorted; see berm_engine_isolate() */

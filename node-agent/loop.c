@@ -104,18 +104,24 @@ static void tell_problems(const struct berm_engine *engine)
 static void judge(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
-	struct berm_err before = agent->engine.failure, err = { 0 };
+	struct berm_err before = agent->engine.failure, names_before = agent->engine.names_failure,
+			err = { 0 };
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
 	if (berm_engine_judge(&agent->engine, &err)) {
 		tell_failure(&before, &err);
-		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
 	} else {
 		if (before.code)
 			berm_log(BERM_LOG_INFO, "apply-recovered", NULL);
 		tell_applied(&agent->engine);
 	}
+	if (agent->engine.retry_ms)
+		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
+	if (agent->engine.names_failure.code &&
+	    strcmp(names_before.msg, agent->engine.names_failure.msg) != 0)
+		berm_log(BERM_LOG_ERROR, "names-not-written", "error=\"%s\"",
+			 agent->engine.names_failure.msg);
 	if (agent->engine.has_new_problems)
 		tell_problems(&agent->engine);
 	berm_flows_set_names(agent->flows, berm_apply_names(agent->engine.apply));

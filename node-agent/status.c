@@ -123,6 +123,9 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	if (agent->engine.failure.code)
 		add_own_problem(array, agent->engine.failure.msg,
 				"the last good generation stays in force; the agent tries again");
+	if (agent->engine.names_failure.code)
+		add_own_problem(array, agent->engine.names_failure.msg,
+				"enforcement goes on; without the agent bermctl shows old rule names");
 	if (agent->save_failure.code)
 		add_own_problem(array, agent->save_failure.msg,
 				"enforcement goes on; a restart would not know the last good documents");

@@ -411,15 +411,22 @@ test_state_full() {
 	WAIT_S=30 wait_until status_is '[.problems[].message] | any(contains("No space left"))' false
 }
 
-#: a full disk under /run costs names and records, not the enforcement
+#: a full disk under /run costs names, not the enforcement, and is seen
 test_run_full() {
 	start_walled
-	head -c 100M /dev/zero >/run/filler 2>/dev/null || true
-	mount -o remount,size=1k /run 2>/dev/null || true
-	while ! head -c 1 /dev/zero >>/run/filler2 2>/dev/null; do break; done
-	wall spy >"$SANDBOX_TMP/wall.yaml"
-	mount --bind "$SANDBOX_TMP" "$MANIFESTS"
+	mkdir "$SANDBOX_TMP/m"
+	cp "$MANIFESTS"/*.yaml "$SANDBOX_TMP/m"
+	mount --bind "$SANDBOX_TMP/m" "$MANIFESTS"
+	mount -o remount,size="$(($(df -k --output=used /run | tail -n 1) + 256))k" /run
+	head -c 1M /dev/zero >/run/filler 2>/dev/null || true
+	if (echo x >/run/one) 2>/dev/null; then fail "there is still room in /run"; fi
+	wall spy | apply - wall.yaml
 	walled_for_spy
+	wait_until status_is '[.problems[].message] | any(contains("No space left"))' true
+	equal enforcing "$(status .enforcing)" true
+	rm /run/filler
+	mount -o remount,size=50% /run # there is room again: it recovers by itself
+	WAIT_S=30 wait_until status_is '[.problems[].message] | any(contains("No space left"))' false
 }
 
 #: truncated, empty and foreign files among the records: named, and every pod stays enforced
