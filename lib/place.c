@@ -69,11 +69,22 @@ static struct berm_pos map_quoted(struct berm_place *place, struct berm_pos pos)
 	return out;
 }
 
+void berm_place_advance(struct berm_place *place, int lines)
+{
+	if (place->kind == BERM_PLACE_BLOCK)
+		place->start.line += lines;
+	if (place->kind != BERM_PLACE_QUOTED)
+		return;
+	seek_line(place, 1 + lines);
+	place->text = place->line_text;
+	place->start = place->line_start;
+	rewind_place(place);
+}
+
 struct berm_pos berm_place_map(struct berm_place *place, struct berm_pos pos)
 {
 	if (pos.line < 1)
 		return pos;
-	pos.line += place->skip;
 	switch (place->kind) {
 	case BERM_PLACE_BLOCK:
 		pos.line += place->start.line - 1;

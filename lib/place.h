@@ -21,7 +21,6 @@ enum berm_place_kind {
 struct berm_place {
 	enum berm_place_kind kind;
 	struct berm_pos start;	/* of the text's first character, in the file */
-	int skip;		/* lines of the text before the part that is asked about */
 	const char *text, *end; /* QUOTED: what the file says, behind the quote; borrowed */
 	/* QUOTED: how far the last question came, so that a walk through all lines is linear */
 	const char *line_text;
@@ -33,6 +32,9 @@ struct berm_place {
 	{                                                                                          \
 		.kind = BERM_PLACE_BLOCK, .start = { 1, 1 }                                        \
 	}
+
+/* From now on the text begins `lines` lines further down. */
+void berm_place_advance(struct berm_place *place, int lines);
 
 /* The file's position of a position in the text. Unknown stays unknown. */
 struct berm_pos berm_place_map(struct berm_place *place, struct berm_pos pos);

@@ -250,7 +250,7 @@ static bool is_blank(const char *p, const char *end)
 	return p == end;
 }
 
-static void read_chunk(struct berm_sheet *sheet, const char *text, size_t size, int first_line)
+static void read_chunk(struct berm_sheet *sheet, const char *text, size_t size)
 {
 	struct berm_chunk chunk = {
 		.sheet = sheet,
@@ -261,17 +261,8 @@ static void read_chunk(struct berm_sheet *sheet, const char *text, size_t size, 
 			    .problems = sheet->problems },
 	};
 
-	if (sheet->place.kind == BERM_PLACE_BLOCK)
-		chunk.reader.place.start.line +=
-			first_line; /* so that texts inside this one can be placed, too */
-	else
-		chunk.reader.place.skip = first_line;
 	parse_chunk(&chunk);
 	sheet->no_memory |= chunk.reader.no_memory;
-	sheet->place.line_text =
-		chunk.reader.place.line_text; /* go on from where the last question ended */
-	sheet->place.line_start = chunk.reader.place.line_start;
-	sheet->place.line = chunk.reader.place.line;
 }
 
 static int most_chunks(const struct berm_sheet *sheet)
@@ -279,7 +270,7 @@ static int most_chunks(const struct berm_sheet *sheet)
 	return sheet->carrier ? MAX_OF_KEY : MAX_CHUNKS;
 }
 
-static void refuse_rest(struct berm_sheet *sheet, int line)
+static void refuse_rest(struct berm_sheet *sheet)
 {
 	struct berm_chunk chunk = {
 		.sheet = sheet,
@@ -288,7 +279,7 @@ static void refuse_rest(struct berm_sheet *sheet, int line)
 			    .problems = sheet->problems },
 	};
 
-	berm_reader_error(&chunk.reader, (struct berm_pos){ line + 1, 1 }, "use several files",
+	berm_reader_error(&chunk.reader, (struct berm_pos){ 1, 1 }, "use several files",
 			  "more than %d documents: the rest is not read", most_chunks(sheet));
 	berm_chunk_unreadable(&chunk, NULL, NULL);
 	sheet->no_memory |= chunk.reader.no_memory;
@@ -297,17 +288,18 @@ static void refuse_rest(struct berm_sheet *sheet, int line)
 void berm_sheet_read(struct berm_sheet *sheet, const char *text, size_t size)
 {
 	const char *end = text + size, *next;
-	int line = 0, count = 0, lines;
+	int count = 0, lines;
 
-	for (const char *p = text; p < end && !sheet->no_memory; p = next, line += lines) {
+	for (const char *p = text; p < end && !sheet->no_memory; p = next) {
 		next = chunk_end(p, end, &lines);
-		if (is_blank(p, next))
-			continue;
-		if (++count > most_chunks(sheet)) {
-			refuse_rest(sheet, line);
-			return;
+		if (!is_blank(p, next)) {
+			if (++count > most_chunks(sheet)) {
+				refuse_rest(sheet);
+				return;
+			}
+			read_chunk(sheet, p, (size_t)(next - p));
 		}
-		read_chunk(sheet, p, (size_t)(next - p), line);
+		berm_place_advance(&sheet->place, lines);
 	}
 }
 
