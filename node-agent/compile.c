@@ -76,6 +76,7 @@ static void free_groups(struct compiler *c)
 	array_free(&c->term);
 	array_free(&c->group);
 	array_free(&c->table);
+	array_free(&c->table_of_groups);
 	array_free(&c->ns);
 	array_free(&c->ns_selected);
 	array_free(&c->ns_selector_of);
@@ -87,7 +88,7 @@ static void free_compiler(struct compiler *c)
 	struct berm_intern *tables[] = {
 		&c->ns_name, &c->port_name, &c->subject_key, &c->ns_selector,
 		&c->label,   &c->term_key,  &c->group_key,   &c->sets,
-		&c->ports,   &c->class_key, &c->table_key,   &c->verdict,
+		&c->ports,   &c->class_key, &c->table_key, &c->table_groups,   &c->verdict,
 	};
 
 	free_subjects(c);

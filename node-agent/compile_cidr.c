@@ -356,47 +356,83 @@ static int make_table(struct walk *w, uint32_t *ret)
 	return rc;
 }
 
-static int want_rules(struct walk *w, const struct compile_subject *s, bool *wanted)
+static bool is_alike(const struct compile_subject *a, const struct compile_subject *b)
 {
-	for (size_t i = 0; i < s->rule.count; i++) {
-		uint32_t group = w->c->rule.item[s->rule.item[i]].group;
-		const struct compile_group *g = group == GROUP_ANY ? NULL
-								   : &w->c->group.item[group];
+	return a->ns == b->ns && a->dir == b->dir && a->is_essentials == b->is_essentials;
+}
 
-		if (!g || !g->has_blocks || wanted[group])
-			continue;
-		wanted[group] = true;
-		for (size_t t = 0; t < g->term_count; t++)
-			if (add_term(w, g->term[t]))
+/* The groups with blocks that all subjects of the first one's namespace and direction use. */
+static int wanted_groups(const struct compiler *c, size_t first, struct berm_numbers *out)
+{
+	const struct compile_subject *s = &c->subject.item[first];
+
+	for (size_t i = first; i < c->subject.count; i++) {
+		const struct compile_subject *other = &c->subject.item[i];
+
+		for (size_t r = 0; is_alike(s, other) && r < other->rule.count; r++) {
+			uint32_t group = c->rule.item[other->rule.item[r]].group;
+
+			if (group != GROUP_ANY && c->group.item[group].has_blocks &&
+			    array_push(out, group))
 				return -ENOMEM;
+		}
 	}
+	berm_numbers_unique(out);
 	return 0;
 }
 
-static bool is_alike(const struct compile_subject *a, const struct compile_subject *b)
+static int table_of_groups(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret)
 {
-	return a->ns == b->ns && a->dir == b->dir;
+	bool *wanted = calloc(c->group.count + 1, sizeof(*wanted));
+	struct walk w = { .c = c, .wanted = wanted };
+	int rc = wanted ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !rc && i < groups->count; i++) {
+		const struct compile_group *g = &c->group.item[groups->item[i]];
+
+		wanted[groups->item[i]] = true;
+		for (size_t t = 0; !rc && t < g->term_count; t++)
+			rc = add_term(&w, g->term[t]);
+	}
+	if (!rc)
+		rc = make_table(&w, ret);
+	walk_end(&w);
+	free(wanted);
+	return rc;
+}
+
+/* Many namespaces want the same: only the first of them has the work. */
+static int table_for(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret)
+{
+	uint32_t number;
+	int rc;
+
+	*ret = NONE;
+	if (!groups->count)
+		return 0;
+	rc = berm_intern(&c->table_groups, groups->item, groups->count * sizeof(*groups->item),
+			 &number);
+	if (!rc)
+		*ret = c->table_of_groups.item[number];
+	if (rc > 0)
+		rc = table_of_groups(c, groups, ret) ? -ENOMEM
+						     : array_push(&c->table_of_groups, *ret);
+	return rc;
 }
 
 /* One table for all subjects of a namespace and direction, the first of which is given. */
 static int table_of(struct compiler *c, size_t first)
 {
-	struct compile_subject *s = &c->subject.item[first];
-	bool *wanted = calloc(c->group.count + 1, sizeof(*wanted));
-	struct walk w = { .c = c, .wanted = wanted };
+	struct berm_numbers groups = { 0 };
 	uint32_t table = NONE;
-	int rc = wanted ? 0 : -ENOMEM;
+	int rc = wanted_groups(c, first, &groups);
 
-	for (size_t i = first; !rc && i < c->subject.count; i++)
-		if (is_alike(s, &c->subject.item[i]))
-			rc = want_rules(&w, &c->subject.item[i], wanted);
-	if (!rc && w.point.count)
-		rc = make_table(&w, &table);
+	if (!rc)
+		rc = table_for(c, &groups, &table);
 	for (size_t i = first; i < c->subject.count; i++)
-		if (is_alike(s, &c->subject.item[i]))
+		if (is_alike(&c->subject.item[first], &c->subject.item[i]))
 			c->subject.item[i].table = table;
-	walk_end(&w);
-	free(wanted);
+	array_free(&groups);
 	return rc;
 }
 

@@ -175,7 +175,13 @@ static int learn_pods(struct compiler *c, struct about *about)
 
 /* ---- who owns an address ------------------------------------------------------------------------------------------ */
 
-enum claim_kind { CLAIM_NODE, CLAIM_ENDPOINT, CLAIM_POD }; /* the lower one wins */
+enum claim_kind { /* the lower one wins */
+		  CLAIM_NODE,
+		  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
+		  CLAIM_ENDPOINT,
+		  CLAIM_LEAVER, /* an endpoint whose pod has finished */
+		  CLAIM_POD,
+};
 
 struct claim {
 	struct berm_addr addr;
@@ -240,10 +246,14 @@ static int claim_endpoints(const struct compiler *c, claim_array *out, bool *is_
 	for (size_t i = 0; i < c->model->endpoint_count; i++) {
 		const struct berm_local_endpoint *ep = &c->model->endpoints[i];
 		const struct berm_pod *pod = c->endpoint[i].pod;
-		struct claim claim = { .kind = CLAIM_ENDPOINT, .pod = NONE };
+		struct claim claim = { .kind = CLAIM_NEWCOMER, .pod = NONE };
 
-		if (pod && owns_addresses(pod))
+		if (pod)
+			claim.kind = owns_addresses(pod) ? CLAIM_ENDPOINT : CLAIM_LEAVER;
+		if (claim.kind == CLAIM_ENDPOINT) {
 			claim.pod = pod_number(c->model, pod);
+			claim.created = pod->created;
+		}
 		if (claim.pod != NONE && ep->addr_count)
 			is_here[claim.pod] = true;
 		if (claim_all(out, claim, ep->addr, ep->addr_count))

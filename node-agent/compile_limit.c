@@ -181,27 +181,82 @@ int berm_compile_limit_documents(struct compiler *c)
 	return rc;
 }
 
-/* ---- limits of a set ------------------------------------------------------------------------------------------------ */
+/* ---- limits of a set
+ * ------------------------------------------------------------------------------------------------ */
 
-/* The heaviest policies of a set that is too large: one the first time, then two, four ... so that
- * a thousand documents that are each too much cost ten compilations and not a thousand. */
+struct weights { /* the policies of a subject, the lightest first */
+	struct weight *item;
+	size_t count;
+};
+
+static int weigh_subject(const struct compiler *c, const struct compile_subject *s,
+			 struct weights *out)
+{
+	out->count = 0;
+	out->item = calloc(s->policy_count + 1, sizeof(*out->item));
+	if (!out->item)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->policy_count; i++) {
+		uint32_t policy = s->policy[i];
+
+		if (c->refused[policy] || !c->policy[policy].rule_count)
+			continue;
+		out->item[out->count] = weigh(c, policy);
+		out->item[out->count++].ns = 0; /* compared by weight alone */
+	}
+	qsort(out->item, out->count, sizeof(*out->item), cmp_weight);
+	return 0;
+}
+
+static int refuse_from(struct compiler *c, const struct weights *w, size_t from, const char *what)
+{
+	int rc = -E2BIG;
+
+	for (size_t i = from; rc == -E2BIG && i < w->count; i++)
+		rc = refuse(c, w->item[i].policy, what);
+	return rc;
+}
+
+/* Does the set fit with its `count` lightest policies? */
+static int fits(struct compiler *c, const struct compile_subject *s, const struct weights *w,
+		size_t count)
+{
+	bool *kept = calloc(c->model->policy_count + 1, sizeof(*kept));
+	struct berm_numbers rules = { 0 };
+	int rc = kept ? 0 : -ENOMEM;
+
+	for (size_t i = 0; kept && i < count; i++)
+		kept[w->item[i].policy] = true;
+	for (size_t i = 0; !rc && i < s->rule.count; i++)
+		if (kept[c->rule.item[s->rule.item[i]].policy_index])
+			rc = array_push(&rules, s->rule.item[i]);
+	if (!rc)
+		rc = berm_compile_try(c, s, &rules);
+	array_free(&rules);
+	free(kept);
+	return rc;
+}
+
+/* By halving: a thousand documents that are each too much cost ten trials of this one set. */
 int berm_compile_refuse(struct compiler *c, const struct compile_subject *s, const char *what)
 {
-	struct weight *w = calloc(s->policy_count + 1, sizeof(*w));
-	size_t count = 0;
-	int rc = w ? -E2BIG : -ENOMEM;
+	struct weights w;
+	size_t low = 0, high;
+	int rc = weigh_subject(c, s, &w);
 
-	for (size_t i = 0; w && i < s->policy_count; i++) {
-		if (c->refused[s->policy[i]] || !c->policy[s->policy[i]].rule_count)
-			continue;
-		w[count] = weigh(c, s->policy[i]);
-		w[count++].ns = 0; /* compare by weight alone */
+	high = w.count;
+	while (rc != -ENOMEM && high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		rc = fits(c, s, &w, middle);
+		if (rc)
+			high = middle;
+		else
+			low = middle;
 	}
-	if (w)
-		qsort(w, count, sizeof(*w), cmp_weight);
-	for (size_t i = 0; rc == -E2BIG && i < (size_t)1 << c->attempt && i < count; i++)
-		rc = refuse(c, w[count - 1 - i].policy, what);
-	free(w);
+	if (rc != -ENOMEM)
+		rc = refuse_from(c, &w, low, what);
+	free(w.item);
 	return rc;
 }
 
@@ -222,7 +277,20 @@ static struct cost cost_of(const struct compiler *c, const struct compile_subjec
 	return cost;
 }
 
-/* The subject that costs most of what is short. */
+/* The heaviest policies of the subject that costs most of what is short: one the first time, then two,
+ * four ... so that many documents cost few compilations. */
+static int refuse_heaviest(struct compiler *c, const struct compile_subject *s, const char *what)
+{
+	struct weights w;
+	size_t some = (size_t)1 << c->attempt;
+	int rc = weigh_subject(c, s, &w);
+
+	if (!rc)
+		rc = refuse_from(c, &w, some < w.count ? w.count - some : 0, what);
+	free(w.item);
+	return rc;
+}
+
 static int refuse_dearest(struct compiler *c, size_t offset, const char *what)
 {
 	const struct compile_subject *dearest = NULL;
@@ -237,7 +305,7 @@ static int refuse_dearest(struct compiler *c, size_t offset, const char *what)
 		most = value;
 		dearest = &c->subject.item[i];
 	}
-	return dearest ? berm_compile_refuse(c, dearest, what) : 0;
+	return dearest ? refuse_heaviest(c, dearest, what) : -E2BIG;
 }
 
 int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan)

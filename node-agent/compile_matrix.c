@@ -473,6 +473,23 @@ static int make_matrix(struct compiler *c, struct compile_subject *s)
 	return rc;
 }
 
+int berm_compile_try(struct compiler *c, const struct compile_subject *s,
+		     const struct berm_numbers *rules)
+{
+	struct compile_subject trial = *s;
+	int rc;
+
+	trial.rule = *rules;
+	trial.cell = (struct berm_numbers){ 0 };
+	trial.col = NULL;
+	trial.row = NULL;
+	rc = make_matrix(c, &trial);
+	array_free(&trial.cell);
+	free(trial.col);
+	free(trial.row);
+	return rc;
+}
+
 int berm_compile_matrices(struct compiler *c)
 {
 	int rc = 0;

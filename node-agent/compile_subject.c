@@ -3,7 +3,8 @@
  * compile_subject.c - which policies decide about which endpoints. Knows namespaces and subjects, no peers.
  *
  * Endpoints of one namespace with the same policies (and, where named ports are used, the same ports of
- * their own) are one subject per direction: it is compiled once.
+ * their own) are one subject per direction: it is compiled once. So are endpoints of several namespaces
+ * about which only cluster-wide policies decide.
  */
 #include "compiler.h"
 
@@ -215,7 +216,7 @@ static int describe(struct compiler *c, uint32_t subject)
 	struct compile_subject s = {
 		.ns = key[0],
 		.dir = (uint8_t)key[1],
-		.default_deny = c->ns.item[key[0]].default_deny,
+		.default_deny = key[0] != NONE && c->ns.item[key[0]].default_deny,
 		.grants_dns = true,
 		.table = NONE,
 		.policy = key + 4,
@@ -246,6 +247,17 @@ static int push_all(struct berm_numbers *out, const void *from, size_t count)
 	return 0;
 }
 
+/* The namespace matters if it has documents of its own, or its own default. */
+static bool is_at_home(const struct compiler *c, uint32_t ns, const struct berm_numbers *key)
+{
+	if (c->ns.item[ns].default_deny)
+		return true;
+	for (uint32_t i = 0; i < key->item[2]; i++)
+		if (!is_cluster_wide(c->model->policies[key->item[4 + i]]))
+			return true;
+	return false;
+}
+
 static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir,
 		       const struct berm_numbers *policies, const resolved_array *ports,
 		       struct berm_numbers *key)
@@ -261,16 +273,18 @@ static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir,
 			return -ENOMEM;
 		key->item[2]++;
 	}
+	if (!is_at_home(c, ns, key))
+		key->item[0] = NONE;
 	return push_all(key, ports->item, ports->count * 2);
 }
 
-/* NONE: nothing to decide, the endpoint is open in this direction. */
+/* NONE: nothing decides, the endpoint is open in this direction. */
 static int subject_for(struct compiler *c, const struct berm_numbers *key, uint32_t *ret)
 {
 	int rc;
 
 	*ret = NONE;
-	if (!key->item[2] && !c->ns.item[key->item[0]].default_deny)
+	if (!key->item[2] && key->item[0] == NONE)
 		return 0;
 	rc = berm_intern(&c->subject_key, key->item, key->count * sizeof(*key->item), ret);
 	return rc > 0 ? describe(c, *ret) : rc;

@@ -80,7 +80,7 @@ struct compile_resolved { /* a named port and one of the numbers it stands for *
 
 /* Decides one direction of all endpoints of a namespace that have the same policies. */
 struct compile_subject {
-	uint32_t ns;
+	uint32_t ns; /* NONE: of any, only cluster-wide policies decide */
 	uint8_t dir;
 	bool default_deny;
 	bool isolated;		/* by a policy */
@@ -211,6 +211,8 @@ struct compiler {
 	struct berm_intern class_key;
 	BERM_ARRAY(struct compile_class) cls;
 	BERM_ARRAY(struct compile_peer) peer;
+	struct berm_intern table_groups; /* list of groups -> the table that is made of it */
+	struct berm_numbers table_of_groups;
 	struct berm_intern table_key;
 	BERM_ARRAY(struct compile_table) table;
 
@@ -265,6 +267,9 @@ size_t berm_compile_span_find(const struct compile_subject *s, uint32_t at);
 
 /* compile_matrix.c */
 int berm_compile_matrices(struct compiler *c);
+/* Does the subject's matrix fit with these rules alone? 0, -E2BIG, -ENOMEM; s is left without a matrix. */
+int berm_compile_try(struct compiler *c, const struct compile_subject *s,
+		     const struct berm_numbers *rules);
 
 /* compile_limit.c: what one document may cost (design: "Limits"). A document over a limit is refused: noted
  * in refuse and problems, and -E2BIG returned, so that the compilation begins again without it. */

@@ -111,6 +111,41 @@ static bool told_by_cni(const struct berm_model *m, const struct berm_pod *pod)
 	return false;
 }
 
+/* Created later; of one moment, the first by namespace and name. */
+static bool is_later(const struct berm_pod *pod, const struct berm_pod *than)
+{
+	int rc;
+
+	if (!than || pod->created != than->created)
+		return !than || pod->created > than->created;
+	rc = strcmp(pod->ns, than->ns);
+	return rc ? rc < 0 : strcmp(pod->name, than->name) < 0;
+}
+
+/* CNI gave it to somebody here. Of several, one that we do not know yet is the latest and has no labels;
+ * then the latest live pod; those that have finished have none either. */
+static bool given_by_cni(const struct berm_model *m, const struct berm_addr *addr,
+			 const struct berm_pod **ret)
+{
+	bool given = false, newcomer = false;
+
+	*ret = NULL;
+	for (size_t i = 0; i < m->endpoint_count; i++) {
+		const struct berm_local_endpoint *ep = &m->endpoints[i];
+		const struct berm_pod *pod = pod_named(m, ep->ns, ep->pod);
+
+		if (!has_addr(ep->addr, ep->addr_count, addr))
+			continue;
+		given = true;
+		newcomer |= !pod;
+		if (is_live(pod) && is_later(pod, *ret))
+			*ret = pod;
+	}
+	if (newcomer)
+		*ret = NULL;
+	return given;
+}
+
 static struct peer peer_behind(const struct berm_model *m, const struct berm_addr *addr)
 {
 	struct peer peer = { .addr = *addr };
@@ -119,23 +154,15 @@ static struct peer peer_behind(const struct berm_model *m, const struct berm_add
 		peer.is_node = true;
 		return peer;
 	}
-	for (size_t i = 0; i < m->endpoint_count; i++) {
-		const struct berm_local_endpoint *ep = &m->endpoints[i];
-
-		if (!has_addr(ep->addr, ep->addr_count, addr))
-			continue;
-		peer.pod = pod_named(m, ep->ns, ep->pod);
-		if (!is_live(peer.pod))
-			peer.pod = NULL;
+	if (given_by_cni(m, addr, &peer.pod))
 		return peer;
-	}
 	for (size_t i = 0; i < m->pod_count; i++) {
 		const struct berm_pod *pod = m->pods[i];
 
 		if (!is_live(pod) || told_by_cni(m, pod) ||
 		    !has_addr(pod->addr, pod->addr_count, addr))
 			continue;
-		if (!peer.pod || pod->created > peer.pod->created)
+		if (is_later(pod, peer.pod))
 			peer.pod = pod;
 	}
 	return peer;
