@@ -11,7 +11,7 @@
 #include "log.h"
 #include "pod.h"
 
-#define LOCK_MS 20 /* slots are taken and freed in microseconds */
+#define LOCK_MS 1000 /* of one holder, who needs less than a millisecond if it gets a CPU */
 
 /* A record that is damaged or was never finished has a name, and its interface may point to that name. */
 static void record_from_name(const struct cni_env *env, struct berm_record *rec)

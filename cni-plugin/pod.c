@@ -71,21 +71,17 @@ int pod_attach(struct berm_record *rec, enum berm_attach_mode mode, struct berm_
 	return berm_record_write(rec, err);
 }
 
-static int slot_leave(uint32_t slot, uint32_t ifindex, struct berm_err *err)
+static int kernel_leave(const struct berm_record *rec, struct berm_maps *maps, uint32_t ifindex,
+			struct berm_err *err)
 {
-	struct berm_maps maps = BERM_MAPS_CLOSED;
-	int rc = berm_maps_open(&maps, false, err);
+	int rc = berm_link_detach(ifindex, err), other = 0;
 
-	if (rc == -ENOENT) /* no data path, no slot */
-		return 0;
-	if (rc)
-		return rc;
-	rc = berm_slot_free(&maps, slot, ifindex, err);
-	berm_maps_close(&maps);
-	return rc;
+	if (maps->node)
+		other = berm_slot_free(maps, rec->slot, ifindex, rc ? NULL : err);
+	return rc ? rc : other;
 }
 
-int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
+static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, int lock_ms, struct berm_err *err)
 {
 	uint32_t ifindex = rec->ifindex ? rec->ifindex : rec->intent_ifindex;
 	auto_close int lock = -1;
@@ -94,11 +90,20 @@ int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
 	if (rc)
 		return rc;
 	/* Interface indexes are used again: what belongs to a later pod stays. */
-	if (ifindex && berm_record_owns(rec, ifindex)) {
-		rc = berm_link_detach(ifindex, err);
-		other = slot_leave(rec->slot, ifindex, rc ? NULL : err);
-		rc = rc ? rc : other;
-	}
+	if (ifindex && berm_record_owns(rec, ifindex))
+		rc = kernel_leave(rec, maps, ifindex, err);
 	other = berm_record_delete(rec->container_id, rec->ifname, rc ? NULL : err);
 	return rc ? rc : other;
+}
+
+int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
+{
+	struct berm_maps maps = BERM_MAPS_CLOSED;
+	int rc = berm_maps_open(&maps, false, err); /* before the lock: others need not wait for it */
+
+	if (rc && rc != -ENOENT) /* no data path, no slot */
+		return rc;
+	rc = leave_locked(rec, &maps, lock_ms, err);
+	berm_maps_close(&maps);
+	return rc;
 }

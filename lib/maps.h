@@ -60,7 +60,8 @@ int berm_slot_of(const struct berm_maps *maps, uint32_t ifindex, uint32_t *ret_s
 void berm_endpoint_switch(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out);
 void berm_epoch_bump(struct berm_maps *maps, uint32_t slot);
 
-/* flock on BERM_LOCK with a time-out in ms; the fd is the lock, close it to unlock. -ETIMEDOUT. */
+/* flock on BERM_LOCK; the fd is the lock, close it to unlock. -ETIMEDOUT when one holder keeps it for longer
+ * than timeout_ms; a queue that moves on is waited for. */
 int berm_lock_take(int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
 /* The same on another file below BERM_RUN_DIR. */
 int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
