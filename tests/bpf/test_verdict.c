@@ -118,7 +118,7 @@ TEST(classes, "exact address, then longest prefix of the set's own table, then w
 TEST(holes_deny, "what nobody wrote denies: a set, a cell, a rule, a column beyond the matrix")
 {
 	struct packet p = to_db(WEB, 1, 80);
-	struct berm_set wrong = { .base = 500000, .cols = 0, .ncols = 1 };
+	struct berm_set wrong = { .base = 500000, .cols = 0, .ncols = 2 };
 	struct berm_err err = { 0 };
 	uint32_t db, zero = 0;
 	struct datapath *dp = db_node(&db);
@@ -131,6 +131,10 @@ TEST(holes_deny, "what nobody wrote denies: a set, a cell, a rule, a column beyo
 	SEND(dp, BERM_INGRESS, &p, DROPPED, NO_RULE, BERM_REASON_NO_RULE);
 	ASSERT_OK(berm_set_write(&dp->maps, 4000, &wrong, &err), &err);
 	datapath_set(dp, db, BERM_INGRESS, 4000); /* empty cells */
+	SEND(dp, BERM_INGRESS, &p, DROPPED, NO_RULE, BERM_REASON_NO_RULE);
+	wrong = (struct berm_set){ .base = 0, .cols = 0, .ncols = 1 }; /* port 5432 has column 1 */
+	ASSERT_OK(berm_set_write(&dp->maps, 4000, &wrong, &err), &err);
+	datapath_set(dp, db, BERM_INGRESS, 4000);
 	SEND(dp, BERM_INGRESS, &p, DROPPED, NO_RULE, BERM_REASON_NO_RULE);
 	datapath_set(dp, db, BERM_INGRESS, set);
 	SEND(dp, BERM_INGRESS, &p, ALLOWED, POLICY_ALLOW, 2001);
