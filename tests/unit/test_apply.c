@@ -432,3 +432,168 @@ TEST(no_memo, "without its memory the agent writes everything anew, beside what 
 	expect_no_garbage(&s);
 	scene_close(&s);
 }
+
+/* ---- more ports than the sets have columns for ---------------------------------------------------------------------- */
+
+/* The scene's plan with `count` ports of TCP cut out one by one, every other one like port 80. */
+static struct berm_plan *plan_of_ports(struct scene *s, uint32_t count)
+{
+	struct berm_plan *plan = plans_plan(&s->w);
+	struct berm_plan_interval *old = plan->interval, *new = calloc(plan->interval_count + count + 1, sizeof(*new));
+	size_t cut = plan->interval_count - 1;
+	uint8_t *col;
+
+	ASSERT_TRUE(new);
+	while (old[cut].plane || old[cut].first)
+		cut--; /* the first one: ports 0 to 79 */
+	for (size_t i = 0; i < plan->set_count; i++) {
+		col = calloc(plan->interval_count + count + 1, 1);
+		ASSERT_TRUE(col);
+		memset(col, plan->set[i].col[0], count);
+		memcpy(col + count, plan->set[i].col, plan->interval_count);
+		for (uint32_t n = 0; n < count; n += 2)
+			col[n] = plan->set[i].col[1];
+		free(plan->set[i].col);
+		plan->set[i].col = col;
+	}
+	for (uint32_t n = 0; n < count; n++)
+		new[n] = (struct berm_plan_interval){ 0, (uint16_t)n, (uint16_t)n };
+	memcpy(new + count, old, plan->interval_count * sizeof(*new));
+	new[count].first = (uint16_t)count;
+	free(old);
+	plan->interval = new;
+	plan->interval_count += count;
+	return plan;
+}
+
+/* Ports below `count` alternate; port 7 is odd: it stays what it was. */
+static void expect_ports(struct scene *s, const struct berm_plan *plan)
+{
+	const uint32_t port[] = { 2, 7, 70, 79, 80, 9000 };
+
+	for (uint32_t slot = 3; slot < PLANS_SLOTS; slot++)
+		for (uint32_t a = 0; a < PLANS_ADDRS; a++)
+			for (size_t i = 0; i < ARRAY_SIZE(port); i++)
+				EXPECT_EQ(fake_judge(s->f, slot, 0, &s->w.addr[a], port[i]),
+					  plans_judge(plan, &s->w.slot[slot - 1], 0, &s->w.addr[a], port[i]));
+}
+
+static bool has_80_apart(const struct scene *s)
+{
+	struct plan_world w = s->w;
+	struct berm_plan *plan = plans_plan(&w);
+	bool apart = plan->interval[0].last == 79;
+
+	berm_plan_free(plan);
+	return apart;
+}
+
+TEST(many_ports, "sets move to wider columns when port classes outgrow them; too many are refused")
+{
+	static struct scene s;
+	struct berm_apply_result res = { 0 };
+	struct berm_err err = { 0 };
+	struct berm_plan *plan;
+	const uint32_t count[] = { 0, 60, 10, 79, 3, 0 };
+
+	scene_open(&s, 3);
+	ASSERT_TRUE(has_80_apart(&s));
+	for (size_t i = 0; i < ARRAY_SIZE(count); i++) {
+		next_plan(&s);
+		berm_plan_free(s.plan[s.trying % HISTORY]);
+		plan = s.plan[s.trying % HISTORY] = plan_of_ports(&s, count[i]);
+		apply_ok(&s, &res);
+		expect_ports(&s, plan);
+		check_all(&s);
+		collect(&s, (uint32_t)i % 3);
+		reopen(&s); /* forgets how wide they are: then they must move */
+		expect_ports(&s, plan);
+	}
+	plan = plan_of_ports(&s, 75);
+	free(plan->interval);
+	plan->interval = calloc(BERM_MAX_PORT_CLASSES + 70, sizeof(*plan->interval));
+	ASSERT_TRUE(plan->interval);
+	plan->interval_count = 0;
+	for (uint32_t n = 0; n < BERM_MAX_PORT_CLASSES; n++)
+		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ 0, (uint16_t)n, (uint16_t)n };
+	plan->interval[plan->interval_count - 1].last = 0xffff;
+	for (uint8_t plane = 1; plane < BERM_PLANE_COUNT; plane++)
+		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ plane, 0, 0xffff };
+	for (size_t i = 0; i < plan->set_count; i++) {
+		free(plan->set[i].col);
+		plan->set[i].col = calloc(plan->interval_count, 1);
+		ASSERT_TRUE(plan->set[i].col);
+	}
+	EXPECT_EQ(berm_apply(s.a, plan, &res, &err), -ENOSPC);
+	EXPECT_STR_HAS(err.msg, "ranges of ports");
+	berm_plan_free(plan);
+	plan = plan_of_ports(&s, 0);
+	expect_ports(&s, plan); /* as before */
+	berm_plan_free(plan);
+	scene_close(&s);
+}
+
+/* ---- what a plan must not be ------------------------------------------------------------------------------------------ */
+
+static void unsort_peers(struct berm_plan *plan)
+{
+	struct berm_plan_peer first = plan->peer[0];
+
+	plan->peer[0] = plan->peer[1];
+	plan->peer[1] = first;
+}
+
+static void gap_in_ports(struct berm_plan *plan)
+{
+	plan->interval[1].first++;
+}
+
+static void cell_beyond(struct berm_plan *plan)
+{
+	plan->set[2].cell[0] = (uint32_t)plan->rule_count;
+}
+
+static void row_beyond(struct berm_plan *plan)
+{
+	plan->set[1].row[1] = plan->set[1].nrows;
+}
+
+static void no_interface(struct berm_plan *plan)
+{
+	plan->endpoint[0].ifindex = 0;
+}
+
+TEST(broken_plan, "a plan that contradicts itself never reaches a map")
+{
+	static const struct {
+		const char *name;
+		void (*spoil)(struct berm_plan *plan);
+		const char *msg;
+	} cases[] = {
+		{ "peers", unsort_peers, "peers are not sorted" },
+		{ "ports", gap_in_ports, "do not cover all ports" },
+		{ "cell", cell_beyond, "matrix points beyond" },
+		{ "row", row_beyond, "matrix points beyond" },
+		{ "endpoint", no_interface, "no interface" },
+	}, *c;
+	static struct scene s;
+	struct berm_apply_result res = { 0 };
+	struct berm_plan *plan;
+	struct berm_err err;
+
+	scene_open(&s, 5);
+	for_each_case(c, cases) {
+		err = (struct berm_err){ 0 };
+		plan = plans_plan(&s.w);
+		c->spoil(plan);
+		EXPECT_EQ(berm_apply(s.a, plan, &res, &err), -EINVAL);
+		EXPECT_STR_HAS(err.msg, c->msg);
+		EXPECT_EQ(s.f->writes, 0);
+		berm_plan_free(plan);
+	}
+	next_plan(&s);
+	apply_ok(&s, &res);
+	EXPECT_GT(s.f->writes, 0);
+	check_all(&s);
+	scene_close(&s);
+}
