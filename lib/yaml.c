@@ -388,16 +388,33 @@ static char char_at(const struct builder *b, yaml_mark_t mark)
 	return p && (size_t)(end - p) > mark.column ? p[mark.column] : '\0';
 }
 
+/* A text that ends too early: libyaml points behind it, where a file around it has other things. */
+static struct berm_pos not_behind_end(const struct builder *b, struct berm_pos at)
+{
+	struct berm_pos last = { 1, 1 }, pos = { 1, 1 };
+
+	for (size_t i = 0; i < b->size; i++) {
+		if (!strchr(" \t\r\n", b->text[i]))
+			last = pos;
+		pos.column += ((unsigned char)b->text[i] & 0xc0) != 0x80;
+		if (b->text[i] == '\n')
+			pos = (struct berm_pos){ pos.line + 1, 1 };
+	}
+	return at.line > last.line ? last : at;
+}
+
 /* What libyaml does not like, in words. */
 static int syntax_error(struct builder *b, const yaml_parser_t *parser)
 {
 	if (parser->error == YAML_MEMORY_ERROR)
 		return no_memory(b);
-	b->at = pos_of(parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark);
+	b->at = not_behind_end(b,
+			       pos_of(parser->error == YAML_READER_ERROR ? parser->mark
+									 : parser->problem_mark));
 	if (char_at(b, parser->problem_mark) == '\t')
 		return berm_refuse(b->err, -EINVAL, "a tab where YAML wants spaces");
 	if (parser->context) {
-		b->see = pos_of(parser->context_mark);
+		b->see = not_behind_end(b, pos_of(parser->context_mark));
 		return berm_refuse(b->err, -EINVAL, "not YAML: %s %s", parser->problem,
 				   parser->context);
 	}

@@ -63,7 +63,7 @@ TEST(document_syntax_positions, "an error of syntax is found in the user's file 
 		{ "in a block", MAP "data:\n  a.yaml: |\n    kind: x\n    a: [1\n    b: 2\n", "f.yaml:7:6: error: not YAML" },
 		{ "twice in a block", MAP "data:\n  a.yaml: |\n    kind: x\n    a: 1\n    a: 2\n",
 		  "f.yaml:7:5: error: 'a' is there twice; see line 6 too" },
-		{ "second chunk of a file", "kind: Foo\n---\nkind: [\n---\nkind: Bar\n", "f.yaml:4:1: error: not YAML" },
+		{ "second chunk of a file", "kind: Foo\n---\nkind: [\n---\nkind: Bar\n", "f.yaml:3:7: error: not YAML" },
 		{ "JSON", MAP "data:\n  a.json: |\n    {\"kind\": \"x\",\n     \"kind\": \"y\"}\n", "f.yaml:6:6: error: 'kind' is there" },
 	}, *c;
 
