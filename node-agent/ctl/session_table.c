@@ -21,14 +21,15 @@ char *ctl_protocol(unsigned int proto)
 		unsigned int number;
 		const char *name;
 	} known[] = {
-		{ IPPROTO_TCP, "TCP" },	  { IPPROTO_UDP, "UDP" },	{ IPPROTO_SCTP, "SCTP" },
-		{ IPPROTO_ICMP, "ICMP" }, { IPPROTO_ICMPV6, "ICMPv6" },
+		{ IPPROTO_TCP, "TCP" },	  { IPPROTO_UDP, "UDP" },   { IPPROTO_SCTP, "SCTP" },
+		{ IPPROTO_IGMP, "IGMP" }, { IPPROTO_GRE, "GRE" },   { IPPROTO_ESP, "ESP" },
+		{ IPPROTO_AH, "AH" },	  { IPPROTO_ICMP, "ICMP" }, { IPPROTO_ICMPV6, "ICMPv6" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i].number == proto)
 			return strdup(known[i].name);
-	return ctl_printf("proto %u", proto);
+	return ctl_printf("%u", proto);
 }
 
 const char *ctl_session_state(const struct berm_session *way)

@@ -38,7 +38,7 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
 int ctl_sessions_walk(const struct berm_maps *maps,
 		      int (*each)(const struct ctl_session *session, void *arg), void *arg,
 		      struct berm_err *err) must_check;
-/* "TCP", "ICMPv6"...; "proto 47" for what has no name here. */
+/* "TCP", "ICMPv6"...; the number for what has no name here (as in flow records). malloc'ed. */
 char *ctl_protocol(unsigned int proto);
 
 #endif /* BERM_CTL_SESSION_TABLE_H */
