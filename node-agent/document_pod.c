@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "chunk.h"
 #include "cleanup.h"
@@ -237,6 +238,22 @@ static void read_spec(const struct berm_field *root, struct berm_pod *pod)
 	read_containers(&spec, "initContainers", true, pod);
 }
 
+/* As the API server writes it, in UTC; anything else is "unknown". */
+static void read_created(const struct berm_field *root, struct berm_pod *pod)
+{
+	struct berm_field metadata, field;
+	struct tm utc = { 0 };
+	const char *text, *end;
+
+	if (!berm_field_get(root, "metadata", &metadata) ||
+	    !berm_field_get(&metadata, "creationTimestamp", &field) || !cJSON_IsString(field.node))
+		return; /* kubectl writes null before an object exists */
+	text = field.node->valuestring;
+	end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+	if (end && !*end)
+		pod->created = timegm(&utc);
+}
+
 static void fill_pod(struct berm_reader *reader, const struct berm_meta *meta, struct berm_pod *pod)
 {
 	const char *hash = berm_meta_text(&meta->annotations, STATIC_POD_UID);
@@ -271,6 +288,7 @@ void berm_take_pod(struct berm_chunk *chunk, const struct berm_field *root)
 	fill_pod(&chunk->reader, &meta, object.pod);
 	read_spec(root, object.pod);
 	read_status(root, object.pod);
+	read_created(root, object.pod);
 	object.broken = chunk->reader.errors > 0;
 	if (object.broken) {
 		berm_pod_free(object.pod);

@@ -621,6 +621,81 @@ TEST(allowed_sources, "further source addresses of a pod: a table of its own, th
 	berm_model_clear(&m);
 }
 
+/* ---- from text ------------------------------------------------------------------------------------------------------- */
+
+static const char shop[] =
+	"kind: Pod\nmetadata: {name: db, namespace: shop, labels: {app: db}}\n"
+	"status: {podIPs: [{ip: 10.0.0.1}]}\n---\n"
+	"kind: Pod\nmetadata: {name: web, namespace: shop, labels: {app: web}, creationTimestamp: 2026-01-02T03:04:05Z}\n"
+	"status: {podIP: 10.0.0.11}\n---\n"
+	"kind: Pod\nmetadata: {name: job, namespace: shop, labels: {app: job}, creationTimestamp: 2025-01-02T03:04:05Z}\n"
+	"status: {podIP: 10.0.0.11}\n---\n"
+	"kind: NetworkPolicy\napiVersion: networking.k8s.io/v1\nmetadata: {name: db, namespace: shop}\n"
+	"spec:\n  podSelector: {matchLabels: {app: db}}\n  ingress:\n"
+	"  - from: [{podSelector: {matchLabels: {app: web}}}]\n    ports: [{port: 5432}]\n---\n"
+	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: o, namespace: shop, labels: {berm.dev/policy: v1}}\n"
+	"data:\n  policy.yaml: |\n    kind: SegmentationPolicy\n    name: office\n"
+	"    subject: {podSelector: {matchLabels: {app: db}}}\n    isolate: [Ingress]\n    ingress:\n"
+	"    - name: backup\n      action: Allow\n      from: [{ipBlock: {cidr: 10.20.0.0/16, except: [10.20.9.0/24]}}]\n"
+	"      ports: [{port: 22}]\n---\n"
+	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: q, namespace: berm-system, labels: {berm.dev/policy: v1}}\n"
+	"data:\n  policy.yaml: |\n    kind: SegmentationPolicy\n    name: quarantine\n    tier: emergency\n"
+	"    ingress:\n    - {name: sick, action: Deny, from: [{podSelector: {matchLabels: {quarantine: \"yes\"}}}]}\n";
+
+static void put_objects(struct berm_model *m, struct berm_objects *objects)
+{
+	for (size_t i = 0; i < objects->count; i++) {
+		struct berm_object *o = &objects->item[i];
+
+		ASSERT_FALSE(o->broken);
+		if (o->pod)
+			ASSERT_EQ(berm_model_put_pod(m, o->pod), 0);
+		if (o->policy)
+			ASSERT_EQ(berm_model_put_policy(m, o->policy), 0);
+		o->pod = NULL;
+		o->policy = NULL;
+	}
+}
+
+TEST(from_text,
+     "documents as users write them, through the parser: the example of docs/compiler.md")
+{
+	static const struct ask asks[] = {
+		{ "a NetworkPolicy", 1, BERM_INGRESS, "10.0.0.11", TCP, 5432, YES,
+		  "networkpolicy shop/db:#0" },
+		{ "and its port", 1, BERM_INGRESS, "10.0.0.11", TCP, 22, NO,
+		  "default-deny:shop/office,shop/db" },
+		{ "a block", 1, BERM_INGRESS, "10.20.1.1", TCP, 22, YES,
+		  "application shop/office:backup" },
+		{ "and its except", 1, BERM_INGRESS, "10.20.9.1", TCP, 22, NO, "default-deny" },
+		{ "the emergency tier", 1, BERM_INGRESS, "10.0.0.12", TCP, 5432, NO,
+		  "emergency berm-system/quarantine:sick" },
+		{ "not the way out", 1, BERM_EGRESS, "10.0.0.12", TCP, 5432, YES, "" },
+	};
+	struct berm_problems problems = { 0 };
+	struct berm_objects objects = { 0 };
+	struct berm_model m = { 0 };
+	struct berm_err err = { 0 };
+	struct berm_plan *plan;
+
+	ASSERT_OK(berm_document_parse("shop.yaml", shop, strlen(shop), &objects, &problems, &err),
+		  &err);
+	EXPECT_EQ(problems.count, 0);
+	EXPECT_EQ(objects.count, 6);
+	put_objects(&m, &objects);
+	objects_pod(&m, "shop/web-2", "app=web quarantine=yes", "10.0.0.12");
+	objects_endpoint(&m, 1, "shop/db");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	EXPECT_EQ(plan->class_count, 5);
+	EXPECT_EQ(plan->set[plan->endpoint[0].set[BERM_INGRESS]].nrows, 4);
+	EXPECT_EQ(plan->set[plan->endpoint[0].set[BERM_INGRESS]].ncols, 3);
+	berm_plan_free(plan);
+	berm_objects_clear(&objects);
+	berm_problems_clear(&problems);
+	berm_model_clear(&m);
+}
+
 /* ---- what an update changes ---------------------------------------------------------------------------------------- */
 
 /* shop/db admits app=web on 5432; shop/web-1 and -2 have the label. */
