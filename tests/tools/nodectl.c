@@ -63,6 +63,16 @@ static int do_forget_iface(char **arg)
 	return bpf_map_delete_elem(maps.fd[BERM_MAP_ifaces], &ifindex);
 }
 
+/* As if the table were lost: the sessions of one interface. */
+static int do_forget_sessions(char **arg)
+{
+	long freed = berm_sweep(&maps, number(arg[0]), &err);
+
+	if (freed >= 0)
+		printf("%ld\n", freed);
+	return freed < 0 ? (int)freed : 0;
+}
+
 /* The endpoint entry of an interface: sets, flags and addresses, as text. */
 static int do_endpoint(char **arg)
 {
@@ -74,8 +84,8 @@ static int do_endpoint(char **arg)
 	if (rc)
 		return berm_refuse(&err, rc, "interface %s has no endpoint", arg[0]);
 	ep = &maps.endpoints[slot];
-	printf("slot=%u ifindex=%u in=%u out=%u flags=0x%x", slot, ep->ifindex, ep->set[BERM_INGRESS],
-	       ep->set[BERM_EGRESS], ep->flags);
+	printf("slot=%u ifindex=%u in=%u out=%u flags=0x%x", slot, ep->ifindex,
+	       ep->set[BERM_INGRESS], ep->set[BERM_EGRESS], ep->flags);
 	for (int i = 0; i < ep->addr_count; i++) {
 		berm_addr_format(&ep->addr[i], text);
 		printf(" %s", text);
@@ -119,9 +129,10 @@ static int do_hooks(char **arg)
 	int rc = berm_link_inspect(number(arg[0]), hooks, &err);
 
 	for (int dir = 0; !rc && dir < BERM_DIR_COUNT; dir++)
-		printf("%s attached=%d current=%d before=%u foreign=%s mode=%d\n", dir == BERM_INGRESS ? "in" : "out",
-		       hooks[dir].attached, hooks[dir].current, hooks[dir].before,
-		       hooks[dir].foreign[0] ? hooks[dir].foreign : "-", hooks[dir].mode);
+		printf("%s attached=%d current=%d before=%u foreign=%s mode=%d\n",
+		       dir == BERM_INGRESS ? "in" : "out", hooks[dir].attached, hooks[dir].current,
+		       hooks[dir].before, hooks[dir].foreign[0] ? hooks[dir].foreign : "-",
+		       hooks[dir].mode);
 	return rc;
 }
 
@@ -132,7 +143,8 @@ static int foreign_load(const char *name, const char *verdict)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = atoi(verdict) },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "GPL", insns, ARRAY_SIZE(insns), NULL);
+	int prog =
+		bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "GPL", insns, ARRAY_SIZE(insns), NULL);
 
 	return prog < 0 ? berm_fail(&err, prog, "load a program") : prog;
 }
@@ -146,7 +158,8 @@ static int do_foreign(char **arg)
 
 	if (prog < 0)
 		return prog;
-	link = bpf_link_create(prog, (int)number(arg[0]), (enum bpf_attach_type)number(arg[1]), &opts);
+	link = bpf_link_create(prog, (int)number(arg[0]), (enum bpf_attach_type)number(arg[1]),
+			       &opts);
 	if (link < 0)
 		return berm_fail(&err, link, "attach to tcx");
 	printf("attached\n");
@@ -186,6 +199,7 @@ static const struct {
 	{ "isolate", "NAMESPACE DIRS", 2, do_isolate, true },
 	{ "counter", "REASON", 1, do_counter, true },
 	{ "forget-iface", "IFINDEX", 1, do_forget_iface, true },
+	{ "forget-sessions", "IFINDEX", 1, do_forget_sessions, true },
 	{ "endpoint", "IFINDEX", 1, do_endpoint, true },
 	{ "sets", "IFINDEX IN OUT", 3, do_sets, true },
 	{ "usage", "", 0, do_usage, true },
@@ -202,13 +216,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(commands[i].name, argv[1]) || argc - 2 != commands[i].count)
 			continue;
-		rc = !commands[i].needs_maps ? 0 :
-		     !strcmp(argv[1], "load") ? berm_load_ensure(&load, &maps, &err) :
-						berm_maps_open(&maps, false, &err);
+		rc = !commands[i].needs_maps	? 0
+		     : !strcmp(argv[1], "load") ? berm_load_ensure(&load, &maps, &err)
+						: berm_maps_open(&maps, false, &err);
 		if (!rc)
 			rc = commands[i].run(argv + 2);
 		if (rc)
-			fprintf(stderr, "nodectl %s: %s\n", argv[1], err.msg[0] ? err.msg : strerror(-rc));
+			fprintf(stderr, "nodectl %s: %s\n", argv[1],
+				err.msg[0] ? err.msg : strerror(-rc));
 		berm_maps_close(&maps);
 		return !!rc;
 	}
