@@ -113,7 +113,8 @@ static int parse(const char *text, struct berm_cidr *out, struct oddity *odd, st
 	max = is_dotted ? 32 : 128;
 	bits = max;
 	if (slash && parse_bits(slash + 1, max, &bits))
-		return berm_refuse(err, -EINVAL, "'%.60s': the prefix length must be 0 to %u", text, max);
+		return berm_refuse(err, -EINVAL, "'%.60s': the prefix length must be 0 to %u", text,
+				   max);
 	odd->zeros |= slash && slash[1] == '0' && slash[2];
 	bits += is_dotted ? V4_BITS : 0;
 	if (bits < V4_BITS)
@@ -136,17 +137,21 @@ int berm_cidr_parse(const char *text, struct berm_cidr *out, struct berm_err *er
 		return rc;
 	berm_cidr_format(&cidr, right);
 	if (odd.zeros)
-		return berm_refuse(err, -EINVAL, "'%.60s' has leading zeros; did you mean '%s'?", text, right);
+		return berm_refuse(err, -EINVAL, "'%.60s' has leading zeros; did you mean '%s'?",
+				   text, right);
 	if (odd.mapped)
-		return berm_refuse(err, -EINVAL, "'%.60s' is IPv4 written as IPv6; write '%s'", text, right);
+		return berm_refuse(err, -EINVAL, "'%.60s' is IPv4 written as IPv6; write '%s'",
+				   text, right);
 	if (odd.host_bits)
-		return berm_refuse(err, -EINVAL, "'%.60s' has bits set beyond its prefix; did you mean '%s'?",
+		return berm_refuse(err, -EINVAL,
+				   "'%.60s' has bits set beyond its prefix; did you mean '%s'?",
 				   text, right);
 	*out = cidr;
 	return 0;
 }
 
-int berm_cidr_parse_lenient(const char *text, struct berm_cidr *out, bool *ret_changed, struct berm_err *err)
+int berm_cidr_parse_lenient(const char *text, struct berm_cidr *out, bool *ret_changed,
+			    struct berm_err *err)
 {
 	struct oddity odd = { 0 };
 	struct berm_cidr cidr;
@@ -168,7 +173,8 @@ void berm_cidr_format(const struct berm_cidr *cidr, char out[BERM_CIDR_STRLEN])
 	if (cidr->v4)
 		berm_addr_format(&cidr->addr, ip);
 	else
-		(void)inet_ntop(AF_INET6, cidr->addr.w, ip, sizeof(ip)); /* cannot fail: room is there */
+		(void)inet_ntop(AF_INET6, cidr->addr.w, ip,
+				sizeof(ip)); /* cannot fail: room is there */
 	snprintf(out, BERM_CIDR_STRLEN, "%s/%u", ip, cidr->bits - (cidr->v4 ? V4_BITS : 0u));
 }
 

@@ -16,6 +16,7 @@ struct network { /* being read */
 	bool has_selector, is_selector_good;
 	bool has_types, is_types_good;
 	bool has_spec;
+	bool is_stray; /* whose pods it means is not sure */
 	uint8_t types; /* bit mask 1 << enum berm_dir */
 	uint8_t lists; /* the same: which lists have items */
 };
@@ -134,22 +135,26 @@ static void drop_ignored_rules(struct berm_policy *policy)
 /* ---- where it lives ------------------------------------------------------------------------------- */
 
 /* A tenant's ConfigMap speaks for its own namespace only. */
-static const char *home_of(struct berm_chunk *chunk, const struct berm_meta *meta)
+static void check_home(const struct berm_meta *meta, const char *carrier, struct network *n)
 {
-	const char *carrier = chunk->sheet->carrier;
 	struct berm_field ns;
 
-	if (!carrier)
-		return meta->ns ? meta->ns : "default";
-	if (!meta->ns || !strcmp(meta->ns, carrier))
+	if (!berm_field_get(&meta->self, "namespace", &ns))
+		return;
+	n->is_stray = !meta->ns && !(cJSON_IsString(ns.node) && !ns.node->valuestring[0]);
+	if (!carrier || !meta->ns || !strcmp(meta->ns, n->policy->ns))
+		return;
+	n->is_stray = true;
+	berm_field_error(&ns, "put it into a ConfigMap of that namespace",
+			 "a ConfigMap in namespace %s has no say in namespace %s", carrier,
+			 meta->ns);
+}
+
+static const char *home_of(const struct berm_meta *meta, const char *carrier)
+{
+	if (carrier && strcmp(carrier, BERM_SYSTEM_NAMESPACE))
 		return carrier;
-	if (!strcmp(carrier, BERM_SYSTEM_NAMESPACE))
-		return meta->ns;
-	if (berm_field_get(&meta->self, "namespace", &ns))
-		berm_field_error(&ns, "put it into a ConfigMap of that namespace",
-				 "a ConfigMap in namespace %s has no say in namespace %s", carrier,
-				 meta->ns);
-	return carrier;
+	return meta->ns ? meta->ns : carrier ? carrier : "default";
 }
 
 static void skip(const struct berm_field *field, void *into)
@@ -157,24 +162,28 @@ static void skip(const struct berm_field *field, void *into)
 	(void)field, (void)into;
 }
 
-static struct berm_policy *new_policy(struct berm_chunk *chunk, const struct berm_field *root)
+/* False: no memory. */
+static bool start_policy(struct berm_chunk *chunk, const struct berm_field *root, struct network *n)
 {
 	struct berm_policy *policy = berm_reader_alloc(&chunk->reader, 1, sizeof(*policy));
 	struct berm_meta meta;
 
-	berm_chunk_title(chunk, "NetworkPolicy", NULL, berm_meta_text(root, "name"));
+	n->policy = policy;
 	if (!policy)
-		return NULL;
+		return false;
 	policy->kind = BERM_KIND_NETWORK;
 	policy->tier = BERM_TIER_NETWORKPOLICY;
 	policy->line = berm_field_line(root);
 	policy->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
+	berm_chunk_title(chunk, "NetworkPolicy", NULL, NULL);
 	berm_read_meta(root, true, false, &meta);
-	berm_chunk_title(chunk, "NetworkPolicy", meta.ns ? meta.ns : chunk->sheet->carrier,
-			 meta.name);
-	policy->ns = berm_reader_copy(&chunk->reader, home_of(chunk, &meta));
+	policy->ns = berm_reader_copy(&chunk->reader, home_of(&meta, chunk->sheet->carrier));
 	policy->name = meta.name ? berm_reader_copy(&chunk->reader, meta.name) : NULL;
-	return policy;
+	if (!policy->ns)
+		return false;
+	berm_chunk_title(chunk, "NetworkPolicy", policy->ns, policy->name);
+	check_home(&meta, chunk->sheet->carrier, n);
+	return true;
 }
 
 void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root)
@@ -190,8 +199,7 @@ void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root)
 	struct network n = { 0 };
 
 	chunk->reader.null_is_absent = true;
-	n.policy = new_policy(chunk, root);
-	if (!n.policy || !n.policy->ns) {
+	if (!start_policy(chunk, root, &n)) {
 		berm_policy_free(n.policy);
 		return;
 	}
@@ -199,5 +207,5 @@ void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root)
 	settle_types(root, &n);
 	drop_ignored_rules(n.policy);
 	berm_chunk_add_policy(chunk, root, n.policy,
-			      n.has_spec && n.is_selector_good && n.is_types_good);
+			      !n.is_stray && n.has_spec && n.is_selector_good && n.is_types_good);
 }

@@ -21,6 +21,7 @@ struct segmentation { /* being read */
 	bool has_subject, is_subject_good;
 	bool has_isolate, is_isolate_good;
 	bool has_essentials;
+	bool is_stray; /* whose pods it means is not sure */
 };
 
 static bool is_tenant(const struct segmentation *s)
@@ -64,10 +65,17 @@ static void read_namespace(const struct berm_field *field, void *into)
 	struct segmentation *s = into;
 	const char *ns = berm_field_text(field);
 
-	if (ns && strcmp(ns, s->policy->ns))
+	if (ns && !strcmp(ns, s->policy->ns))
+		return;
+	s->is_stray = true;
+	if (ns && s->chunk->sheet->carrier)
 		berm_field_error(field, "put the document into a ConfigMap of that namespace",
-				 "a document belongs to the namespace of its ConfigMap, here '%s', not to '%.63s'",
+				 "a document belongs to the namespace of its ConfigMap, here '%s', "
+				 "not to '%.63s'",
 				 s->policy->ns, ns);
+	else if (ns)
+		berm_field_error(field, "at most 63 of a-z, 0-9 and '-'",
+				 "'%.80s' is not a namespace's name", ns);
 }
 
 static void read_tier(const struct berm_field *field, void *into)
@@ -360,7 +368,7 @@ void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *r
 	(void)berm_field_members(root, table, ARRAY_SIZE(table), &s); /* errors are counted */
 	check_isolate(root, &s);
 	check_essentials(root, &s);
-	is_isolation = s.has_isolate && s.is_isolate_good &&
+	is_isolation = !s.is_stray && s.has_isolate && s.is_isolate_good &&
 		       s.policy->tier == BERM_TIER_APPLICATION &&
 		       (s.has_subject ? s.is_subject_good : !has_stranger(root));
 	berm_chunk_add_policy(chunk, root, s.policy, is_isolation);

@@ -218,6 +218,9 @@ TEST(document_plain_segmentation)
 	documents_clear(&d);
 	documents_parse(&d, GOOD("a") "namespace: Shop\n");
 	EXPECT_EQ(d.problems.count, 1);
+	EXPECT_STR_HAS(d.report, "f.yaml:4:12: error: SegmentationPolicy berm-system/a: namespace: "
+				 "'Shop' is not a namespace's name");
+	EXPECT_TRUE(documents_find(&d, "a")->isolation == NULL); /* not the whole cluster's pods */
 	documents_clear(&d);
 }
 
@@ -372,8 +375,9 @@ TEST(document_list)
 			"---\n"
 			"kind: PodList\nitems: [{metadata: {name: b}}]\n");
 	EXPECT_EQ(d.objects.count, 4);
-	EXPECT_STR_HAS(d.report,
-		       "f.yaml:6:65: error: NetworkPolicy np: items[2].spec.ingress[0].x: unknown field");
+	EXPECT_STR_HAS(
+		d.report,
+		"f.yaml:6:65: error: NetworkPolicy default/np: items[2].spec.ingress[0].x: unknown field");
 	EXPECT_EQ(d.problems.count, 1); /* one item's error is not the next one's */
 	EXPECT_TRUE(documents_find(&d, "np")->broken);
 	EXPECT_STR_EQ(documents_find(&d, "fine")->text,

@@ -254,6 +254,10 @@ TEST(network_isolation)
 		EXPECT_EQ(o->isolation ? o->isolation->rule_count : 0, 0);
 		documents_clear(&d);
 	}
+	documents_parse(&d,
+			"kind: NetworkPolicy\nmetadata: {name: np, namespace: Shop}\nspec: {}\n");
+	EXPECT_TRUE(documents_find(&d, "np")->isolation == NULL); /* not somebody else's pods */
+	documents_clear(&d);
 	documents_parse(&d, HEAD "spec: {podSelektor: {}}\n");
 	EXPECT_TRUE(documents_find(&d, "np")->isolation == NULL); /* not everybody for a typo */
 	documents_clear(&d);

@@ -458,6 +458,7 @@ TEST(segmentation_tenancy_namespace,
 	EXPECT_STR_HAS(d.report, "a ConfigMap in namespace shop has no say in namespace other");
 	EXPECT_TRUE(documents_find(&d, "np")->broken);
 	EXPECT_STR_EQ(documents_find(&d, "np")->ns, "shop");
+	EXPECT_TRUE(documents_find(&d, "np")->isolation == NULL); /* it meant others */
 	documents_clear(&d);
 
 	documents_parse_in(&d, "berm-system",
