@@ -32,11 +32,13 @@ int cni_env_check(const struct cni_env *env, struct berm_err *err)
 	if (!berm_container_id_is_valid(env->container_id))
 		return berm_refuse(err, -EINVAL,
 				   "CNI_CONTAINERID '%.140s' must be 1-127 of letters, digits, '_', '.', '-', and begin "
-				   "with a letter or digit", env->container_id);
+				   "with a letter or digit",
+				   env->container_id);
 	if (!berm_ifname_is_valid(env->ifname))
-		return berm_refuse(err, -EINVAL,
-				   "CNI_IFNAME '%.40s' must be 1-15 printable characters without '/', ':' or spaces",
-				   env->ifname);
+		return berm_refuse(
+			err, -EINVAL,
+			"CNI_IFNAME '%.40s' must be 1-15 printable characters without '/', ':' or spaces",
+			env->ifname);
 	return 0;
 }
 
@@ -52,16 +54,19 @@ static bool is_name(const char *text, size_t len)
 	return true;
 }
 
-static int take_value(const char *key, const char *value, size_t len, char *to, size_t room, struct berm_err *err)
+static int take_value(const char *key, const char *value, size_t len, char *to, size_t room,
+		      struct berm_err *err)
 {
 	if (!len)
 		return 0;
 	if (len >= room || !is_name(value, len))
-		return berm_refuse(err, -EINVAL, "CNI_ARGS: %s '%.*s' is not a name (letters, digits, '_', '.', '-', "
-				   "at most %zu)", key, (int)(len < 80 ? len : 80), value, room - 1);
+		return berm_refuse(err, -EINVAL,
+				   "CNI_ARGS: %s '%.*s' is not a name (letters, digits, '_', '.', '-', "
+				   "at most %zu)",
+				   key, (int)(len < 80 ? len : 80), value, room - 1);
 	if (to[0] && (strlen(to) != len || strncmp(to, value, len)))
-		return berm_refuse(err, -EINVAL, "CNI_ARGS: %s is given twice, as '%s' and '%.*s'", key, to, (int)len,
-				   value);
+		return berm_refuse(err, -EINVAL, "CNI_ARGS: %s is given twice, as '%s' and '%.*s'",
+				   key, to, (int)len, value);
 	memcpy(to, value, len);
 	to[len] = '\0';
 	return 0;
@@ -83,8 +88,8 @@ static int take_pair(const char *pair, size_t len, struct cni_pod *pod, struct b
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		key_len = strlen(known[i].key);
 		if (len > key_len && pair[key_len] == '=' && !strncmp(pair, known[i].key, key_len))
-			return take_value(known[i].key, pair + key_len + 1, len - key_len - 1, known[i].to,
-					  known[i].room, err);
+			return take_value(known[i].key, pair + key_len + 1, len - key_len - 1,
+					  known[i].to, known[i].room, err);
 	}
 	return 0;
 }

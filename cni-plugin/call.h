@@ -24,11 +24,11 @@ enum cni_code {
 	CNI_INVALID_CONFIG = 7,
 	CNI_TRY_AGAIN = 11,
 	CNI_NOT_AVAILABLE = 50,
-	CNI_NO_INTERFACE = 100,	   /* CNI_IFNAME does not exist in CNI_NETNS */
-	CNI_UNSUPPORTED = 101,	   /* the pod's packets do not pass a host veth that can be guarded */
-	CNI_DATAPATH = 102,	   /* programs or maps cannot be loaded or opened */
-	CNI_ATTACH = 103,	   /* the endpoint or its hooks cannot be set up */
-	CNI_NOT_ENFORCED = 104,	   /* CHECK: something that ADD made is missing or was changed */
+	CNI_NO_INTERFACE = 100, /* CNI_IFNAME does not exist in CNI_NETNS */
+	CNI_UNSUPPORTED = 101,	/* the pod's packets do not pass a host veth that can be guarded */
+	CNI_DATAPATH = 102,	/* programs or maps cannot be loaded or opened */
+	CNI_ATTACH = 103,	/* the endpoint or its hooks cannot be set up */
+	CNI_NOT_ENFORCED = 104, /* CHECK: something that ADD made is missing or was changed */
 };
 
 /* ---- environment --------------------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ enum cni_fallback { CNI_ISOLATE_NAMESPACE, CNI_ALLOW, CNI_DENY, CNI_HOLD };
 const char *cni_fallback_name(enum cni_fallback fallback);
 
 struct cni_conf {
-	char version[16];   /* cniVersion as given; "" if absent */
+	char version[16]; /* cniVersion as given; "" if absent */
 	int wait_ms;
 	enum cni_fallback fallback, boot_fallback;
 	bool report_unsupported; /* else fail */
@@ -80,7 +80,8 @@ struct cni_conf {
 };
 
 /* Takes over text (malloc'ed, terminated), also when it fails. *ret_code is the CNI error code then. */
-int cni_conf_parse(char *text, size_t size, struct cni_conf *out, int *ret_code, struct berm_err *err) must_check;
+int cni_conf_parse(char *text, size_t size, struct cni_conf *out, int *ret_code,
+		   struct berm_err *err) must_check;
 void cni_conf_clear(struct cni_conf *conf);
 bool cni_conf_is_exempt(const struct cni_conf *conf, const char *ns);
 
@@ -107,6 +108,7 @@ int cmd_check(const struct cni_call *call, int *ret_code, struct berm_err *err) 
 int cmd_gc(const struct cni_call *call, int *ret_code, struct berm_err *err) must_check;
 int cmd_status(const struct cni_call *call, int *ret_code, struct berm_err *err) must_check;
 int cmd_version(const struct cni_call *call, int *ret_code, struct berm_err *err) must_check;
-void cmd_del(const struct cni_call *call); /* has no way to fail: the primary plugin must run after us */
+void cmd_del(
+	const struct cni_call *call); /* has no way to fail: the primary plugin must run after us */
 
 #endif /* BERM_CALL_H */

@@ -17,10 +17,12 @@
 #include "rest.h"
 #include "result.h"
 
-#define CONNECT_MS    250
-#define LOAD_LOCK_MS  20000 /* the first ADD after a boot verifies the programs, others wait for it */
-#define UNDO_LOCK_MS  5000
-#define ANSWER_GRACE_MS 250 /* the agent counts the wait itself; this much longer for its answer to arrive */
+#define CONNECT_MS 250
+#define LOAD_LOCK_MS                                                                               \
+	20000 /* the first ADD after a boot verifies the programs, others wait for it */
+#define UNDO_LOCK_MS 5000
+#define ANSWER_GRACE_MS                                                                            \
+	250 /* the agent counts the wait itself; this much longer for its answer to arrive */
 
 struct add {
 	const struct cni_call *call;
@@ -56,14 +58,18 @@ static void record_start(struct add *a)
 static enum cni_code code_of_find(int rc)
 {
 	switch (rc) {
-	case -ENODEV: return CNI_NO_INTERFACE;
-	case -EMEDIUMTYPE: return CNI_UNSUPPORTED;
+	case -ENODEV:
+		return CNI_NO_INTERFACE;
+	case -EMEDIUMTYPE:
+		return CNI_UNSUPPORTED;
 	case -EINVAL:
 	case -ENOENT:
 	case -ENOTDIR:
 	case -EACCES:
-	case -EXDEV: return CNI_INVALID_ENV;
-	default: return CNI_IO_FAILURE;
+	case -EXDEV:
+		return CNI_INVALID_ENV;
+	default:
+		return CNI_IO_FAILURE;
 	}
 }
 
@@ -130,7 +136,8 @@ static int refuse_bypass(struct add *a, struct berm_err *err)
 	(void)berm_refuse(err, -EMEDIUMTYPE,
 			  "%s delivers packets past the host side of %s (bpf_redirect_peer), so the pod's ingress cannot "
 			  "be enforced; switch that off in the network plugin, or set \"onUnsupported\": \"report\" to "
-			  "start pods with their egress enforced only", who, a->call->env.ifname);
+			  "start pods with their egress enforced only",
+			  who, a->call->env.ifname);
 	return failed(a, -EMEDIUMTYPE, CNI_UNSUPPORTED);
 }
 
@@ -140,8 +147,8 @@ static int accept_or_fail(struct add *a, int rc, struct berm_err *err)
 	if (!rc || a->code != CNI_UNSUPPORTED || !a->call->conf.report_unsupported)
 		return rc;
 	snprintf(a->rec.problem, sizeof(a->rec.problem), "not enforced: %.100s", err->msg);
-	berm_log(BERM_LOG_WARNING, "not-enforced", "container=%s pod=%s/%s reason=\"%s\"", a->rec.container_id,
-		 a->rec.ns, a->rec.pod, err->msg);
+	berm_log(BERM_LOG_WARNING, "not-enforced", "container=%s pod=%s/%s reason=\"%s\"",
+		 a->rec.container_id, a->rec.ns, a->rec.pod, err->msg);
 	*err = (struct berm_err){ 0 };
 	a->code = 0;
 	return 0;
@@ -215,8 +222,11 @@ static bool says_judged(const struct berm_rest_reply *reply)
 static bool ask_agent(const struct add *a, struct berm_err *err)
 {
 	auto_free char *body = berm_record_format(&a->rec, a->call->conf.wait_ms);
-	struct berm_rest_call call = { .socket = a->call->conf.agent_socket, .method = "POST", .path = "/v1/endpoints",
-				       .body = body, .connect_ms = CONNECT_MS,
+	struct berm_rest_call call = { .socket = a->call->conf.agent_socket,
+				       .method = "POST",
+				       .path = "/v1/endpoints",
+				       .body = body,
+				       .connect_ms = CONNECT_MS,
 				       .timeout_ms = a->call->conf.wait_ms + ANSWER_GRACE_MS };
 	struct berm_rest_reply reply = { 0 };
 	bool judged;
@@ -225,7 +235,8 @@ static bool ask_agent(const struct add *a, struct berm_err *err)
 		return false;
 	judged = says_judged(&reply);
 	if (!judged)
-		(void)berm_refuse(err, -EAGAIN, "the agent answers %d: %.200s", reply.status, reply.body);
+		(void)berm_refuse(err, -EAGAIN, "the agent answers %d: %.200s", reply.status,
+				  reply.body);
 	berm_rest_clear(&reply);
 	return judged;
 }
@@ -256,11 +267,13 @@ static int wait_for_agent(struct add *a, struct berm_err *err)
 		mark_judged(a);
 		return 0;
 	}
-	berm_log(BERM_LOG_WARNING, "fallback", "container=%s pod=%s/%s fallback=%s reason=\"%s\"", a->rec.container_id,
-		 a->rec.ns, a->rec.pod, a->rec.fallback, why.msg);
+	berm_log(BERM_LOG_WARNING, "fallback", "container=%s pod=%s/%s fallback=%s reason=\"%s\"",
+		 a->rec.container_id, a->rec.ns, a->rec.pod, a->rec.fallback, why.msg);
 	if (a->fallback != CNI_HOLD)
 		return 0;
-	(void)berm_refuse(err, -EAGAIN, "the agent has not judged the pod and the fallback is to hold it: %s", why.msg);
+	(void)berm_refuse(err, -EAGAIN,
+			  "the agent has not judged the pod and the fallback is to hold it: %s",
+			  why.msg);
 	return failed(a, -EAGAIN, CNI_TRY_AGAIN);
 }
 
@@ -308,8 +321,8 @@ static void undo(const struct add *a)
 
 	if (a->rec.ifindex || a->rec.intent_ifindex)
 		if (pod_leave(&a->rec, UNDO_LOCK_MS, &err))
-			berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"", a->rec.container_id,
-				 err.msg);
+			berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"",
+				 a->rec.container_id, err.msg);
 }
 
 int cmd_add(const struct cni_call *call, int *ret_code, struct berm_err *err)
@@ -319,7 +332,8 @@ int cmd_add(const struct cni_call *call, int *ret_code, struct berm_err *err)
 
 	if (!call->conf.prev) {
 		*ret_code = CNI_INVALID_CONFIG;
-		return berm_refuse(err, -EINVAL, "no prevResult: berm-cni guards what another plugin has made, so it must "
+		return berm_refuse(err, -EINVAL,
+				   "no prevResult: berm-cni guards what another plugin has made, so it must "
 				   "come after it in the \"plugins\" list of a conflist");
 	}
 	record_start(&a);
@@ -329,8 +343,9 @@ int cmd_add(const struct cni_call *call, int *ret_code, struct berm_err *err)
 	else
 		berm_log(BERM_LOG_INFO, "pod-added",
 			 "container=%s pod=%s/%s ifname=%s host_ifname=%s ifindex=%u slot=%u mode=%s fallback=%s",
-			 a.rec.container_id, a.rec.ns, a.rec.pod, a.rec.ifname, a.rec.host_ifname, a.rec.ifindex,
-			 a.rec.slot, a.rec.mode, a.rec.fallback[0] ? a.rec.fallback : "none");
+			 a.rec.container_id, a.rec.ns, a.rec.pod, a.rec.ifname, a.rec.host_ifname,
+			 a.rec.ifindex, a.rec.slot, a.rec.mode,
+			 a.rec.fallback[0] ? a.rec.fallback : "none");
 	berm_maps_close(&a.maps);
 	*ret_code = a.code;
 	return rc;

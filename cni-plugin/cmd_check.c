@@ -27,12 +27,14 @@ static int check_device(const struct berm_record *rec, const char *netns, struct
 		if (rc)
 			return rc;
 		if (veth.ifindex != rec->ifindex)
-			return berm_refuse(err, -ESTALE, "%s now ends at host interface %s (%u), but %u is guarded",
+			return berm_refuse(err, -ESTALE,
+					   "%s now ends at host interface %s (%u), but %u is guarded",
 					   rec->ifname, veth.name, veth.ifindex, rec->ifindex);
 		return 0;
 	}
 	if (!berm_netdev_is(rec->ifindex, rec->peer_ifindex))
-		return berm_refuse(err, -ENODEV, "host interface %u (%s) is gone", rec->ifindex, rec->host_ifname);
+		return berm_refuse(err, -ENODEV, "host interface %u (%s) is gone", rec->ifindex,
+				   rec->host_ifname);
 	return 0;
 }
 
@@ -46,29 +48,35 @@ static int check_endpoint(const struct berm_record *rec, struct berm_err *err)
 		return rc;
 	if (berm_slot_of(&maps, rec->ifindex, &slot) || slot != rec->slot ||
 	    maps.endpoints[slot].ifindex != rec->ifindex)
-		rc = berm_refuse(err, -ENOENT, "host interface %s (%u) has lost its endpoint entry", rec->host_ifname,
-				 rec->ifindex);
+		rc = berm_refuse(err, -ENOENT, "host interface %s (%u) has lost its endpoint entry",
+				 rec->host_ifname, rec->ifindex);
 	berm_maps_close(&maps);
 	return rc;
 }
 
-static int check_hook(const struct berm_record *rec, int dir, const struct berm_hook_state *hook, bool report_only,
-		      struct berm_err *err)
+static int check_hook(const struct berm_record *rec, int dir, const struct berm_hook_state *hook,
+		      bool report_only, struct berm_err *err)
 {
 	if (!hook->attached)
-		return berm_refuse(err, -ENOENT, "no program of Berm on the %s hook of %s (%u): the pod's %s is not "
-				   "enforced", hook_names[dir], rec->host_ifname, rec->ifindex, hook_names[dir]);
+		return berm_refuse(err, -ENOENT,
+				   "no program of Berm on the %s hook of %s (%u): the pod's %s is not "
+				   "enforced",
+				   hook_names[dir], rec->host_ifname, rec->ifindex,
+				   hook_names[dir]);
 	if (!hook->current)
-		return berm_refuse(err, -ESTALE, "an old program is on the %s hook of %s (%u)", hook_names[dir],
-				   rec->host_ifname, rec->ifindex);
+		return berm_refuse(err, -ESTALE, "an old program is on the %s hook of %s (%u)",
+				   hook_names[dir], rec->host_ifname, rec->ifindex);
 	if (!hook->before)
 		return 0;
-	berm_log(BERM_LOG_WARNING, "may-bypass", "container=%s host_ifname=%s hook=%s programs=%u first=\"%s\"",
-		 rec->container_id, rec->host_ifname, hook_names[dir], hook->before, hook->foreign);
+	berm_log(BERM_LOG_WARNING, "may-bypass",
+		 "container=%s host_ifname=%s hook=%s programs=%u first=\"%s\"", rec->container_id,
+		 rec->host_ifname, hook_names[dir], hook->before, hook->foreign);
 	if (report_only)
 		return 0;
-	return berm_refuse(err, -EBUSY, "%u program(s), the first of them '%s', run before Berm on the %s hook of %s (%u) "
-			   "and may bypass it", hook->before, hook->foreign, hook_names[dir], rec->host_ifname,
+	return berm_refuse(err, -EBUSY,
+			   "%u program(s), the first of them '%s', run before Berm on the %s hook of %s (%u) "
+			   "and may bypass it",
+			   hook->before, hook->foreign, hook_names[dir], rec->host_ifname,
 			   rec->ifindex);
 }
 
@@ -89,19 +97,24 @@ int cmd_check(const struct cni_call *call, int *ret_code, struct berm_err *err)
 
 	if (!call->conf.prev) {
 		*ret_code = CNI_INVALID_CONFIG;
-		return berm_refuse(err, -EINVAL, "no prevResult: CHECK gets the result of ADD from the runtime");
+		return berm_refuse(err, -EINVAL,
+				   "no prevResult: CHECK gets the result of ADD from the runtime");
 	}
 	rc = berm_record_read(call->env.container_id, call->env.ifname, &rec, err);
 	if (rc == -ENOENT)
-		return not_enforced(ret_code, berm_refuse(err, rc, "container %s has no attachment %s that Berm knows",
-							  call->env.container_id, call->env.ifname));
+		return not_enforced(ret_code,
+				    berm_refuse(err, rc,
+						"container %s has no attachment %s that Berm knows",
+						call->env.container_id, call->env.ifname));
 	if (rc)
 		return not_enforced(ret_code, rc);
 	if (rec.problem[0] && !rec.ifindex && call->conf.report_unsupported)
 		return 0; /* started knowingly without a guard */
 	if (!rec.ifindex)
-		return not_enforced(ret_code, berm_refuse(err, -ENOENT, "ADD of container %s has not been completed",
-							  rec.container_id));
+		return not_enforced(ret_code,
+				    berm_refuse(err, -ENOENT,
+						"ADD of container %s has not been completed",
+						rec.container_id));
 	rc = check_device(&rec, call->env.netns, err);
 	if (!rc)
 		rc = check_endpoint(&rec, err);

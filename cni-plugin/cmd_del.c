@@ -41,9 +41,10 @@ void cmd_del(const struct cni_call *call)
 	}
 	rc = pod_leave(&rec, LOCK_MS, &err);
 	if (rc)
-		berm_log(BERM_LOG_WARNING, "del-incomplete", "container=%s ifname=%s reason=\"%s\"", rec.container_id,
-			 rec.ifname, err.msg);
+		berm_log(BERM_LOG_WARNING, "del-incomplete", "container=%s ifname=%s reason=\"%s\"",
+			 rec.container_id, rec.ifname, err.msg);
 	else
-		berm_log(BERM_LOG_INFO, "pod-deleted", "container=%s pod=%s/%s ifname=%s ifindex=%u", rec.container_id,
-			 rec.ns, rec.pod, rec.ifname, rec.ifindex);
+		berm_log(BERM_LOG_INFO, "pod-deleted",
+			 "container=%s pod=%s/%s ifname=%s ifindex=%u", rec.container_id, rec.ns,
+			 rec.pod, rec.ifname, rec.ifindex);
 }

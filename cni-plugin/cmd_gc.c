@@ -28,7 +28,8 @@ static bool is_listed(const cJSON *list, const struct berm_record *rec)
 	const cJSON *item;
 
 	cJSON_ArrayForEach(item, list)
-		if (text_is(item, "containerID", rec->container_id) && text_is(item, "ifname", rec->ifname))
+		if (text_is(item, "containerID", rec->container_id) &&
+		    text_is(item, "ifname", rec->ifname))
 			return true;
 	return false;
 }
@@ -40,7 +41,8 @@ static bool is_gone(const struct berm_record *rec)
 	uint64_t inode;
 
 	if (ifindex)
-		return !berm_netdev_is(ifindex, rec->peer_ifindex) || !berm_record_owns(rec, ifindex);
+		return !berm_netdev_is(ifindex, rec->peer_ifindex) ||
+		       !berm_record_owns(rec, ifindex);
 	return berm_netns_inode(rec->netns, &inode, NULL) || inode != rec->netns_inode;
 }
 
@@ -49,12 +51,12 @@ static bool collect_one(const struct berm_record *rec)
 	struct berm_err err = { 0 };
 
 	if (pod_leave(rec, LOCK_MS, &err)) {
-		berm_log(BERM_LOG_WARNING, "gc-incomplete", "container=%s ifname=%s reason=\"%s\"", rec->container_id,
-			 rec->ifname, err.msg);
+		berm_log(BERM_LOG_WARNING, "gc-incomplete", "container=%s ifname=%s reason=\"%s\"",
+			 rec->container_id, rec->ifname, err.msg);
 		return false;
 	}
-	berm_log(BERM_LOG_INFO, "gc-collected", "container=%s pod=%s/%s ifname=%s ifindex=%u", rec->container_id,
-		 rec->ns, rec->pod, rec->ifname, rec->ifindex);
+	berm_log(BERM_LOG_INFO, "gc-collected", "container=%s pod=%s/%s ifname=%s ifindex=%u",
+		 rec->container_id, rec->ns, rec->pod, rec->ifname, rec->ifindex);
 	return true;
 }
 
@@ -72,14 +74,17 @@ static int collect(const cJSON *list, struct berm_err *err)
 		if (is_gone(&recs[i]))
 			left += !collect_one(&recs[i]);
 		else
-			berm_log(BERM_LOG_WARNING, "gc-kept", "container=%s ifname=%s reason=\"not listed by the runtime, but "
-				 "its interface %u is alive\"", recs[i].container_id, recs[i].ifname, recs[i].ifindex);
+			berm_log(BERM_LOG_WARNING, "gc-kept",
+				 "container=%s ifname=%s reason=\"not listed by the runtime, but "
+				 "its interface %u is alive\"",
+				 recs[i].container_id, recs[i].ifname, recs[i].ifindex);
 	}
 	rc = berm_link_collect(err);
 	if (rc < 0)
 		return rc;
 	if (left)
-		return berm_refuse(err, -EBUSY, "%zu attachments could not be collected; see the log", left);
+		return berm_refuse(err, -EBUSY,
+				   "%zu attachments could not be collected; see the log", left);
 	if (bad)
 		berm_log(BERM_LOG_WARNING, "records-unreadable", "count=%zu", bad);
 	return 0;

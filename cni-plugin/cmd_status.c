@@ -29,7 +29,9 @@ static int check_datapath(struct berm_err *err)
 	if (rc != -ENOENT)
 		return rc;
 	if (stat(BERM_BPFFS, &st))
-		return berm_fail(err, -errno, "no " BERM_BPFFS ": is this kernel built with CONFIG_BPF_SYSCALL?");
+		return berm_fail(err, -errno,
+				 "no " BERM_BPFFS
+				 ": is this kernel built with CONFIG_BPF_SYSCALL?");
 	if (geteuid())
 		return berm_refuse(err, -EPERM, "berm-cni must run as root to load the data path");
 	return 0;

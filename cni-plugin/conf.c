@@ -88,8 +88,8 @@ static int bad(const char *key, const char *want, struct berm_err *err)
 	return berm_refuse(err, -EINVAL, "configuration of berm-cni: '%s' must be %s", key, want);
 }
 
-static int read_choice(const cJSON *json, const char *key, const char *const *names, int count, int *out,
-		       struct berm_err *err)
+static int read_choice(const cJSON *json, const char *key, const char *const *names, int count,
+		       int *out, struct berm_err *err)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
 	char want[128] = "one of";
@@ -108,13 +108,15 @@ static int read_choice(const cJSON *json, const char *key, const char *const *na
 	return bad(key, want, err);
 }
 
-static int read_path(const cJSON *json, const char *key, char *out, size_t size, struct berm_err *err)
+static int read_path(const cJSON *json, const char *key, char *out, size_t size,
+		     struct berm_err *err)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
 
 	if (!item)
 		return 0;
-	if (!cJSON_IsString(item) || item->valuestring[0] != '/' || strlen(item->valuestring) >= size)
+	if (!cJSON_IsString(item) || item->valuestring[0] != '/' ||
+	    strlen(item->valuestring) >= size)
 		return bad(key, "an absolute path that is not too long", err);
 	strcpy(out, item->valuestring);
 	return 0;
@@ -126,12 +128,14 @@ static int read_wait(const cJSON *json, int *out, struct berm_err *err)
 
 	if (!item)
 		return 0;
-	if (cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble * 1000 <= MAX_WAIT_MS) {
+	if (cJSON_IsNumber(item) && item->valuedouble >= 0 &&
+	    item->valuedouble * 1000 <= MAX_WAIT_MS) {
 		*out = (int)(item->valuedouble * 1000);
 		return 0;
 	}
 	if (!cJSON_IsString(item) || cni_duration_parse(item->valuestring, out))
-		return bad("waitForPolicy", "a time like \"2s\" or \"500ms\", at most one minute", err);
+		return bad("waitForPolicy", "a time like \"2s\" or \"500ms\", at most one minute",
+			   err);
 	return 0;
 }
 
@@ -155,7 +159,8 @@ static int read_exempt(const cJSON *json, struct cni_conf *conf, struct berm_err
 		return exempt_add(conf, "kube-system") || exempt_add(conf, "berm-system");
 	cJSON_ArrayForEach(item, list) {
 		if (!cJSON_IsString(item) || strlen(item->valuestring) >= sizeof(conf->exempt[0]))
-			return bad("exemptNamespaces", "a list of namespaces, of at most 63 characters each", err);
+			return bad("exemptNamespaces",
+				   "a list of namespaces, of at most 63 characters each", err);
 		exempt_add(conf, item->valuestring);
 	}
 	return 0;
@@ -163,20 +168,25 @@ static int read_exempt(const cJSON *json, struct cni_conf *conf, struct berm_err
 
 static int read_settings(const cJSON *json, struct cni_conf *conf, struct berm_err *err)
 {
-	int fallback = CNI_ISOLATE_NAMESPACE, boot = CNI_ISOLATE_NAMESPACE, unsupported = 0, attach = BERM_ATTACH_AUTO;
+	int fallback = CNI_ISOLATE_NAMESPACE, boot = CNI_ISOLATE_NAMESPACE, unsupported = 0,
+	    attach = BERM_ATTACH_AUTO;
 	int rc;
 
 	rc = read_choice(json, "fallback", fallbacks, ARRAY_SIZE(fallbacks), &fallback, err);
 	if (!rc)
-		rc = read_choice(json, "bootFallback", fallbacks, ARRAY_SIZE(fallbacks), &boot, err);
+		rc = read_choice(json, "bootFallback", fallbacks, ARRAY_SIZE(fallbacks), &boot,
+				 err);
 	if (!rc)
-		rc = read_choice(json, "onUnsupported", on_unsupported, ARRAY_SIZE(on_unsupported), &unsupported, err);
+		rc = read_choice(json, "onUnsupported", on_unsupported, ARRAY_SIZE(on_unsupported),
+				 &unsupported, err);
 	if (!rc)
-		rc = read_choice(json, "attach", attach_modes, ARRAY_SIZE(attach_modes), &attach, err);
+		rc = read_choice(json, "attach", attach_modes, ARRAY_SIZE(attach_modes), &attach,
+				 err);
 	if (!rc)
 		rc = read_wait(json, &conf->wait_ms, err);
 	if (!rc)
-		rc = read_path(json, "agentSocket", conf->agent_socket, sizeof(conf->agent_socket), err);
+		rc = read_path(json, "agentSocket", conf->agent_socket, sizeof(conf->agent_socket),
+			       err);
 	if (!rc)
 		rc = read_path(json, "logFile", conf->log_file, sizeof(conf->log_file), err);
 	if (!rc)
@@ -221,7 +231,8 @@ static int parse(struct cni_conf *conf, size_t size, int *ret_code, struct berm_
 	*ret_code = CNI_DECODING_FAILURE;
 	conf->json = cJSON_ParseWithLengthOpts(conf->text, size + 1, &stop, true);
 	if (!conf->json)
-		return berm_refuse(err, -EBADMSG, "stdin is not JSON (%zu bytes, wrong at byte %td)", size,
+		return berm_refuse(err, -EBADMSG,
+				   "stdin is not JSON (%zu bytes, wrong at byte %td)", size,
 				   stop ? stop - conf->text : 0);
 	if (!cJSON_IsObject(conf->json))
 		return berm_refuse(err, -EBADMSG, "stdin is not a JSON object");
@@ -232,9 +243,12 @@ static int parse(struct cni_conf *conf, size_t size, int *ret_code, struct berm_
 	return rc ? rc : read_prev(conf, size, err);
 }
 
-int cni_conf_parse(char *text, size_t size, struct cni_conf *out, int *ret_code, struct berm_err *err)
+int cni_conf_parse(char *text, size_t size, struct cni_conf *out, int *ret_code,
+		   struct berm_err *err)
 {
-	struct cni_conf conf = { .text = text, .wait_ms = DEFAULT_WAIT_MS, .agent_socket = BERM_AGENT_SOCKET,
+	struct cni_conf conf = { .text = text,
+				 .wait_ms = DEFAULT_WAIT_MS,
+				 .agent_socket = BERM_AGENT_SOCKET,
 				 .log_file = DEFAULT_LOG };
 	int rc = parse(&conf, size, ret_code, err);
 

@@ -16,13 +16,13 @@
 #include "log.h"
 #include "result.h"
 
-#define STDIN_MAX_BYTES (8u << 20)
-#define LOG_MAX_BYTES	(2u << 20)
+#define STDIN_MAX_BYTES	 (8u << 20)
+#define LOG_MAX_BYTES	 (2u << 20)
 #define FALLBACK_VERSION "1.0.0" /* of error objects when the call names none that we know */
 
 static const struct command {
 	const char *name;
-	const char *least; /* cniVersion that has it */
+	const char *least;     /* cniVersion that has it */
 	bool needs_attachment; /* container ID and interface name */
 	bool needs_netns;
 	int (*run)(const struct cni_call *call, int *ret_code, struct berm_err *err);
@@ -44,11 +44,13 @@ static const struct command *find_command(const char *name)
 static int check_version(const struct command *cmd, const char *version, struct berm_err *err)
 {
 	if (!cni_version_is_supported(version))
-		return berm_refuse(err, -EINVAL, "cniVersion '%s' is not supported (0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0 are)",
+		return berm_refuse(err, -EINVAL,
+				   "cniVersion '%s' is not supported (0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0 are)",
 				   version);
 	if (!cni_version_at_least(version, cmd->least))
-		return berm_refuse(err, -EINVAL, "%s needs cniVersion %s or later, this network has %s", cmd->name,
-				   cmd->least, version);
+		return berm_refuse(err, -EINVAL,
+				   "%s needs cniVersion %s or later, this network has %s",
+				   cmd->name, cmd->least, version);
 	return 0;
 }
 
@@ -62,9 +64,12 @@ static int check_env(const struct command *cmd, struct cni_call *call, struct be
 	if (rc)
 		return rc;
 	if (cmd->needs_netns && !call->env.netns[0])
-		return berm_refuse(err, -EINVAL, "CNI_NETNS is not set: %s needs the pod's network namespace", cmd->name);
+		return berm_refuse(err, -EINVAL,
+				   "CNI_NETNS is not set: %s needs the pod's network namespace",
+				   cmd->name);
 	if (strlen(call->env.netns) >= PATH_MAX / 16)
-		return berm_refuse(err, -EINVAL, "CNI_NETNS is too long (%zu bytes)", strlen(call->env.netns));
+		return berm_refuse(err, -EINVAL, "CNI_NETNS is too long (%zu bytes)",
+				   strlen(call->env.netns));
 	return cni_args_parse(call->env.args, &call->pod, err);
 }
 
@@ -84,8 +89,10 @@ static int read_conf(struct cni_call *call, int *ret_code, struct berm_err *err)
 static void open_log(const struct cni_conf *conf)
 {
 	const char *path = getenv("BERM_CNI_LOG");
-	struct berm_log_opts opts = { .program = "berm-cni", .path = path && path[0] ? path : conf->log_file,
-				      .max_bytes = LOG_MAX_BYTES, .level = BERM_LOG_INFO,
+	struct berm_log_opts opts = { .program = "berm-cni",
+				      .path = path && path[0] ? path : conf->log_file,
+				      .max_bytes = LOG_MAX_BYTES,
+				      .level = BERM_LOG_INFO,
 				      .stderr_level = BERM_LOG_WARNING };
 	struct berm_err err = { 0 };
 
@@ -95,7 +102,8 @@ static void open_log(const struct cni_conf *conf)
 		berm_log(BERM_LOG_WARNING, "no-log-file", "reason=\"%s\"", err.msg);
 }
 
-static int run(const struct command *cmd, struct cni_call *call, int *ret_code, struct berm_err *err)
+static int run(const struct command *cmd, struct cni_call *call, int *ret_code,
+	       struct berm_err *err)
 {
 	int rc = read_conf(call, ret_code, err);
 
@@ -116,11 +124,15 @@ static int report(const struct cni_call *call, int code, const struct berm_err *
 	const char *version = call->conf.version;
 	char details[512];
 
-	snprintf(details, sizeof(details), "berm-cni %s, container '%.130s' interface '%.20s' pod '%s/%.100s'",
-		 call->env.command, call->env.container_id, call->env.ifname, call->pod.ns, call->pod.name);
-	berm_log(BERM_LOG_ERROR, "failed", "command=%.16s code=%d container=%.130s ifname=%.20s msg=\"%s\"",
+	snprintf(details, sizeof(details),
+		 "berm-cni %s, container '%.130s' interface '%.20s' pod '%s/%.100s'",
+		 call->env.command, call->env.container_id, call->env.ifname, call->pod.ns,
+		 call->pod.name);
+	berm_log(BERM_LOG_ERROR, "failed",
+		 "command=%.16s code=%d container=%.130s ifname=%.20s msg=\"%s\"",
 		 call->env.command, code, call->env.container_id, call->env.ifname, err->msg);
-	error_print(stdout, cni_version_is_supported(version) ? version : FALLBACK_VERSION, code, err->msg, details);
+	error_print(stdout, cni_version_is_supported(version) ? version : FALLBACK_VERSION, code,
+		    err->msg, details);
 	return 1;
 }
 
@@ -142,7 +154,8 @@ static int run_version(struct cni_call *call)
 	struct berm_err err = { 0 };
 	int code;
 
-	(void)read_conf(call, &code, &err); /* without a configuration the newest version is answered */
+	(void)read_conf(call, &code,
+			&err); /* without a configuration the newest version is answered */
 	return cmd_version(call, &code, &err);
 }
 
@@ -159,7 +172,8 @@ static int dispatch(struct cni_call *call)
 	if (cmd)
 		rc = run(cmd, call, &code, &err);
 	else
-		rc = berm_refuse(&err, -EINVAL, "CNI_COMMAND '%.20s' is none of ADD, DEL, CHECK, GC, STATUS, VERSION",
+		rc = berm_refuse(&err, -EINVAL,
+				 "CNI_COMMAND '%.20s' is none of ADD, DEL, CHECK, GC, STATUS, VERSION",
 				 call->env.command);
 	return rc ? report(call, code, &err) : 0;
 }

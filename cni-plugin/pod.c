@@ -26,9 +26,9 @@ static void record_fill(struct berm_record *rec, const struct berm_veth *veth)
 
 static struct berm_endpoint endpoint_of(const struct berm_veth *veth, const struct pod_sets *sets)
 {
-	struct berm_endpoint ep = {
-		.ifindex = veth->ifindex, .flags = BERM_EP_FALLBACK, .addr_count = veth->addr_count
-	};
+	struct berm_endpoint ep = { .ifindex = veth->ifindex,
+				    .flags = BERM_EP_FALLBACK,
+				    .addr_count = veth->addr_count };
 
 	memcpy(ep.set, sets->of, sizeof(ep.set));
 	memcpy(ep.mac, veth->mac, sizeof(ep.mac));
@@ -54,7 +54,8 @@ int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm
 	if (!rc)
 		rc = berm_slot_take(maps, &ep, &rec->slot, err);
 	if (rc)
-		(void)berm_record_delete(rec->container_id, rec->ifname, NULL); /* the first error is reported */
+		(void)berm_record_delete(rec->container_id, rec->ifname,
+					 NULL); /* the first error is reported */
 	return rc;
 }
 
@@ -81,7 +82,8 @@ static int kernel_leave(const struct berm_record *rec, struct berm_maps *maps, u
 	return rc ? rc : other;
 }
 
-static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, int lock_ms, struct berm_err *err)
+static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, int lock_ms,
+			struct berm_err *err)
 {
 	uint32_t ifindex = rec->ifindex ? rec->ifindex : rec->intent_ifindex;
 	auto_close int lock = -1;
@@ -99,7 +101,8 @@ static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, i
 int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
 {
 	struct berm_maps maps = BERM_MAPS_CLOSED;
-	int rc = berm_maps_open(&maps, false, err); /* before the lock: others need not wait for it */
+	int rc = berm_maps_open(&maps, false,
+				err); /* before the lock: others need not wait for it */
 
 	if (rc && rc != -ENOENT) /* no data path, no slot */
 		return rc;

@@ -27,7 +27,8 @@ int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm
 	      const struct pod_sets *sets, struct berm_err *err) must_check;
 
 /* Programs on both hooks, then the complete record. */
-int pod_attach(struct berm_record *rec, enum berm_attach_mode mode, struct berm_err *err) must_check;
+int pod_attach(struct berm_record *rec, enum berm_attach_mode mode,
+	       struct berm_err *err) must_check;
 
 /* Everything that belongs to the record, as far as it still owns its interface. Idempotent; works without
  * maps, without the device, with half of an ADD. lock_ms bounds the wait for another process. */

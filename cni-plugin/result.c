@@ -82,11 +82,15 @@ static bool skip_nested(struct scan *s)
 static bool skip_value(struct scan *s)
 {
 	switch (peek(s)) {
-	case '\0': return false;
-	case '"': return skip_string(s);
+	case '\0':
+		return false;
+	case '"':
+		return skip_string(s);
 	case '{':
-	case '[': return skip_nested(s);
-	default: return skip_scalar(s);
+	case '[':
+		return skip_nested(s);
+	default:
+		return skip_scalar(s);
 	}
 }
 
@@ -151,7 +155,8 @@ static bool is_on(const cJSON *interfaces, const cJSON *index, const char *ifnam
 
 	if (!cJSON_IsArray(interfaces) || !cJSON_IsNumber(index) || !(index->valuedouble >= 0))
 		return true;
-	item = cJSON_GetArrayItem(interfaces, index->valuedouble < 1e6 ? (int)index->valuedouble : -1);
+	item = cJSON_GetArrayItem(interfaces,
+				  index->valuedouble < 1e6 ? (int)index->valuedouble : -1);
 	name = cJSON_GetObjectItemCaseSensitive(item, "name");
 	sandbox = cJSON_GetObjectItemCaseSensitive(item, "sandbox");
 	if (!item || !cJSON_IsString(name))
@@ -191,7 +196,8 @@ static size_t addresses_of(const cJSON *root, const char *ifname, struct berm_ad
 	return count;
 }
 
-size_t result_addresses(const struct json_slice *result, const char *ifname, struct berm_addr *out, size_t max)
+size_t result_addresses(const struct json_slice *result, const char *ifname, struct berm_addr *out,
+			size_t max)
 {
 	cJSON *root = cJSON_ParseWithLength(result->at, result->size);
 	size_t count = cJSON_IsObject(root) ? addresses_of(root, ifname, out, max) : 0;
@@ -209,13 +215,16 @@ static bool is_empty_object(const struct json_slice *result)
 	return eat(&s, '{') && eat(&s, '}');
 }
 
-int result_print(FILE *out, const struct json_slice *result, const char *version, struct berm_err *err)
+int result_print(FILE *out, const struct json_slice *result, const char *version,
+		 struct berm_err *err)
 {
 	struct json_slice has = *result;
 
 	if (!json_member(result->at, result->size, "cniVersion", &has)) {
-		fprintf(out, "{\"cniVersion\":\"%s\"%s", version, is_empty_object(result) ? "" : ",");
-		has = (struct json_slice){ result->at + 1, result->size - 1 }; /* behind its brace */
+		fprintf(out, "{\"cniVersion\":\"%s\"%s", version,
+			is_empty_object(result) ? "" : ",");
+		has = (struct json_slice){ result->at + 1,
+					   result->size - 1 }; /* behind its brace */
 	} else {
 		has = *result;
 	}
@@ -231,7 +240,8 @@ void error_print(FILE *out, const char *version, int code, const char *msg, cons
 	auto_free char *text = NULL;
 
 	if (root && cJSON_AddStringToObject(root, "cniVersion", version) &&
-	    cJSON_AddNumberToObject(root, "code", code) && cJSON_AddStringToObject(root, "msg", msg) &&
+	    cJSON_AddNumberToObject(root, "code", code) &&
+	    cJSON_AddStringToObject(root, "msg", msg) &&
 	    (!details || cJSON_AddStringToObject(root, "details", details)))
 		text = cJSON_PrintUnformatted(root);
 	fprintf(out, "%s\n", text ? text : "{\"code\":5,\"msg\":\"out of memory\"}");

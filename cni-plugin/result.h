@@ -23,10 +23,12 @@ struct json_slice {
 bool json_member(const char *text, size_t size, const char *key, struct json_slice *out);
 
 /* Addresses that the result puts on ifname inside the sandbox. Anything that does not fit is passed over. */
-size_t result_addresses(const struct json_slice *result, const char *ifname, struct berm_addr *out, size_t max);
+size_t result_addresses(const struct json_slice *result, const char *ifname, struct berm_addr *out,
+			size_t max);
 
 /* The result byte for byte, with cniVersion put in front only if it has none. -EIO: stdout is gone. */
-int result_print(FILE *out, const struct json_slice *result, const char *version, struct berm_err *err) must_check;
+int result_print(FILE *out, const struct json_slice *result, const char *version,
+		 struct berm_err *err) must_check;
 
 /* One error object (SPEC.md, "Error"). details may be NULL. */
 void error_print(FILE *out, const char *version, int code, const char *msg, const char *details);

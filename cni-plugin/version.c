@@ -6,7 +6,8 @@
 #include "call.h"
 #include "cleanup.h"
 
-static const char *const supported[] = { "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0" }; /* ascending */
+static const char *const supported[] = { "0.3.0", "0.3.1", "0.4.0", "1.0.0",
+					 "1.1.0" }; /* ascending */
 #define NEWEST (supported[ARRAY_SIZE(supported) - 1])
 
 static int rank_of(const char *version)
@@ -32,7 +33,8 @@ int cmd_version(const struct cni_call *call, int *ret_code, struct berm_err *err
 	const char *asked = call->conf.version;
 
 	(void)ret_code, (void)err;
-	printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[", cni_version_is_supported(asked) ? asked : NEWEST);
+	printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[",
+	       cni_version_is_supported(asked) ? asked : NEWEST);
 	for (size_t i = 0; i < ARRAY_SIZE(supported); i++)
 		printf("%s\"%s\"", i ? "," : "", supported[i]);
 	printf("]}\n");

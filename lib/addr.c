@@ -26,7 +26,8 @@ bool berm_addr_is_v4(const struct berm_addr *addr)
 void berm_addr_format(const struct berm_addr *addr, char out[BERM_ADDR_STRLEN])
 {
 	if (berm_addr_is_v4(addr))
-		(void)inet_ntop(AF_INET, &addr->w[3], out, BERM_ADDR_STRLEN); /* cannot fail: room is there */
+		(void)inet_ntop(AF_INET, &addr->w[3], out,
+				BERM_ADDR_STRLEN); /* cannot fail: room is there */
 	else
 		(void)inet_ntop(AF_INET6, addr->w, out, BERM_ADDR_STRLEN); /* likewise */
 }

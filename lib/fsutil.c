@@ -66,7 +66,8 @@ static int write_temp(const char *temp, const void *data, size_t size, mode_t mo
 	return fsync(fd) ? -errno : 0;
 }
 
-int berm_file_write(const char *path, const void *data, size_t size, mode_t mode, struct berm_err *err)
+int berm_file_write(const char *path, const void *data, size_t size, mode_t mode,
+		    struct berm_err *err)
 {
 	char temp[PATH_MAX];
 	int rc = temp_name(path, temp);
@@ -115,7 +116,8 @@ static int read_all(int fd, size_t max, char **buf, size_t *ret_size)
 	return 0;
 }
 
-int berm_fd_read(int fd, const char *name, size_t max, char **ret, size_t *ret_size, struct berm_err *err)
+int berm_fd_read(int fd, const char *name, size_t max, char **ret, size_t *ret_size,
+		 struct berm_err *err)
 {
 	auto_free char *buf = NULL;
 	size_t size = 0;

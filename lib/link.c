@@ -25,15 +25,15 @@
 #include "paths.h"
 
 /* Newer than the headers that we compile with: include/uapi/linux/bpf.h of Linux 6.6. */
-#define TCX_INGRESS	  46
-#define TCX_EGRESS	  47
-#define TCX_F_BEFORE	  (1u << 3)
-#define TCX_MAX_PROGS	  64 /* BPF_MPROG_MAX */
+#define TCX_INGRESS   46
+#define TCX_EGRESS    47
+#define TCX_F_BEFORE  (1u << 3)
+#define TCX_MAX_PROGS 64 /* BPF_MPROG_MAX */
 
-#define FILTER_HANDLE	  0xbe12u
-#define FILTER_MAX	  64 /* filters of one hook that we look at */
-#define BUSY_TRIES	  100
-#define BUSY_PAUSE_US	  1000
+#define FILTER_HANDLE 0xbe12u
+#define FILTER_MAX    64 /* filters of one hook that we look at */
+#define BUSY_TRIES    100
+#define BUSY_PAUSE_US 1000
 
 /* What is said of one direction on both kinds of hook. The pod's ingress is the host veth's egress. */
 static const struct {
@@ -45,8 +45,8 @@ static const struct {
 } hooks_of[] = {
 	[BERM_INGRESS] = { "in", "berm_to_pod", TCX_EGRESS, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS),
 			   BPF_TC_EGRESS },
-	[BERM_EGRESS] = { "out", "berm_from_pod", TCX_INGRESS, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
-			  BPF_TC_INGRESS },
+	[BERM_EGRESS] = { "out", "berm_from_pod", TCX_INGRESS,
+			  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), BPF_TC_INGRESS },
 };
 
 static void pin_path(uint32_t ifindex, int dir, char out[PATH_MAX])
@@ -73,11 +73,13 @@ static uint32_t link_ifindex(const struct bpf_link_info *info)
 /* -EEXIST: the program is still on the hook because a link that was just unpinned is being freed. */
 static int tcx_create(uint32_t ifindex, int dir, int prog)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_F_BEFORE); /* without a relative: the head */
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = TCX_F_BEFORE); /* without a relative: the head */
 	int fd = -EEXIST;
 
 	for (int i = 0; i < BUSY_TRIES; i++) {
-		fd = bpf_link_create(prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, &opts);
+		fd = bpf_link_create(prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx,
+				     &opts);
 		if (fd != -EEXIST)
 			break;
 		usleep(BUSY_PAUSE_US);
@@ -139,7 +141,8 @@ static int attach_both_tcx(uint32_t ifindex, const int prog[BERM_DIR_COUNT], str
 		return rc;
 	rc = tcx_attach(ifindex, BERM_EGRESS, prog[BERM_EGRESS], &ignored, err);
 	if (rc && made)
-		(void)tcx_unpin(ifindex, BERM_INGRESS); /* the error of the other direction is the one to report */
+		(void)tcx_unpin(ifindex,
+				BERM_INGRESS); /* the error of the other direction is the one to report */
 	return rc;
 }
 
@@ -238,7 +241,8 @@ static int no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 /* libbpf prints the kernel's remark that the qdisc exists; to us that is no error. */
 static int clsact_qdisc_ensure(uint32_t ifindex, struct berm_err *err)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	libbpf_print_fn_t before = libbpf_set_print(no_print);
 	int rc = bpf_tc_hook_create(&hook);
 
@@ -248,7 +252,8 @@ static int clsact_qdisc_ensure(uint32_t ifindex, struct berm_err *err)
 
 static int clsact_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = hooks_of[dir].point);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = hooks_of[dir].point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .prog_fd = prog);
 	const struct filter *own;
 	struct filters list;
@@ -266,7 +271,8 @@ static int clsact_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, st
 
 static int clsact_detach(uint32_t ifindex, int dir, struct berm_err *err)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = hooks_of[dir].point);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = hooks_of[dir].point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE);
 	const struct filter *own;
 	struct filters list;
@@ -279,10 +285,13 @@ static int clsact_detach(uint32_t ifindex, int dir, struct berm_err *err)
 		return rc;
 	opts.priority = own->prio;
 	rc = bpf_tc_detach(&hook, &opts);
-	return rc && rc != -ENOENT ? berm_fail(err, rc, "remove the tc filter of ifindex %u", ifindex) : 0;
+	return rc && rc != -ENOENT
+		       ? berm_fail(err, rc, "remove the tc filter of ifindex %u", ifindex)
+		       : 0;
 }
 
-static int attach_both_clsact(uint32_t ifindex, const int prog[BERM_DIR_COUNT], struct berm_err *err)
+static int attach_both_clsact(uint32_t ifindex, const int prog[BERM_DIR_COUNT],
+			      struct berm_err *err)
 {
 	bool made = false, ignored = false;
 	int rc = clsact_qdisc_ensure(ifindex, err);
@@ -293,7 +302,8 @@ static int attach_both_clsact(uint32_t ifindex, const int prog[BERM_DIR_COUNT], 
 		return rc;
 	rc = clsact_attach(ifindex, BERM_EGRESS, prog[BERM_EGRESS], &ignored, err);
 	if (rc && made)
-		(void)clsact_detach(ifindex, BERM_INGRESS, NULL); /* the other direction's error is reported */
+		(void)clsact_detach(ifindex, BERM_INGRESS,
+				    NULL); /* the other direction's error is reported */
 	return rc;
 }
 
@@ -418,11 +428,13 @@ static void see_own(struct berm_hook_state *hook, enum berm_attach_mode mode, bo
 	hook->mode = mode;
 }
 
-static int tcx_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook, struct berm_err *err)
+static int tcx_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook,
+		       struct berm_err *err)
 {
 	uint32_t ids[TCX_MAX_PROGS] = { 0 }, count = TCX_MAX_PROGS, flags = 0, own;
 	char name[64];
-	int rc = bpf_prog_query((int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, 0, &flags, ids, &count);
+	int rc = bpf_prog_query((int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, 0, &flags,
+				ids, &count);
 
 	if (rc == -ENOENT || kernel_lacks_tcx(rc))
 		return 0;
@@ -447,7 +459,8 @@ static int by_prio(const void *a, const void *b)
 	return x->prio < y->prio ? -1 : x->prio > y->prio;
 }
 
-static int clsact_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook, struct berm_err *err)
+static int clsact_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook,
+			  struct berm_err *err)
 {
 	struct filters list;
 	int rc = filters_read(ifindex, dir, &list, err);
@@ -459,7 +472,8 @@ static int clsact_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hoo
 		const struct filter *f = &list.item[i];
 
 		if (is_ours(f, dir) && !hook->attached)
-			see_own(hook, BERM_ATTACH_CLSACT, f->prog_id && f->prog_id == pinned_prog_id(dir));
+			see_own(hook, BERM_ATTACH_CLSACT,
+				f->prog_id && f->prog_id == pinned_prog_id(dir));
 		else
 			see_foreign(hook, f->name[0] ? f->name : f->kind);
 	}

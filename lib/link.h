@@ -22,10 +22,10 @@ int berm_link_attach(uint32_t ifindex, enum berm_attach_mode mode, enum berm_att
  * nothing. tcx programs leave the hook a moment later (the kernel frees links in a work queue). */
 int berm_link_detach(uint32_t ifindex, struct berm_err *err);
 
-struct berm_hook_state { /* of one direction */
-	bool attached;	 /* one of our programs is on the hook */
-	bool current;	 /* and it is the pinned one */
-	uint32_t before; /* number of foreign programs that run before ours ("may bypass") */
+struct berm_hook_state {  /* of one direction */
+	bool attached;	  /* one of our programs is on the hook */
+	bool current;	  /* and it is the pinned one */
+	uint32_t before;  /* number of foreign programs that run before ours ("may bypass") */
 	char foreign[64]; /* name of the first of them */
 	char bypass[64]; /* a program on this hook whose data path is known to deliver past a host veth's
 			  * egress hook (bpf_redirect_peer): ingress is then not enforced; "" = none */
@@ -33,7 +33,8 @@ struct berm_hook_state { /* of one direction */
 };
 
 /* hooks is indexed by enum berm_dir. -ENODEV if the device is gone. */
-int berm_link_inspect(uint32_t ifindex, struct berm_hook_state hooks[2], struct berm_err *err) must_check;
+int berm_link_inspect(uint32_t ifindex, struct berm_hook_state hooks[2],
+		      struct berm_err *err) must_check;
 
 /* Remove pins of links whose device is gone. Returns how many, or -errno. */
 int berm_link_collect(struct berm_err *err);

@@ -48,8 +48,8 @@ static const char *const prog_names[] = {
 
 static _Thread_local char libbpf_says[256]; /* its first complaint: the later ones follow from it */
 
-__attribute__((format(printf, 2, 0))) static int keep_complaint(enum libbpf_print_level level, const char *fmt,
-								va_list ap)
+__attribute__((format(printf, 2, 0))) static int keep_complaint(enum libbpf_print_level level,
+								const char *fmt, va_list ap)
 {
 	if (level == LIBBPF_WARN && !libbpf_says[0]) {
 		vsnprintf(libbpf_says, sizeof(libbpf_says), fmt, ap);
@@ -64,12 +64,16 @@ static int load_failed(int rc, struct berm_err *err)
 
 	(void)uname(&u); /* only for the message */
 	if (rc == -EPERM || rc == -EACCES)
-		return berm_fail(err, rc, "load the data path: needs root or CAP_BPF, CAP_NET_ADMIN and "
-				 "CAP_PERFMON (%s)", libbpf_says);
+		return berm_fail(err, rc,
+				 "load the data path: needs root or CAP_BPF, CAP_NET_ADMIN and "
+				 "CAP_PERFMON (%s)",
+				 libbpf_says);
 	if (rc == -ENOMEM || rc == -E2BIG)
 		return berm_fail(err, rc, "load the data path: %s", libbpf_says);
-	return berm_fail(err, -ENOSYS, "kernel %s did not take the data path; Berm needs Linux 5.10 or newer with "
-			 "CONFIG_BPF_SYSCALL (%d; %s)", u.release, rc, libbpf_says);
+	return berm_fail(err, -ENOSYS,
+			 "kernel %s did not take the data path; Berm needs Linux 5.10 or newer with "
+			 "CONFIG_BPF_SYSCALL (%d; %s)",
+			 u.release, rc, libbpf_says);
 }
 
 /* ---- the pinned state ------------------------------------------------------------------------------- */
@@ -110,9 +114,11 @@ static int bpffs_ensure(bool may_mount, struct berm_err *err)
 	if (is_bpffs(BERM_BPFFS))
 		return 0;
 	if (!may_mount)
-		return berm_refuse(err, -ENOTDIR, "no bpffs at " BERM_BPFFS ": mount -t bpf bpf " BERM_BPFFS);
+		return berm_refuse(err, -ENOTDIR,
+				   "no bpffs at " BERM_BPFFS ": mount -t bpf bpf " BERM_BPFFS);
 	if (mount("bpf", BERM_BPFFS, "bpf", 0, "mode=0700"))
-		return berm_fail(err, -errno, "no bpffs at " BERM_BPFFS " and mounting one failed; "
+		return berm_fail(err, -errno,
+				 "no bpffs at " BERM_BPFFS " and mounting one failed; "
 				 "by hand: mount -t bpf bpf " BERM_BPFFS);
 	return 0;
 }
@@ -139,14 +145,18 @@ struct load {
 static struct bpf_map *map_of(const struct load *l, int id)
 {
 	/* ".data.node" in the object; bpffs refuses dots in names (kernel/bpf/inode.c, bpf_lookup). */
-	return bpf_object__find_map_by_name(l->skel->obj, id == BERM_MAP_node ? ".data.node" :
-							  berm_map_name((enum berm_map_id)id));
+	return bpf_object__find_map_by_name(l->skel->obj,
+					    id == BERM_MAP_node
+						    ? ".data.node"
+						    : berm_map_name((enum berm_map_id)id));
 }
 
-static bool is_compatible(const struct bpf_map *want, const struct bpf_map_info *have, bool any_size)
+static bool is_compatible(const struct bpf_map *want, const struct bpf_map_info *have,
+			  bool any_size)
 {
 	return have->type == bpf_map__type(want) && have->key_size == bpf_map__key_size(want) &&
-	       have->value_size == bpf_map__value_size(want) && have->map_flags == bpf_map__map_flags(want) &&
+	       have->value_size == bpf_map__value_size(want) &&
+	       have->map_flags == bpf_map__map_flags(want) &&
 	       (any_size || have->max_entries == bpf_map__max_entries(want));
 }
 
@@ -161,8 +171,11 @@ static int map_reuse(struct load *l, int id, const char *path, int fd, struct be
 		return berm_fail(err, rc, "look at %s", path);
 	if (!is_compatible(map, &info, id == BERM_MAP_sessions)) {
 		if (l->was_complete)
-			return berm_refuse(err, -EPROTO, "%s was made by another version of Berm; upgrade agent and "
-					   "plugin together, or remove " BERM_PIN_DIR " while no pod runs", path);
+			return berm_refuse(err, -EPROTO,
+					   "%s was made by another version of Berm; upgrade agent and "
+					   "plugin together, or remove " BERM_PIN_DIR
+					   " while no pod runs",
+					   path);
 		return unlink(path) ? berm_fail(err, -errno, "remove the unusable %s", path) : 0;
 	}
 	rc = bpf_map__reuse_fd(map, fd);
@@ -217,8 +230,11 @@ static int look_for_others(struct load *l, struct berm_err *err)
 	if (rc)
 		return rc;
 	if (abi && abi != BERM_ABI_VERSION)
-		return berm_refuse(err, -EPROTO, "maps below " BERM_PIN_DIR " have ABI %u, this program speaks ABI %u: "
-				   "upgrade agent and plugin together", abi, BERM_ABI_VERSION);
+		return berm_refuse(err, -EPROTO,
+				   "maps below " BERM_PIN_DIR
+				   " have ABI %u, this program speaks ABI %u: "
+				   "upgrade agent and plugin together",
+				   abi, BERM_ABI_VERSION);
 	l->was_complete = abi;
 	return 0;
 }
@@ -238,7 +254,8 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 	struct bpf_map *sessions = map_of(l, BERM_MAP_sessions);
 
 	if (buckets > MAX_BUCKETS)
-		return berm_refuse(err, -EINVAL, "a session table of %u buckets: at most %u", buckets, MAX_BUCKETS);
+		return berm_refuse(err, -EINVAL, "a session table of %u buckets: at most %u",
+				   buckets, MAX_BUCKETS);
 	if (l->reused[BERM_MAP_sessions])
 		buckets = bpf_map__max_entries(sessions);
 	else if (bpf_map__set_max_entries(sessions, buckets))
@@ -251,7 +268,8 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 
 static int fill_random(void *to, size_t size, struct berm_err *err)
 {
-	if (getrandom(to, size, 0) != (ssize_t)size) /* up to 256 bytes cannot be interrupted; more can */
+	if (getrandom(to, size, 0) !=
+	    (ssize_t)size) /* up to 256 bytes cannot be interrupted; more can */
 		return berm_fail(err, -errno, "get random numbers");
 	return 0;
 }
@@ -328,7 +346,8 @@ static int progs_pin(const struct load *l, struct berm_err *err)
 	for (int i = 0; !rc && i < PROG_COUNT; i++) {
 		prog = bpf_object__find_program_by_name(l->skel->obj, prog_names[i]);
 		if (!prog)
-			return berm_refuse(err, -ENOENT, "the data path lacks the program %s", prog_names[i]);
+			return berm_refuse(err, -ENOENT, "the data path lacks the program %s",
+					   prog_names[i]);
 		rc = prog_pin(bpf_program__fd(prog), prog_pins[i], err);
 	}
 	return rc;
@@ -336,7 +355,8 @@ static int progs_pin(const struct load *l, struct berm_err *err)
 
 static int pin_all(struct load *l, struct berm_err *err)
 {
-	struct berm_node *node = &l->skel->data_node->berm_node; /* since loading: the map's memory */
+	struct berm_node *node =
+		&l->skel->data_node->berm_node; /* since loading: the map's memory */
 	int rc = 0;
 
 	if (!l->was_complete || !l->reused[BERM_MAP_node])
@@ -397,10 +417,12 @@ static int load(const struct berm_load_opts *opts, struct berm_err *err)
 	return rc;
 }
 
-static int ensure_locked(const struct berm_load_opts *opts, struct berm_maps *out, struct berm_err *err)
+static int ensure_locked(const struct berm_load_opts *opts, struct berm_maps *out,
+			 struct berm_err *err)
 {
 	auto_close int lock = -1;
-	int rc = berm_flock_take(BERM_LOAD_LOCK, opts->lock_ms ? opts->lock_ms : DEFAULT_LOCK_MS, &lock, err);
+	int rc = berm_flock_take(BERM_LOAD_LOCK, opts->lock_ms ? opts->lock_ms : DEFAULT_LOCK_MS,
+				 &lock, err);
 
 	if (rc)
 		return berm_wrap(err, rc, "wait for another loader");
@@ -448,8 +470,8 @@ long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err 
 {
 	auto_close int prog = bpf_obj_get(prog_pins[PROG_SWEEP]);
 	struct sweep_frame in = { .args = { .count = SWEEP_STEP, .ifindex = ifindex } }, out = in;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in), .data_out = &out,
-		    .data_size_out = sizeof(out));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in),
+		    .data_out = &out, .data_size_out = sizeof(out));
 	int rc;
 
 	if (prog < 0)

@@ -134,7 +134,8 @@ void berm_log(enum berm_log_level level, const char *event, const char *fmt, ...
 	start = n = format_time(line, LINE_BYTES);
 	n += (size_t)snprintf(line + n, LINE_BYTES - n, "%s level=%s", event, names[level]);
 	if (state.opts.program && n < LINE_BYTES)
-		n += (size_t)snprintf(line + n, LINE_BYTES - n, " program=%s pid=%d", state.opts.program, getpid());
+		n += (size_t)snprintf(line + n, LINE_BYTES - n, " program=%s pid=%d",
+				      state.opts.program, getpid());
 	if (fmt && n + 1 < LINE_BYTES) {
 		line[n++] = ' ';
 		va_start(ap, fmt);

@@ -46,14 +46,17 @@ static int open_pin(enum berm_map_id id, bool readonly, int *ret_fd, struct berm
 {
 	/* A read-only descriptor cannot be mapped as shared memory (mm/mmap.c drops VM_SHARED). */
 	bool is_mapped = id == BERM_MAP_node || id == BERM_MAP_endpoints;
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = readonly && !is_mapped ? BPF_F_RDONLY : 0);
+	LIBBPF_OPTS(bpf_obj_get_opts, opts,
+		    .file_flags = readonly && !is_mapped ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX];
 	int fd;
 
 	snprintf(path, sizeof(path), BERM_PIN_MAPS "/%s", berm_map_name(id));
 	fd = bpf_obj_get_opts(path, &opts);
 	if (fd == -ENOENT)
-		return berm_refuse(err, fd, "%s does not exist: the data path is not loaded on this node", path);
+		return berm_refuse(err, fd,
+				   "%s does not exist: the data path is not loaded on this node",
+				   path);
 	if (fd < 0)
 		return berm_fail(err, fd, "open %s", path);
 	*ret_fd = fd;
@@ -88,18 +91,20 @@ static int check_layout(const struct berm_maps *maps, struct berm_err *err)
 			return berm_fail(err, rc, "look at the map %s", berm_map_name(want[i].id));
 		if (info.value_size != want[i].value_size ||
 		    (want[i].max_entries && info.max_entries != want[i].max_entries))
-			return berm_refuse(err, -EPROTO,
-					   "map %s has %u entries of %u bytes, this program expects %u bytes: "
-					   "it was made by another version; upgrade agent and plugin together",
-					   berm_map_name(want[i].id), info.max_entries, info.value_size,
-					   want[i].value_size);
+			return berm_refuse(
+				err, -EPROTO,
+				"map %s has %u entries of %u bytes, this program expects %u bytes: "
+				"it was made by another version; upgrade agent and plugin together",
+				berm_map_name(want[i].id), info.max_entries, info.value_size,
+				want[i].value_size);
 	}
 	return 0;
 }
 
 static int map_memory(int fd, size_t size, bool readonly, void **ret)
 {
-	void *mem = mmap(NULL, size, readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *mem =
+		mmap(NULL, size, readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (mem == MAP_FAILED)
 		return -errno;
@@ -110,7 +115,8 @@ static int map_memory(int fd, size_t size, bool readonly, void **ret)
 static int map_shared(struct berm_maps *maps, bool readonly, struct berm_err *err)
 {
 	void *mem = NULL;
-	int rc = map_memory(maps->fd[BERM_MAP_node], page_round(sizeof(struct berm_node)), readonly, &mem);
+	int rc = map_memory(maps->fd[BERM_MAP_node], page_round(sizeof(struct berm_node)), readonly,
+			    &mem);
 
 	if (rc)
 		return berm_fail(err, rc, "map the memory of berm_node");
@@ -128,11 +134,14 @@ static int check_abi(const struct berm_maps *maps, struct berm_err *err)
 	__u32 abi = __atomic_load_n(&maps->node->abi, __ATOMIC_ACQUIRE);
 
 	if (!abi)
-		return berm_refuse(err, -ENOENT, "the data path below " BERM_PIN_DIR " is only half loaded");
+		return berm_refuse(err, -ENOENT,
+				   "the data path below " BERM_PIN_DIR " is only half loaded");
 	if (abi != BERM_ABI_VERSION)
 		return berm_refuse(err, -EPROTO,
-				   "maps below " BERM_PIN_DIR " have ABI %u, this program speaks ABI %u: "
-				   "upgrade agent and plugin together", abi, BERM_ABI_VERSION);
+				   "maps below " BERM_PIN_DIR
+				   " have ABI %u, this program speaks ABI %u: "
+				   "upgrade agent and plugin together",
+				   abi, BERM_ABI_VERSION);
 	return 0;
 }
 
@@ -194,10 +203,12 @@ int berm_local_add(const struct berm_maps *maps, const struct berm_addr *addr, s
 	if (!rc)
 		return 0;
 	berm_addr_format(addr, text);
-	return berm_fail(err, rc, "add node address %s to berm_local (room for %d)", text, BERM_MAX_LOCAL);
+	return berm_fail(err, rc, "add node address %s to berm_local (room for %d)", text,
+			 BERM_MAX_LOCAL);
 }
 
-int berm_local_delete(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err)
+int berm_local_delete(const struct berm_maps *maps, const struct berm_addr *addr,
+		      struct berm_err *err)
 {
 	int rc = bpf_map_delete_elem(maps->fd[BERM_MAP_local], addr);
 	char text[BERM_ADDR_STRLEN];
@@ -227,7 +238,8 @@ int berm_ns_isolation_get(const struct berm_maps *maps, const char *ns, uint32_t
 	return rc ? rc : bpf_map_lookup_elem(maps->fd[BERM_MAP_ns_isolation], &key, ret_dirs);
 }
 
-int berm_ns_isolation_set(const struct berm_maps *maps, const char *ns, uint32_t dirs, struct berm_err *err)
+int berm_ns_isolation_set(const struct berm_maps *maps, const char *ns, uint32_t dirs,
+			  struct berm_err *err)
 {
 	struct berm_ns key;
 	int rc = ns_key(ns, &key);
@@ -256,7 +268,8 @@ static void counters_sum(struct berm_counters *sum, const struct berm_counters *
 		to[i] += from[i];
 }
 
-int berm_counters_read(const struct berm_maps *maps, struct berm_counters *out, struct berm_err *err)
+int berm_counters_read(const struct berm_maps *maps, struct berm_counters *out,
+		       struct berm_err *err)
 {
 	int cpus = libbpf_num_possible_cpus();
 	auto_free struct berm_counters *per_cpu = NULL;

@@ -20,7 +20,7 @@ enum berm_map_id {
 #define X(name) BERM_MAP_##name,
 	BERM_MAPS(X)
 #undef X
-	BERM_MAP_COUNT
+		BERM_MAP_COUNT
 };
 
 struct berm_maps {
@@ -30,7 +30,10 @@ struct berm_maps {
 	uint32_t buckets;		 /* size of the session table */
 };
 
-#define BERM_MAPS_CLOSED { .fd = { [0 ... BERM_MAP_COUNT - 1] = -1 } }
+#define BERM_MAPS_CLOSED                                                                           \
+	{                                                                                          \
+		.fd = { [0 ... BERM_MAP_COUNT - 1] = -1 }                                          \
+	}
 
 /* "berm_peers" and so on. */
 const char *berm_map_name(enum berm_map_id id);
@@ -66,20 +69,25 @@ int berm_lock_take(int timeout_ms, int *ret_fd, struct berm_err *err) must_check
 /* The same on another file below BERM_RUN_DIR. */
 int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
 
-int berm_local_add(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err);
-int berm_local_delete(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err);
+int berm_local_add(const struct berm_maps *maps, const struct berm_addr *addr,
+		   struct berm_err *err);
+int berm_local_delete(const struct berm_maps *maps, const struct berm_addr *addr,
+		      struct berm_err *err);
 
-int berm_ns_isolation_get(const struct berm_maps *maps, const char *ns, uint32_t *ret_dirs); /* -ENOENT */
+int berm_ns_isolation_get(const struct berm_maps *maps, const char *ns,
+			  uint32_t *ret_dirs); /* -ENOENT */
 int berm_ns_isolation_set(const struct berm_maps *maps, const char *ns, uint32_t dirs,
 			  struct berm_err *err); /* dirs 0 deletes */
 
 /* Policy tables: see abi.h for what they mean and datapath.md, "Updates", for the order. */
 int berm_peer_set(const struct berm_maps *maps, const struct berm_addr *addr, uint32_t cls,
 		  struct berm_err *err); /* in place under the element's lock if it exists */
-int berm_peer_delete(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err);
+int berm_peer_delete(const struct berm_maps *maps, const struct berm_addr *addr,
+		     struct berm_err *err);
 int berm_cidr_set(const struct berm_maps *maps, const struct berm_cidr_key *key, uint32_t cls,
 		  struct berm_err *err);
-int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key, struct berm_err *err);
+int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key,
+		     struct berm_err *err);
 int berm_row_set(const struct berm_maps *maps, uint32_t set, uint32_t cls, uint32_t row,
 		 struct berm_err *err);
 int berm_row_delete(const struct berm_maps *maps, uint32_t set, uint32_t cls, struct berm_err *err);
@@ -88,15 +96,16 @@ int berm_set_write(const struct berm_maps *maps, uint32_t set, const struct berm
 int berm_rule_write(const struct berm_maps *maps, uint32_t index, const struct berm_rule *rule,
 		    struct berm_err *err);
 /* Ranges of packed tables; first and count in entries (ports: plane << 16 | index). */
-int berm_ports_write(const struct berm_maps *maps, uint32_t first, uint32_t count, uint16_t port_class,
-		     struct berm_err *err);
-int berm_cols_write(const struct berm_maps *maps, uint32_t first, const uint8_t *col, uint32_t count,
-		    struct berm_err *err);
-int berm_cells_write(const struct berm_maps *maps, uint32_t first, const uint32_t *rule, uint32_t count,
-		     struct berm_err *err);
+int berm_ports_write(const struct berm_maps *maps, uint32_t first, uint32_t count,
+		     uint16_t port_class, struct berm_err *err);
+int berm_cols_write(const struct berm_maps *maps, uint32_t first, const uint8_t *col,
+		    uint32_t count, struct berm_err *err);
+int berm_cells_write(const struct berm_maps *maps, uint32_t first, const uint32_t *rule,
+		     uint32_t count, struct berm_err *err);
 
 /* Sums over CPUs. */
-int berm_counters_read(const struct berm_maps *maps, struct berm_counters *out, struct berm_err *err);
+int berm_counters_read(const struct berm_maps *maps, struct berm_counters *out,
+		       struct berm_err *err);
 int berm_hits_read(const struct berm_maps *maps, uint32_t index, uint64_t *out);
 
 /* Wait until every CPU has left the programs it was running: membarrier(GLOBAL), else 100 ms. */

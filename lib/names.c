@@ -27,13 +27,14 @@ static const struct {
 
 const char *berm_reason_name(unsigned int reason)
 {
-	return reason < ARRAY_SIZE(reasons) && reasons[reason].name ? reasons[reason].name : "unknown";
+	return reason < ARRAY_SIZE(reasons) && reasons[reason].name ? reasons[reason].name
+								    : "unknown";
 }
 
 const char *berm_reason_help(unsigned int reason)
 {
-	return reason < ARRAY_SIZE(reasons) && reasons[reason].help ? reasons[reason].help :
-								      "a reason of a newer version";
+	return reason < ARRAY_SIZE(reasons) && reasons[reason].help ? reasons[reason].help
+								    : "a reason of a newer version";
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
@@ -43,11 +44,20 @@ static void put_escaped(FILE *out, const char *text)
 {
 	for (; *text; text++) {
 		switch (*text) {
-		case '\t': fputs("\\t", out); break;
-		case '\n': fputs("\\n", out); break;
-		case '\r': fputs("\\r", out); break;
-		case '\\': fputs("\\\\", out); break;
-		default: fputc(*text, out);
+		case '\t':
+			fputs("\\t", out);
+			break;
+		case '\n':
+			fputs("\\n", out);
+			break;
+		case '\r':
+			fputs("\\r", out);
+			break;
+		case '\\':
+			fputs("\\\\", out);
+			break;
+		default:
+			fputc(*text, out);
 		}
 	}
 }
@@ -56,8 +66,8 @@ static void put_rule(FILE *out, const struct berm_rule_name *r)
 {
 	const char *const text[] = { r->tier, r->kind, r->ns, r->policy, r->rule };
 
-	fprintf(out, "%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%u\t%u\t%u", r->id, r->index, r->precedence, r->dir,
-		r->action, r->reason);
+	fprintf(out, "%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%u\t%u\t%u", r->id, r->index,
+		r->precedence, r->dir, r->action, r->reason);
 	for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
 		fputc('\t', out);
 		put_escaped(out, text[i]);
@@ -114,7 +124,10 @@ static void unescape(char *text)
 	for (; *text; text++) {
 		if (*text == '\\' && text[1]) {
 			text++;
-			*to++ = *text == 't' ? '\t' : *text == 'n' ? '\n' : *text == 'r' ? '\r' : *text;
+			*to++ = *text == 't'   ? '\t'
+				: *text == 'n' ? '\n'
+				: *text == 'r' ? '\r'
+					       : *text;
 		} else {
 			*to++ = *text;
 		}
@@ -173,8 +186,9 @@ static bool read_rule(char *line, struct berm_rule_name *r)
 	r->dir = (uint8_t)dir;
 	r->action = (uint8_t)action;
 	r->reason = (uint8_t)reason;
-	return read_text(f[6], r->tier, sizeof(r->tier)) && read_text(f[7], r->kind, sizeof(r->kind)) &&
-	       read_text(f[8], r->ns, sizeof(r->ns)) && read_text(f[9], r->policy, sizeof(r->policy)) &&
+	return read_text(f[6], r->tier, sizeof(r->tier)) &&
+	       read_text(f[7], r->kind, sizeof(r->kind)) && read_text(f[8], r->ns, sizeof(r->ns)) &&
+	       read_text(f[9], r->policy, sizeof(r->policy)) &&
 	       read_text(f[10], r->rule, sizeof(r->rule));
 }
 
@@ -189,8 +203,10 @@ static size_t count_lines(const char *text)
 
 static int bad_line(const char *path, size_t line, struct berm_err *err)
 {
-	return berm_refuse(err, -EBADMSG, "%s: line %zu is not a rule; the agent writes this file anew with the "
-			   "next generation", path, line);
+	return berm_refuse(err, -EBADMSG,
+			   "%s: line %zu is not a rule; the agent writes this file anew with the "
+			   "next generation",
+			   path, line);
 }
 
 static int parse(const char *path, char *text, struct berm_names *out, struct berm_err *err)
@@ -200,13 +216,15 @@ static int parse(const char *path, char *text, struct berm_names *out, struct be
 	char *line;
 
 	if (strncmp(text, HEAD, strlen(HEAD)))
-		return berm_refuse(err, -EBADMSG, "%s does not begin with '%.*s'", path, (int)strlen(HEAD) - 1, HEAD);
+		return berm_refuse(err, -EBADMSG, "%s does not begin with '%.*s'", path,
+				   (int)strlen(HEAD) - 1, HEAD);
 	text += strlen(HEAD);
 	item = calloc(count_lines(text) + 1, sizeof(*item));
 	if (!item)
 		return berm_fail(err, -ENOMEM, "read %s", path);
 	while ((line = strsep(&text, "\n")) && text) { /* a last line without its end is cut off */
-		if (!read_rule(line, &item[count]) || (count && item[count].id < item[count - 1].id))
+		if (!read_rule(line, &item[count]) ||
+		    (count && item[count].id < item[count - 1].id))
 			return bad_line(path, count + 2, err);
 		count++;
 	}

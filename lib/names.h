@@ -13,16 +13,16 @@
 
 struct berm_rule_name {
 	uint32_t id;
-	uint32_t index;	   /* in berm_rules: for hit counters */
+	uint32_t index; /* in berm_rules: for hit counters */
 	uint32_t precedence;
-	uint8_t dir;	   /* enum berm_dir */
-	uint8_t action;	   /* enum berm_action */
-	uint8_t reason;	   /* enum berm_reason */
-	char tier[16];	   /* emergency admin application networkpolicy baseline implicit */
-	char kind[24];	   /* SegmentationPolicy, NetworkPolicy */
+	uint8_t dir;	/* enum berm_dir */
+	uint8_t action; /* enum berm_action */
+	uint8_t reason; /* enum berm_reason */
+	char tier[16];	/* emergency admin application networkpolicy baseline implicit */
+	char kind[24];	/* SegmentationPolicy, NetworkPolicy */
 	char ns[64];
 	char policy[254];
-	char rule[254];	   /* name or "#3"; of an implicit deny: the isolating policies, comma separated */
+	char rule[254]; /* name or "#3"; of an implicit deny: the isolating policies, comma separated */
 };
 
 struct berm_names {
@@ -30,9 +30,11 @@ struct berm_names {
 	size_t count;
 };
 
-int berm_names_write(const char *path, const struct berm_names *names, struct berm_err *err) must_check;
+int berm_names_write(const char *path, const struct berm_names *names,
+		     struct berm_err *err) must_check;
 int berm_names_read(const char *path, struct berm_names *out, struct berm_err *err) must_check;
-const struct berm_rule_name *berm_names_find(const struct berm_names *names, uint32_t id); /* or NULL */
+const struct berm_rule_name *berm_names_find(const struct berm_names *names,
+					     uint32_t id); /* or NULL */
 void berm_names_clear(struct berm_names *names);
 
 /* "shop/web-to-db:web" or, for a reason, "default-deny". out is cut to size, always terminated. */

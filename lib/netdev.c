@@ -19,18 +19,18 @@
 #include "cleanup.h"
 #include "netlink.h"
 
-#define NO_NSID		 (-1)
-#define OWN_NETNS	 "/proc/self/ns/net"
-#define DUMP_TRIES	 5 /* a dump that changes under our hands is asked for again */
-#define IPVS_DEVICE	 "kube-ipvs0"
+#define NO_NSID	    (-1)
+#define OWN_NETNS   "/proc/self/ns/net"
+#define DUMP_TRIES  5 /* a dump that changes under our hands is asked for again */
+#define IPVS_DEVICE "kube-ipvs0"
 
 /* What we read of a link. */
 struct link {
 	uint32_t ifindex;
 	char name[16];
 	char kind[16];
-	uint32_t peer;	/* IFLA_LINK */
-	int peer_nsid;	/* IFLA_LINK_NETNSID; NO_NSID: same namespace */
+	uint32_t peer; /* IFLA_LINK */
+	int peer_nsid; /* IFLA_LINK_NETNSID; NO_NSID: same namespace */
 	uint32_t master;
 	uint8_t mac[6];
 };
@@ -99,7 +99,7 @@ static int netns_open(const char *path, struct stat *st, struct berm_err *err)
 
 int berm_netns_inode(const char *netns, uint64_t *ret, struct berm_err *err)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	auto_close int fd = netns_open(netns, &st, err);
 
 	if (fd < 0)
@@ -117,7 +117,8 @@ static int refuse_own(const char *netns, const struct stat *st, struct berm_err 
 	if (own.st_ino == st->st_ino && own.st_dev == st->st_dev)
 		return berm_refuse(err, -EXDEV,
 				   "%s is the node's own network namespace: a pod on the host network has no "
-				   "interface of its own to guard", netns);
+				   "interface of its own to guard",
+				   netns);
 	return 0;
 }
 
@@ -223,7 +224,8 @@ static int on_addr(const struct nlmsghdr *msg, void *ctx)
 		return 0;
 	berm_nl_attrs(msg, sizeof(*ifa), tb, IFA_MAX);
 	/* On a point-to-point link IFA_ADDRESS is the other end's. */
-	if (!addr_from_attr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], ifa->ifa_family, &addr))
+	if (!addr_from_attr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], ifa->ifa_family,
+			    &addr))
 		return 0;
 	return addr_append(list, &addr);
 }
@@ -257,7 +259,8 @@ static int pod_side_fill(int nl, struct berm_veth *veth, struct berm_err *err)
 		rc = addr_dump(nl, veth->nsid, &list, err);
 	addrs = list.item; /* frees it at the end */
 	if (rc)
-		return berm_wrap(err, rc, "look at interface %u in namespace id %d", veth->peer_ifindex, veth->nsid);
+		return berm_wrap(err, rc, "look at interface %u in namespace id %d",
+				 veth->peer_ifindex, veth->nsid);
 
 	memcpy(veth->mac, pod.mac, sizeof(veth->mac));
 	memset(veth->addr, 0, sizeof(veth->addr));
@@ -289,7 +292,8 @@ static void veth_from_link(const struct link *host, struct berm_veth *out)
 }
 
 /* From the pod's interface to the host's end, which must point back (design/cni.md, rule 6). */
-static int host_end(int nl, const struct link *pod, int nsid, struct link *host, struct berm_err *err)
+static int host_end(int nl, const struct link *pod, int nsid, struct link *host,
+		    struct berm_err *err)
 {
 	struct link_query q = { .nsid = NO_NSID, .ifindex = pod->peer };
 	int rc;
@@ -297,14 +301,17 @@ static int host_end(int nl, const struct link *pod, int nsid, struct link *host,
 	if (strcmp(pod->kind, "veth"))
 		return berm_refuse(err, -EMEDIUMTYPE,
 				   "%s is of kind '%s', not a veth: its packets do not pass a host interface "
-				   "that can be guarded", pod->name, pod->kind[0] ? pod->kind : "none");
+				   "that can be guarded",
+				   pod->name, pod->kind[0] ? pod->kind : "none");
 	rc = pod->peer ? link_get(nl, &q, host, err) : -ENODEV;
 	if (rc && rc != -ENODEV)
 		return berm_wrap(err, rc, "find the host side of %s", pod->name);
-	if (rc || strcmp(host->kind, "veth") || host->peer != pod->ifindex || host->peer_nsid != nsid)
+	if (rc || strcmp(host->kind, "veth") || host->peer != pod->ifindex ||
+	    host->peer_nsid != nsid)
 		return berm_refuse(err, -EMEDIUMTYPE,
 				   "the other end of %s is not in the node's network namespace: there is no "
-				   "host interface to guard", pod->name);
+				   "host interface to guard",
+				   pod->name);
 	return 0;
 }
 
@@ -312,7 +319,7 @@ static int find(int ns_fd, const char *ifname, struct berm_veth *out, struct ber
 {
 	struct link_query q = { .name = ifname };
 	auto_close int nl = berm_nl_open(0, err);
-	struct link pod, host;
+	struct link pod = { 0 }, host = { 0 };
 	struct berm_veth veth;
 	int rc;
 
@@ -335,9 +342,10 @@ static int find(int ns_fd, const char *ifname, struct berm_veth *out, struct ber
 	return rc;
 }
 
-int berm_netdev_find(const char *netns, const char *ifname, struct berm_veth *out, struct berm_err *err)
+int berm_netdev_find(const char *netns, const char *ifname, struct berm_veth *out,
+		     struct berm_err *err)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	auto_close int fd = netns_open(netns, &st, err);
 	int rc;
 

@@ -13,14 +13,14 @@
 #include "err.h"
 
 struct berm_veth {
-	uint32_t ifindex;	/* host side */
-	char name[16];		/* host side */
-	uint32_t peer_ifindex;	/* inside the pod */
-	uint32_t master;	/* bridge the host side is enslaved to, 0 = none */
-	int nsid;		/* of the pod's namespace, seen from ours */
-	uint8_t mac[6];		/* of the pod's side */
-	uint8_t addr_count;	/* global and unique-local addresses; link-local ones left out */
-	uint8_t addr_more;	/* addresses beyond BERM_MAX_ADDRS that found no room here */
+	uint32_t ifindex;      /* host side */
+	char name[16];	       /* host side */
+	uint32_t peer_ifindex; /* inside the pod */
+	uint32_t master;       /* bridge the host side is enslaved to, 0 = none */
+	int nsid;	       /* of the pod's namespace, seen from ours */
+	uint8_t mac[6];	       /* of the pod's side */
+	uint8_t addr_count;    /* global and unique-local addresses; link-local ones left out */
+	uint8_t addr_more;     /* addresses beyond BERM_MAX_ADDRS that found no room here */
 	struct berm_addr addr[BERM_MAX_ADDRS];
 };
 
@@ -28,8 +28,8 @@ struct berm_veth {
  * RTM_GETLINK with IFLA_TARGET_NETNSID, then the host link is checked from both ends.
  * -ENODEV no such interface; -EMEDIUMTYPE not a veth or its peer is not on this host ("unsupported");
  * -EXDEV netns is our own (hostNetwork). */
-int berm_netdev_find(const char *netns, const char *ifname, struct berm_veth *out, struct berm_err *err)
-	must_check;
+int berm_netdev_find(const char *netns, const char *ifname, struct berm_veth *out,
+		     struct berm_err *err) must_check;
 
 /* All veths of the host whose other end is in another namespace. *ret is malloc'ed, caller frees. */
 int berm_netdev_veths(struct berm_veth **ret, size_t *ret_count, struct berm_err *err) must_check;

@@ -25,7 +25,8 @@ bool berm_container_id_is_valid(const char *id)
 {
 	size_t len = strlen(id);
 
-	if (!len || len >= sizeof(((struct berm_record *)0)->container_id) || !isalnum((unsigned char)id[0]))
+	if (!len || len >= sizeof(((struct berm_record *)0)->container_id) ||
+	    !isalnum((unsigned char)id[0]))
 		return false;
 	for (const char *p = id; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("_.-", *p))
@@ -62,7 +63,8 @@ static void file_name(const char *container_id, const char *ifname, char out[NAM
 	snprintf(out, NAME_MAX + 1, "%s@%s" SUFFIX, container_id, ifname);
 }
 
-static int record_path(const char *container_id, const char *ifname, char out[PATH_MAX], struct berm_err *err)
+static int record_path(const char *container_id, const char *ifname, char out[PATH_MAX],
+		       struct berm_err *err)
 {
 	char name[NAME_MAX + 1];
 	int rc = check_names(container_id, ifname, err);
@@ -80,10 +82,19 @@ static const struct {
 	const char *key;
 	size_t offset, size;
 } texts[] = {
-#define TEXT(key, field) { key, offsetof(struct berm_record, field), sizeof(((struct berm_record *)0)->field) }
-	TEXT("container_id", container_id), TEXT("ifname", ifname),   TEXT("namespace", ns),
-	TEXT("name", pod),		    TEXT("uid", uid),	      TEXT("netns", netns),
-	TEXT("host_ifname", host_ifname),   TEXT("mode", mode),	      TEXT("fallback", fallback),
+#define TEXT(key, field)                                                                           \
+	{                                                                                          \
+		key, offsetof(struct berm_record, field), sizeof(((struct berm_record *)0)->field) \
+	}
+	TEXT("container_id", container_id),
+	TEXT("ifname", ifname),
+	TEXT("namespace", ns),
+	TEXT("name", pod),
+	TEXT("uid", uid),
+	TEXT("netns", netns),
+	TEXT("host_ifname", host_ifname),
+	TEXT("mode", mode),
+	TEXT("fallback", fallback),
 	TEXT("problem", problem),
 #undef TEXT
 };
@@ -100,7 +111,8 @@ static const struct {
 
 static void format_mac(const uint8_t mac[6], char out[18])
 {
-	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		 mac[5]);
 }
 
 static bool add_addresses(cJSON *root, const struct berm_record *rec)
@@ -126,7 +138,8 @@ static bool fill_object(cJSON *root, const struct berm_record *rec, int wait_ms)
 			return false;
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (!cJSON_AddNumberToObject(root, numbers[i].key,
-					     *(const uint32_t *)(const void *)(base + numbers[i].offset)))
+					     *(const uint32_t *)(const void *)(base +
+									       numbers[i].offset)))
 			return false;
 	format_mac(rec->mac, mac);
 	return cJSON_AddStringToObject(root, "mac", mac) && add_addresses(root, rec) &&
@@ -148,10 +161,12 @@ char *berm_record_format(const struct berm_record *rec, int wait_ms)
 
 static int bad_field(const char *source, const char *key, struct berm_err *err)
 {
-	return berm_refuse(err, -EBADMSG, "%s: field '%s' has the wrong type or is out of range", source, key);
+	return berm_refuse(err, -EBADMSG, "%s: field '%s' has the wrong type or is out of range",
+			   source, key);
 }
 
-static int read_texts(const char *source, const cJSON *root, struct berm_record *rec, struct berm_err *err)
+static int read_texts(const char *source, const cJSON *root, struct berm_record *rec,
+		      struct berm_err *err)
 {
 	const cJSON *item;
 
@@ -174,7 +189,8 @@ static bool number_in(const cJSON *item, double max, uint64_t *out)
 	return true;
 }
 
-static int read_numbers(const char *source, const cJSON *root, struct berm_record *rec, struct berm_err *err)
+static int read_numbers(const char *source, const cJSON *root, struct berm_record *rec,
+			struct berm_err *err)
 {
 	const cJSON *item;
 	uint64_t value;
@@ -188,12 +204,14 @@ static int read_numbers(const char *source, const cJSON *root, struct berm_recor
 		*(uint32_t *)(void *)((char *)rec + numbers[i].offset) = (uint32_t)value;
 	}
 	item = cJSON_GetObjectItemCaseSensitive(root, "netns_inode");
-	if (item && !number_in(item, 9007199254740992.0, &rec->netns_inode)) /* 2^53: exact in a double */
+	if (item &&
+	    !number_in(item, 9007199254740992.0, &rec->netns_inode)) /* 2^53: exact in a double */
 		return bad_field(source, "netns_inode", err);
 	return 0;
 }
 
-static int read_addresses(const char *source, const cJSON *root, struct berm_record *rec, struct berm_err *err)
+static int read_addresses(const char *source, const cJSON *root, struct berm_record *rec,
+			  struct berm_err *err)
 {
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "addresses"), *item;
 
@@ -202,12 +220,14 @@ static int read_addresses(const char *source, const cJSON *root, struct berm_rec
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > BERM_MAX_ADDRS)
 		return bad_field(source, "addresses", err);
 	cJSON_ArrayForEach(item, list)
-		if (!cJSON_IsString(item) || berm_addr_parse(item->valuestring, &rec->addr[rec->addr_count++]))
+		if (!cJSON_IsString(item) ||
+		    berm_addr_parse(item->valuestring, &rec->addr[rec->addr_count++]))
 			return bad_field(source, "addresses", err);
 	return 0;
 }
 
-static int read_mac(const char *source, const cJSON *root, struct berm_record *rec, struct berm_err *err)
+static int read_mac(const char *source, const cJSON *root, struct berm_record *rec,
+		    struct berm_err *err)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "mac");
 	uint8_t *m = rec->mac;
@@ -215,13 +235,14 @@ static int read_mac(const char *source, const cJSON *root, struct berm_record *r
 	if (!item)
 		return 0;
 	if (!cJSON_IsString(item) || strlen(item->valuestring) != 17 ||
-	    sscanf(item->valuestring, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &m[0], &m[1], &m[2], &m[3], &m[4],
-		   &m[5]) != 6)
+	    sscanf(item->valuestring, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &m[0], &m[1], &m[2],
+		   &m[3], &m[4], &m[5]) != 6)
 		return bad_field(source, "mac", err);
 	return 0;
 }
 
-static int read_object(const char *source, const cJSON *root, struct berm_record *rec, struct berm_err *err)
+static int read_object(const char *source, const cJSON *root, struct berm_record *rec,
+		       struct berm_err *err)
 {
 	int rc;
 
@@ -303,7 +324,8 @@ static int owner_write(const struct berm_record *rec, struct berm_err *err)
 	/* The former owner's interface is gone: that nobody owns it for a moment harms no one. */
 	if (unlink(path) && errno != ENOENT)
 		return berm_fail(err, -errno, "remove %s", path);
-	if (symlink(name, path) && !(errno == EEXIST && berm_record_owns(rec, claimed_ifindex(rec))))
+	if (symlink(name, path) &&
+	    !(errno == EEXIST && berm_record_owns(rec, claimed_ifindex(rec))))
 		return berm_fail(err, -errno, "link %s", path);
 	return 0;
 }
@@ -375,7 +397,8 @@ int berm_record_read_file(const char *path, struct berm_record *out, struct berm
 	return rc ? rc : berm_record_parse(path, text, size, out, err);
 }
 
-int berm_record_read(const char *container_id, const char *ifname, struct berm_record *out, struct berm_err *err)
+int berm_record_read(const char *container_id, const char *ifname, struct berm_record *out,
+		     struct berm_err *err)
 {
 	char path[PATH_MAX];
 	int rc = record_path(container_id, ifname, path, err);
@@ -396,7 +419,8 @@ static void temps_delete(const char *container_id, const char *ifname)
 	file_name(container_id, ifname, name);
 	len = strlen(name);
 	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] != '.' || strncmp(entry->d_name + 1, name, len) || entry->d_name[1 + len] != '.')
+		if (entry->d_name[0] != '.' || strncmp(entry->d_name + 1, name, len) ||
+		    entry->d_name[1 + len] != '.')
 			continue;
 		snprintf(path, sizeof(path), BERM_RECORD_DIR "/%s", entry->d_name);
 		(void)unlink(path); /* hidden, so nobody takes it for a record if it stays */
@@ -456,7 +480,8 @@ static bool is_record_name(const char *name)
 {
 	size_t len = strlen(name);
 
-	return name[0] != '.' && len > strlen(SUFFIX) && !strcmp(name + len - strlen(SUFFIX), SUFFIX);
+	return name[0] != '.' && len > strlen(SUFFIX) &&
+	       !strcmp(name + len - strlen(SUFFIX), SUFFIX);
 }
 
 static int list_walk(DIR *dir, struct list *list)
@@ -470,7 +495,8 @@ static int list_walk(DIR *dir, struct list *list)
 	return rc;
 }
 
-int berm_record_list(struct berm_record **ret, size_t *ret_count, size_t *ret_bad, struct berm_err *err)
+int berm_record_list(struct berm_record **ret, size_t *ret_count, size_t *ret_bad,
+		     struct berm_err *err)
 {
 	struct list list = { 0 };
 	DIR *dir = opendir(BERM_RECORD_DIR);

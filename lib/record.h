@@ -50,7 +50,8 @@ int berm_record_write(const struct berm_record *rec, struct berm_err *err) must_
 /* -ENOENT absent; -EBADMSG truncated or garbage (the message names the file). */
 int berm_record_read(const char *container_id, const char *ifname, struct berm_record *out,
 		     struct berm_err *err) must_check;
-int berm_record_read_file(const char *path, struct berm_record *out, struct berm_err *err) must_check;
+int berm_record_read_file(const char *path, struct berm_record *out,
+			  struct berm_err *err) must_check;
 int berm_record_delete(const char *container_id, const char *ifname, struct berm_err *err);
 
 /* Is this record the last one written for the interface? False too if nobody claims it. */
@@ -69,7 +70,7 @@ int berm_record_parse(const char *source, const char *text, size_t size, struct 
 		      struct berm_err *err) must_check;
 
 /* All readable records; *ret_bad counts unreadable files (may be NULL). Caller frees *ret. */
-int berm_record_list(struct berm_record **ret, size_t *ret_count, size_t *ret_bad, struct berm_err *err)
-	must_check;
+int berm_record_list(struct berm_record **ret, size_t *ret_count, size_t *ret_bad,
+		     struct berm_err *err) must_check;
 
 #endif /* BERM_RECORD_H */

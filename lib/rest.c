@@ -17,10 +17,10 @@
 #include "cleanup.h"
 #include "paths.h"
 
-#define BODY_MAX (16u << 20)
-#define LINE_MAX_BYTES 65536 /* a header line, a chunk's head, a JSON line */
-#define BUF_BYTES 16384
-#define NO_BOUND INT64_MAX
+#define BODY_MAX	   (16u << 20)
+#define LINE_MAX_BYTES	   65536 /* a header line, a chunk's head, a JSON line */
+#define BUF_BYTES	   16384
+#define NO_BOUND	   INT64_MAX
 #define DEFAULT_CONNECT_MS 1000
 
 struct conn {
@@ -113,8 +113,8 @@ static int send_request(struct conn *c, const struct berm_rest_call *call)
 	n = asprintf(&text,
 		     "%s %s HTTP/1.1\r\nHost: berm\r\nConnection: close\r\nAccept: application/json\r\n"
 		     "%sContent-Length: %zu\r\n\r\n%s",
-		     call->method, call->path, call->body ? "Content-Type: application/json\r\n" : "", strlen(body),
-		     body);
+		     call->method, call->path,
+		     call->body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
 	if (n < 0) {
 		text = NULL;
 		return -ENOMEM;
@@ -124,7 +124,8 @@ static int send_request(struct conn *c, const struct berm_rest_call *call)
 
 static int conn_connect(struct conn *c, const char *path, int connect_ms)
 {
-	*c = (struct conn){ .deadline = now_ms() + (connect_ms > 0 ? connect_ms : DEFAULT_CONNECT_MS) };
+	*c = (struct conn){ .deadline =
+				    now_ms() + (connect_ms > 0 ? connect_ms : DEFAULT_CONNECT_MS) };
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	return c->fd < 0 ? -errno : connect_within(c, path);
 }
@@ -354,9 +355,11 @@ static int read_answer(struct conn *c, struct head *head, struct sink *s)
 static int explain(const struct berm_rest_call *call, int rc, struct berm_err *err)
 {
 	if (rc == -EBADMSG)
-		return berm_refuse(err, rc, "%s %s: the answer is not HTTP or was cut off", call->method, call->path);
+		return berm_refuse(err, rc, "%s %s: the answer is not HTTP or was cut off",
+				   call->method, call->path);
 	if (rc == -EFBIG)
-		return berm_refuse(err, rc, "%s %s: the answer is too big", call->method, call->path);
+		return berm_refuse(err, rc, "%s %s: the answer is too big", call->method,
+				   call->path);
 	return berm_fail(err, rc, "%s %s", call->method, call->path);
 }
 
@@ -415,8 +418,8 @@ static int take_lines(struct sink *s, const char *data, size_t size)
 	return 0;
 }
 
-int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, void *arg), void *arg,
-		    struct berm_err *err)
+int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, void *arg),
+		    void *arg, struct berm_err *err)
 {
 	struct sink s = { .take = take_lines, .max = LINE_MAX_BYTES, .line = line, .arg = arg };
 	struct head head = { 0 };
@@ -433,7 +436,7 @@ int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, v
 	berm_closep(&c.fd);
 	free(s.data);
 	if (!rc && head.status >= 400)
-		return berm_refuse(err, -EPROTO, "%s %s: the agent answers %d", call->method, call->path,
-				   head.status);
+		return berm_refuse(err, -EPROTO, "%s %s: the agent answers %d", call->method,
+				   call->path, head.status);
 	return rc;
 }

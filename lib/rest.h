@@ -26,15 +26,15 @@ struct berm_rest_reply {
 };
 
 /* -ECONNREFUSED / -ENOENT no agent; -ETIMEDOUT; -EBADMSG not HTTP. A 4xx/5xx is not an error here. */
-int berm_rest(const struct berm_rest_call *call, struct berm_rest_reply *out, struct berm_err *err)
-	must_check;
+int berm_rest(const struct berm_rest_call *call, struct berm_rest_reply *out,
+	      struct berm_err *err) must_check;
 void berm_rest_clear(struct berm_rest_reply *reply);
 
 /* Does somebody listen there? Connects and hangs up. */
 int berm_rest_probe(const char *socket_path, int connect_ms, struct berm_err *err) must_check;
 
 /* A stream of JSON lines: line() is called for each, terminated; a non-zero return ends the call with it. */
-int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, void *arg), void *arg,
-		    struct berm_err *err) must_check;
+int berm_rest_lines(const struct berm_rest_call *call, int (*line)(char *text, void *arg),
+		    void *arg, struct berm_err *err) must_check;
 
 #endif /* BERM_REST_H */

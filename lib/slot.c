@@ -105,8 +105,8 @@ int berm_slot_take(struct berm_maps *maps, const struct berm_endpoint *ep, uint3
 	int rc;
 
 	if (!ep->ifindex || ep->addr_count > BERM_MAX_ADDRS)
-		return berm_refuse(err, -EINVAL, "endpoint of ifindex %u with %u addresses", ep->ifindex,
-				   ep->addr_count);
+		return berm_refuse(err, -EINVAL, "endpoint of ifindex %u with %u addresses",
+				   ep->ifindex, ep->addr_count);
 	if (berm_slot_of(maps, ep->ifindex, &slot))
 		slot = slot_find(maps, ep->ifindex);
 	if (slot == NO_SLOT)

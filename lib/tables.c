@@ -10,22 +10,24 @@
 #include "cleanup.h"
 #include "maps.h"
 
-static int update(const struct berm_maps *maps, enum berm_map_id id, const void *key, const void *value,
-		  struct berm_err *err)
+static int update(const struct berm_maps *maps, enum berm_map_id id, const void *key,
+		  const void *value, struct berm_err *err)
 {
 	int rc = bpf_map_update_elem(maps->fd[id], key, value, BPF_ANY);
 
 	return rc ? berm_fail(err, rc, "write to %s", berm_map_name(id)) : 0;
 }
 
-static int delete(const struct berm_maps *maps, enum berm_map_id id, const void *key, struct berm_err *err)
+static int delete (const struct berm_maps *maps, enum berm_map_id id, const void *key,
+		   struct berm_err *err)
 {
 	int rc = bpf_map_delete_elem(maps->fd[id], key);
 
 	return rc && rc != -ENOENT ? berm_fail(err, rc, "delete from %s", berm_map_name(id)) : 0;
 }
 
-int berm_peer_set(const struct berm_maps *maps, const struct berm_addr *addr, uint32_t cls, struct berm_err *err)
+int berm_peer_set(const struct berm_maps *maps, const struct berm_addr *addr, uint32_t cls,
+		  struct berm_err *err)
 {
 	struct berm_peer value = { .cls = cls };
 	char text[BERM_ADDR_STRLEN];
@@ -35,12 +37,14 @@ int berm_peer_set(const struct berm_maps *maps, const struct berm_addr *addr, ui
 	if (!rc)
 		return 0;
 	berm_addr_format(addr, text);
-	return berm_fail(err, rc, "write peer %s to berm_peers (room for %d)", text, BERM_MAX_PEERS);
+	return berm_fail(err, rc, "write peer %s to berm_peers (room for %d)", text,
+			 BERM_MAX_PEERS);
 }
 
-int berm_peer_delete(const struct berm_maps *maps, const struct berm_addr *addr, struct berm_err *err)
+int berm_peer_delete(const struct berm_maps *maps, const struct berm_addr *addr,
+		     struct berm_err *err)
 {
-	return delete(maps, BERM_MAP_peers, addr, err);
+	return delete (maps, BERM_MAP_peers, addr, err);
 }
 
 int berm_cidr_set(const struct berm_maps *maps, const struct berm_cidr_key *key, uint32_t cls,
@@ -49,12 +53,14 @@ int berm_cidr_set(const struct berm_maps *maps, const struct berm_cidr_key *key,
 	return update(maps, BERM_MAP_cidrs, key, &cls, err);
 }
 
-int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key, struct berm_err *err)
+int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key,
+		     struct berm_err *err)
 {
-	return delete(maps, BERM_MAP_cidrs, key, err);
+	return delete (maps, BERM_MAP_cidrs, key, err);
 }
 
-int berm_row_set(const struct berm_maps *maps, uint32_t set, uint32_t cls, uint32_t row, struct berm_err *err)
+int berm_row_set(const struct berm_maps *maps, uint32_t set, uint32_t cls, uint32_t row,
+		 struct berm_err *err)
 {
 	struct berm_row_key key = { .set = set, .cls = cls };
 
@@ -65,10 +71,11 @@ int berm_row_delete(const struct berm_maps *maps, uint32_t set, uint32_t cls, st
 {
 	struct berm_row_key key = { .set = set, .cls = cls };
 
-	return delete(maps, BERM_MAP_rows, &key, err);
+	return delete (maps, BERM_MAP_rows, &key, err);
 }
 
-int berm_set_write(const struct berm_maps *maps, uint32_t set, const struct berm_set *value, struct berm_err *err)
+int berm_set_write(const struct berm_maps *maps, uint32_t set, const struct berm_set *value,
+		   struct berm_err *err)
 {
 	return update(maps, BERM_MAP_sets, &set, value, err);
 }
@@ -111,15 +118,15 @@ static int block_patch(int fd, uint32_t block, uint32_t at, const void *data, ui
 }
 
 /* data holds count entries; with fill, data is one block that repeats. */
-static int packed_write(const struct berm_maps *maps, const struct packed *t, uint32_t first, uint32_t count,
-			const char *data, bool fill, struct berm_err *err)
+static int packed_write(const struct berm_maps *maps, const struct packed *t, uint32_t first,
+			uint32_t count, const char *data, bool fill, struct berm_err *err)
 {
 	uint32_t at = first * t->entry_bytes, left = count * t->entry_bytes, len;
 	int rc;
 
 	if (first > t->entries || count > t->entries - first)
-		return berm_refuse(err, -E2BIG, "%s: entries %u to %u are beyond its %u", berm_map_name(t->id),
-				   first, first + count, t->entries);
+		return berm_refuse(err, -E2BIG, "%s: entries %u to %u are beyond its %u",
+				   berm_map_name(t->id), first, first + count, t->entries);
 	while (left) {
 		len = BLOCK_BYTES - at % BLOCK_BYTES;
 		if (len > left)
@@ -136,8 +143,8 @@ static int packed_write(const struct berm_maps *maps, const struct packed *t, ui
 	return 0;
 }
 
-int berm_ports_write(const struct berm_maps *maps, uint32_t first, uint32_t count, uint16_t port_class,
-		     struct berm_err *err)
+int berm_ports_write(const struct berm_maps *maps, uint32_t first, uint32_t count,
+		     uint16_t port_class, struct berm_err *err)
 {
 	uint16_t same[BLOCK_BYTES / sizeof(uint16_t)];
 
@@ -146,14 +153,14 @@ int berm_ports_write(const struct berm_maps *maps, uint32_t first, uint32_t coun
 	return packed_write(maps, &ports, first, count, (const char *)same, true, err);
 }
 
-int berm_cols_write(const struct berm_maps *maps, uint32_t first, const uint8_t *col, uint32_t count,
-		    struct berm_err *err)
+int berm_cols_write(const struct berm_maps *maps, uint32_t first, const uint8_t *col,
+		    uint32_t count, struct berm_err *err)
 {
 	return packed_write(maps, &cols, first, count, (const char *)col, false, err);
 }
 
-int berm_cells_write(const struct berm_maps *maps, uint32_t first, const uint32_t *rule, uint32_t count,
-		     struct berm_err *err)
+int berm_cells_write(const struct berm_maps *maps, uint32_t first, const uint32_t *rule,
+		     uint32_t count, struct berm_err *err)
 {
 	return packed_write(maps, &cells, first, count, (const char *)rule, false, err);
 }

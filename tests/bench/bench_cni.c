@@ -30,10 +30,10 @@
 
 #define PODS   60
 #define ROUNDS 5
-#define CONF                                                                                       \
-	"{\"cniVersion\":\"1.0.0\",\"name\":\"bench\",\"type\":\"berm-cni\",\"waitForPolicy\":\"2s\","     \
-	"\"logFile\":\"/run/log/cni.log\",\"prevResult\":{\"cniVersion\":\"1.0.0\",\"interfaces\":"        \
-	"[{\"name\":\"eth0\",\"sandbox\":\"/run/netns/x\"}],\"ips\":[{\"address\":\"10.88.0.2/24\","       \
+#define CONF                                                                                           \
+	"{\"cniVersion\":\"1.0.0\",\"name\":\"bench\",\"type\":\"berm-cni\",\"waitForPolicy\":\"2s\"," \
+	"\"logFile\":\"/run/log/cni.log\",\"prevResult\":{\"cniVersion\":\"1.0.0\",\"interfaces\":"    \
+	"[{\"name\":\"eth0\",\"sandbox\":\"/run/netns/x\"}],\"ips\":[{\"address\":\"10.88.0.2/24\","   \
 	"\"interface\":0}]}}"
 
 static char plugin[4096];
@@ -64,25 +64,28 @@ static void node_up(void)
 {
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS))
 		die("unshare (needs root)");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("tmpfs", "/run", "tmpfs", 0, NULL) ||
-	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", "/run", "tmpfs", 0, NULL) || mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		die("mount");
 	must("mkdir -p /run/netns /run/log /run/berm && ip link set lo up");
 	for (int i = 0; i < pods; i++)
 		must("ip netns add p%d && ip link add h%d type veth peer name eth0 netns p%d && ip link set h%d up && "
-		     "ip -n p%d addr add 10.88.0.2/24 dev eth0 && ip -n p%d link set eth0 up", i, i, i, i, i, i);
+		     "ip -n p%d addr add 10.88.0.2/24 dev eth0 && ip -n p%d link set eth0 up",
+		     i, i, i, i, i, i);
 }
 
 static void *agent(void *arg)
 {
-	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
-				     "{\"judged\":true,\"generation\":  1}";
+	static const char answer[] =
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
+		"{\"judged\":true,\"generation\":  1}";
 	int listener = *(int *)arg, fd;
 	char buf[8192];
 
 	while ((fd = accept(listener, NULL, NULL)) >= 0) {
 		if (read(fd, buf, sizeof(buf)) <= 0 || write(fd, answer, sizeof(answer) - 1) < 0)
-			fprintf(stderr, "bench_cni: the stand-in for the agent was not asked properly\n");
+			fprintf(stderr,
+				"bench_cni: the stand-in for the agent was not asked properly\n");
 		close(fd);
 	}
 	return NULL;
@@ -95,8 +98,8 @@ static void agent_up(void)
 	pthread_t thread;
 
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(listener, 64) ||
-	    pthread_create(&thread, NULL, agent, &listener))
+	if (listener < 0 || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(listener, 64) || pthread_create(&thread, NULL, agent, &listener))
 		die("stand-in for the agent");
 }
 
@@ -126,8 +129,15 @@ static int conf_fd(void)
 static double call(const char *command, int pod)
 {
 	char id[64], netns[64], cmd[64];
-	char *env[] = { cmd, id, netns, "CNI_IFNAME=eth0", "CNI_PATH=/nonexistent",
-			"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=bench;K8S_POD_UID=u1", NULL };
+	char *env[] = {
+		cmd,
+		id,
+		netns,
+		"CNI_IFNAME=eth0",
+		"CNI_PATH=/nonexistent",
+		"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=bench;K8S_POD_UID=u1",
+		NULL
+	};
 	char *argv[] = { plugin, NULL };
 	posix_spawn_file_actions_t files;
 	int status, in = conf_fd();
@@ -139,10 +149,13 @@ static double call(const char *command, int pod)
 	snprintf(netns, sizeof(netns), "CNI_NETNS=/run/netns/p%d", pod);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/run/out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/run/err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/run/out",
+					 O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/run/err",
+					 O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	start = now_ms();
-	if (posix_spawn(&pid, plugin, &files, NULL, argv, env) || waitpid(pid, &status, 0) < 0 || status) {
+	if (posix_spawn(&pid, plugin, &files, NULL, argv, env) || waitpid(pid, &status, 0) < 0 ||
+	    status) {
 		must("cat /run/out /run/err >&2");
 		die(command);
 	}
@@ -226,10 +239,13 @@ int main(int argc, char **argv)
 	for (int i = 0; i < pods; i++)
 		del[i] = call("DEL", i);
 	floor_ms = median(version, pods);
-	say("cni_add_overhead_p50", median(add, n), 3.0, "ADD, exec included, hooks attached before; baseline: budget");
+	say("cni_add_overhead_p50", median(add, n), 3.0,
+	    "ADD, exec included, hooks attached before; baseline: budget");
 	say("cni_add_attach_p50", median(att, pods), 20.0,
 	    "both tcx attach calls (an RCU grace period each under RTNL); baseline: twice 10 ms");
-	say("cni_del_p50", median(del, pods), 1.0, "DEL, exec included, with a live device; baseline: budget");
-	say("cni_exec_p50", floor_ms, 0.5, "VERSION: exec, read stdin, answer; baseline: design estimate");
+	say("cni_del_p50", median(del, pods), 1.0,
+	    "DEL, exec included, with a live device; baseline: budget");
+	say("cni_exec_p50", floor_ms, 0.5,
+	    "VERSION: exec, read stdin, answer; baseline: design estimate");
 	return 0;
 }

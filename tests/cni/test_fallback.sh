@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # test_fallback.sh - what a pod gets while nobody has judged it, seen in its traffic.
+# shellcheck disable=SC2034 # settings that sandbox.sh reads
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/plugin.sh"
 

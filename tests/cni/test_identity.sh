@@ -3,6 +3,7 @@
 # timeout: 400
 #
 # test_identity.sh - who is who while pods come and go: names, addresses and interface indexes are used again.
+# shellcheck disable=SC2034 # settings that sandbox.sh reads
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/plugin.sh"
 

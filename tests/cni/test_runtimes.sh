@@ -24,7 +24,7 @@ rootfs_make() {
 
 # A docker archive of it, as `ctr images import` takes it.
 image_make() {
-	local layer config
+	local layer
 	tar -C $RT/rootfs -cf $RT/layer.tar .
 	layer=$(sha256sum <$RT/layer.tar | cut -d' ' -f1)
 	printf '{"architecture":"amd64","os":"linux","config":{"Cmd":["/bin/pause"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \

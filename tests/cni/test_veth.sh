@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # test_veth.sh - which host interface is guarded, which is refused, and who else is on its hooks.
+# shellcheck disable=SC2034 # settings that sandbox.sh reads
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/plugin.sh"
 

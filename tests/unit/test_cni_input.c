@@ -90,7 +90,8 @@ TEST(conf_all_settings)
 	ASSERT_OK(parse(" {\"cniVersion\":\"0.3.1\",\"waitForPolicy\":\"1m\",\"fallback\":\"deny\",\"bootFallback\":\"hold\","
 			"\"onUnsupported\":\"report\",\"attach\":\"clsact\",\"exemptNamespaces\":[],\"agentSocket\":\"/a\","
 			"\"logFile\":\"/b\",\"capabilities\":{\"x\":true},\"unknown\":1e400,\"prevResult\":{}}\n",
-			&conf, &code, &err), &err);
+			&conf, &code, &err),
+		  &err);
 	EXPECT_EQ(conf.wait_ms, 60000);
 	EXPECT_EQ(conf.fallback, CNI_DENY);
 	EXPECT_EQ(conf.boot_fallback, CNI_HOLD);
@@ -229,7 +230,8 @@ TEST(results_are_handed_on_byte_for_byte, "prevResult byte for byte [cni.prevres
 
 TEST(addresses_of_results)
 {
-#define IFACES "\"interfaces\":[{\"name\":\"cni0\"},{\"name\":\"veth1\",\"sandbox\":\"\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"}]"
+#define IFACES                                                                                     \
+	"\"interfaces\":[{\"name\":\"cni0\"},{\"name\":\"veth1\",\"sandbox\":\"\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"}]"
 	static const struct {
 		const char *name, *text, *want;
 	} cases[] = {
@@ -270,8 +272,9 @@ TEST(error_objects)
 	error_print(out, "1.0.0", 101, "a \"bad\"\nthing", NULL);
 	error_print(out, "0.4.0", 7, "m", "d");
 	fclose(out);
-	EXPECT_STR_EQ(text, "{\"cniVersion\":\"1.0.0\",\"code\":101,\"msg\":\"a \\\"bad\\\"\\nthing\"}\n"
-			    "{\"cniVersion\":\"0.4.0\",\"code\":7,\"msg\":\"m\",\"details\":\"d\"}\n");
+	EXPECT_STR_EQ(text,
+		      "{\"cniVersion\":\"1.0.0\",\"code\":101,\"msg\":\"a \\\"bad\\\"\\nthing\"}\n"
+		      "{\"cniVersion\":\"0.4.0\",\"code\":7,\"msg\":\"m\",\"details\":\"d\"}\n");
 	free(text);
 }
 

@@ -85,7 +85,10 @@ TEST(logs_stay_below_their_cap)
 {
 	struct berm_err err = { 0 };
 	char path[256], old[256], *text = NULL;
-	struct berm_log_opts opts = { .program = "test", .path = path, .max_bytes = 1000, .level = BERM_LOG_INFO,
+	struct berm_log_opts opts = { .program = "test",
+				      .path = path,
+				      .max_bytes = 1000,
+				      .level = BERM_LOG_INFO,
 				      .no_stderr = true };
 	struct stat now, before;
 

@@ -15,10 +15,23 @@ static void path_in_dir(const char *name, char *out, size_t size)
 TEST(names_come_back_sorted)
 {
 	struct berm_rule_name rules[] = {
-		{ .id = 2000, .index = 2, .precedence = 9, .dir = BERM_EGRESS, .action = BERM_ACTION_DENY,
-		  .reason = BERM_REASON_POLICY_DENY, .tier = "admin", .kind = "SegmentationPolicy", .ns = "shop",
-		  .policy = "web", .rule = "tab\there\nback\\slash" },
-		{ .id = 1024, .index = 1, .tier = "baseline", .kind = "NetworkPolicy", .policy = "cluster-wide", .rule = "#1" },
+		{ .id = 2000,
+		  .index = 2,
+		  .precedence = 9,
+		  .dir = BERM_EGRESS,
+		  .action = BERM_ACTION_DENY,
+		  .reason = BERM_REASON_POLICY_DENY,
+		  .tier = "admin",
+		  .kind = "SegmentationPolicy",
+		  .ns = "shop",
+		  .policy = "web",
+		  .rule = "tab\there\nback\\slash" },
+		{ .id = 1024,
+		  .index = 1,
+		  .tier = "baseline",
+		  .kind = "NetworkPolicy",
+		  .policy = "cluster-wide",
+		  .rule = "#1" },
 	};
 	struct berm_names names = { rules, 2 }, got = { 0 };
 	struct berm_err err = { 0 };

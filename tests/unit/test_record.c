@@ -10,10 +10,24 @@
 static struct berm_record sample(void)
 {
 	struct berm_record rec = {
-		.container_id = "abc123", .ifname = "eth0", .ns = "shop", .pod = "web-1", .uid = "u-1",
-		.netns = "/run/netns/x", .netns_inode = 4026532323, .ifindex = 7, .peer_ifindex = 2, .slot = 3,
-		.host_ifname = "veth1", .mac = { 1, 2, 3, 0xa, 0xb, 0xff }, .addr_count = 2, .fallback = "allow",
-		.mode = "tcx", .adopted = true, .intent_ifindex = 9, .problem = "a \"quoted\"\nproblem",
+		.container_id = "abc123",
+		.ifname = "eth0",
+		.ns = "shop",
+		.pod = "web-1",
+		.uid = "u-1",
+		.netns = "/run/netns/x",
+		.netns_inode = 4026532323,
+		.ifindex = 7,
+		.peer_ifindex = 2,
+		.slot = 3,
+		.host_ifname = "veth1",
+		.mac = { 1, 2, 3, 0xa, 0xb, 0xff },
+		.addr_count = 2,
+		.fallback = "allow",
+		.mode = "tcx",
+		.adopted = true,
+		.intent_ifindex = 9,
+		.problem = "a \"quoted\"\nproblem",
 	};
 
 	if (berm_addr_parse("10.0.0.2", &rec.addr[0]) || berm_addr_parse("fd00::2", &rec.addr[1]))

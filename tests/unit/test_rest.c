@@ -104,8 +104,12 @@ TEST(rest_answers)
 		struct berm_rest_reply reply = { 0 };
 		struct berm_err err = { 0 };
 		struct server s;
-		struct berm_rest_call call = { .socket = s.path, .method = "POST", .path = "/v1/x", .body = "{\"q\":1}",
-					       .connect_ms = 1000, .timeout_ms = 2000 };
+		struct berm_rest_call call = { .socket = s.path,
+					       .method = "POST",
+					       .path = "/v1/x",
+					       .body = "{\"q\":1}",
+					       .connect_ms = 1000,
+					       .timeout_ms = 2000 };
 
 		server_start(&s, c->answer);
 		EXPECT_EQ(berm_rest(&call, &reply, &err), c->rc);
@@ -133,15 +137,19 @@ static long elapsed_ms(const struct timespec *from)
 
 TEST(rest_has_a_bound)
 {
-	static const char *const hangs[] = { NEVER_CLOSE, "HTTP/1.1 200 OK\r\n|" NEVER_CLOSE,
-					     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab|" NEVER_CLOSE };
+	static const char *const hangs[] = {
+		NEVER_CLOSE, "HTTP/1.1 200 OK\r\n|" NEVER_CLOSE,
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab|" NEVER_CLOSE
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(hangs); i++) {
 		struct berm_rest_reply reply = { 0 };
 		struct berm_err err = { 0 };
 		struct timespec start;
 		struct server s;
-		struct berm_rest_call call = { .socket = s.path, .method = "GET", .path = "/", .timeout_ms = 60 };
+		struct berm_rest_call call = {
+			.socket = s.path, .method = "GET", .path = "/", .timeout_ms = 60
+		};
 
 		server_start(&s, hangs[i]);
 		clock_gettime(CLOCK_MONOTONIC, &start);
@@ -156,7 +164,9 @@ TEST(rest_nobody_there)
 {
 	struct berm_rest_reply reply = { 0 };
 	struct berm_err err = { 0 };
-	struct berm_rest_call call = { .socket = "/nonexistent/sock", .method = "GET", .path = "/" };
+	struct berm_rest_call call = { .socket = "/nonexistent/sock",
+				       .method = "GET",
+				       .path = "/" };
 	struct server s;
 
 	EXPECT_EQ(berm_rest(&call, &reply, &err), -ENOENT);
@@ -185,9 +195,12 @@ TEST(rest_lines_over_chunk_borders)
 	struct berm_err err = { 0 };
 	struct lines all = { .stop_at = 0 }, two = { .stop_at = 2 };
 	struct server s;
-	struct berm_rest_call call = { .socket = s.path, .method = "GET", .path = "/v1/flows", .timeout_ms = 2000 };
-	const char *answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n|2\r\ntw\r\n7\r\no\n\nthre\r\n"
-			     "1\r\ne\r\n0\r\n\r\n";
+	struct berm_rest_call call = {
+		.socket = s.path, .method = "GET", .path = "/v1/flows", .timeout_ms = 2000
+	};
+	const char *answer =
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n|2\r\ntw\r\n7\r\no\n\nthre\r\n"
+		"1\r\ne\r\n0\r\n\r\n";
 
 	server_start(&s, answer);
 	EXPECT_OK(berm_rest_lines(&call, take_line, &all, &err), &err);
