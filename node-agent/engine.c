@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine.c - compiles the model and brings the plan into the kernel. No I/O but the rule-name file. */
+/* engine.c - compiles the model and brings the plan into the kernel. Knows when, not how. */
 #include "engine.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 
 #include "cleanup.h"
 #include "compile.h"
-#include "paths.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   60000
@@ -86,7 +85,7 @@ int berm_engine_isolate(struct berm_engine *engine, const char *const *ns, size_
 
 bool berm_engine_is_stale(const struct berm_engine *engine)
 {
-	return !engine->has_judged || engine->failure.code || !engine->has_names ||
+	return !engine->has_judged || engine->failure.code || *engine->last.warning ||
 	       engine->has_new_isolated || engine->model.version != engine->judged_version;
 }
 
@@ -192,22 +191,6 @@ static void plan_retry(struct berm_engine *engine)
 		engine->retry_ms = RETRY_MAX_MS;
 }
 
-/* Enforcement does not depend on names, so a full disk takes nothing back; it is tried again. */
-static void write_names(struct berm_engine *engine)
-{
-	struct berm_err err = { 0 };
-
-	if (engine->has_names && !engine->last.writes)
-		return;
-	engine->has_names = !berm_names_write(BERM_NAMES, berm_apply_names(engine->apply), &err);
-	if (engine->has_names)
-		err.code = 0;
-	else
-		(void)berm_wrap(&err, err.code,
-				"rule names are not on disk"); /* for status and log */
-	engine->names_failure = err;
-}
-
 int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
 {
 	uint64_t version = engine->model.version, start = now_ns();
@@ -222,11 +205,10 @@ int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
 		engine->applied++;
 		engine->has_judged = true;
 		engine->judged_version = version;
-		write_names(engine);
 	}
 	engine->took_ns = now_ns() - start;
 	engine->failure = failure;
-	if (rc || !engine->has_names)
+	if (rc || *engine->last.warning)
 		plan_retry(engine);
 	else
 		engine->retry_ms = 0;

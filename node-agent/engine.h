@@ -22,7 +22,6 @@ struct berm_engine {
 	struct berm_problems problems; /* of the compiler, for the model as it was last compiled */
 	struct berm_apply_result last; /* of the last apply that succeeded */
 	struct berm_err failure;       /* code 0: the last attempt succeeded */
-	struct berm_err names_failure; /* in force, but its rule names are not on disk; code 0: they are */
 	uint64_t judged_version;       /* of the model that is in force */
 	uint64_t tried_version;	       /* of the last attempt */
 	char **isolated_ns;	       /* sorted; see berm_engine_isolate() */
@@ -31,7 +30,6 @@ struct berm_engine {
 	uint64_t took_ns; /* the last compile and apply together: how long the loop stood still */
 	unsigned int retry_ms; /* 0: nothing to retry */
 	bool has_judged;       /* since this process started */
-	bool has_names;	       /* the rule-name file is up to date */
 	bool has_new_isolated; /* isolated_ns is newer than what is in force */
 	bool has_new_problems; /* the last compile found other ones than that before */
 };
@@ -49,7 +47,8 @@ int berm_engine_isolate(struct berm_engine *engine, const char *const *ns, size_
 /* Is the model newer than what is in force? */
 bool berm_engine_is_stale(const struct berm_engine *engine);
 
-/* Compile and apply. On failure the old generation stays in force and retry_ms says when to try again (1 s,
+/* Compile and apply; engine->last.warning says what did not go well although it is in force, and is tried again
+ * too. On failure the old generation stays in force and retry_ms says when to try again (1 s,
  * doubling to 60 s); a change of the model is a reason to try at once. */
 int berm_engine_judge(struct berm_engine *engine, struct berm_err *err) must_check;
 

@@ -33,6 +33,10 @@ struct loop {
 	uv_poll_t ring_events, file_events, cni_events;
 	uv_timer_t judge, files, save;
 	uv_signal_t sigterm, sigint;
+	uint64_t judged_ms; /* end of the last judgement, uv clock */
+	uv_work_t grace;
+	uint64_t ticket; /* of the leftovers that the grace period is for */
+	bool is_collecting, must_judge, is_stopping;
 };
 
 static struct loop *loop_of(struct berm_agent *agent)
@@ -52,19 +56,30 @@ static int64_t clock_ns(clockid_t clock)
 
 static void on_judge(uv_timer_t *timer);
 static void on_save(uv_timer_t *timer);
+static void collect_soon(struct loop *loop);
+
+/* After a long judgement the loop gets as much time for others before the next one. */
+static uint64_t judge_delay(const struct loop *loop)
+{
+	uint64_t took_ms = loop->agent.engine.took_ns / 1000000;
+	uint64_t rested_ms = uv_now(&loop->agent.loop) - loop->judged_ms;
+
+	if (took_ms > MAX_DELAY_MS)
+		took_ms = MAX_DELAY_MS;
+	return took_ms > rested_ms + COALESCE_MS ? took_ms - rested_ms : COALESCE_MS;
+}
 
 void berm_agent_touch(struct berm_agent *agent)
 {
 	struct loop *loop = loop_of(agent);
-	uint64_t took_ms = agent->engine.took_ns / 1000000, delay = COALESCE_MS;
+	uint64_t delay;
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
-	if (agent->engine.failure.code &&
-	    agent->engine.model.version == agent->engine.tried_version)
-		return; /* the same again would fail the same way: on_judge has set a timer */
-	if (took_ms > delay)
-		delay = took_ms < MAX_DELAY_MS ? took_ms : MAX_DELAY_MS;
+	if (agent->engine.retry_ms && agent->engine.model.version == agent->engine.tried_version &&
+	    !agent->engine.has_new_isolated)
+		return; /* the same again would fail the same way: judge() has set a timer */
+	delay = judge_delay(loop);
 	if (!uv_is_active((uv_handle_t *)&loop->judge) || uv_timer_get_due_in(&loop->judge) > delay)
 		uv_timer_start(&loop->judge, on_judge, delay, 0);
 }
@@ -101,31 +116,52 @@ static void tell_problems(const struct berm_engine *engine)
 	}
 }
 
+/* What is new since `before`: each thing once, not with every attempt. */
+static void tell_outcome(const struct berm_engine *engine, const struct berm_err *before,
+			 const char *warning)
+{
+	if (engine->failure.code)
+		tell_failure(before, &engine->failure);
+	else if (before->code)
+		berm_log(BERM_LOG_INFO, "apply-recovered", NULL);
+	if (!engine->failure.code)
+		tell_applied(engine);
+	if (strcmp(warning, engine->last.warning) != 0)
+		berm_log(BERM_LOG_WARNING, "apply-warning", "text=\"%s\"",
+			 *engine->last.warning ? engine->last.warning : "that is over");
+	if (engine->has_new_problems)
+		tell_problems(engine);
+}
+
+/* The names belong to apply, which may have moved them. */
+static void refresh_names(struct loop *loop)
+{
+	berm_flows_set_names(loop->agent.flows, berm_apply_names(loop->agent.engine.apply));
+}
+
 static void judge(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
-	struct berm_err before = agent->engine.failure, names_before = agent->engine.names_failure,
-			err = { 0 };
+	struct berm_err before = agent->engine.failure, err = { 0 };
+	char warning[sizeof(agent->engine.last.warning)];
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
-	if (berm_engine_judge(&agent->engine, &err)) {
-		tell_failure(&before, &err);
-	} else {
-		if (before.code)
-			berm_log(BERM_LOG_INFO, "apply-recovered", NULL);
-		tell_applied(&agent->engine);
+	if (loop->is_collecting) { /* apply would wait for the same grace period, and the loop with it */
+		loop->must_judge = true;
+		return;
 	}
+	memcpy(warning, agent->engine.last.warning, sizeof(warning));
+	if (berm_engine_judge(&agent->engine, &err))
+		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
+	uv_update_time(&agent->loop);
+	loop->judged_ms = uv_now(&agent->loop);
+	tell_outcome(&agent->engine, &before, warning);
 	if (agent->engine.retry_ms)
 		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
-	if (agent->engine.names_failure.code &&
-	    strcmp(names_before.msg, agent->engine.names_failure.msg) != 0)
-		berm_log(BERM_LOG_ERROR, "names-not-written", "error=\"%s\"",
-			 agent->engine.names_failure.msg);
-	if (agent->engine.has_new_problems)
-		tell_problems(&agent->engine);
-	berm_flows_set_names(agent->flows, berm_apply_names(agent->engine.apply));
+	refresh_names(loop);
 	berm_server_judged(agent->server);
+	collect_soon(loop);
 	if (!uv_is_active((uv_handle_t *)&loop->save))
 		uv_timer_start(&loop->save, on_save, SAVE_MS, 0);
 }
@@ -133,6 +169,46 @@ static void judge(struct loop *loop)
 static void on_judge(uv_timer_t *timer)
 {
 	judge(timer->data);
+}
+
+/* ---- what a generation leaves behind -------------------------------------------------------------------------- */
+
+/* In a thread: some 10 ms in which the loop has other things to do. */
+static void on_grace(uv_work_t *work)
+{
+	(void)work;
+	berm_grace_period();
+}
+
+static void on_grace_over(uv_work_t *work, int status)
+{
+	struct loop *loop = work->data;
+	struct berm_err err = { 0 };
+
+	loop->is_collecting = false;
+	if (status)
+		return;
+	if (berm_apply_collect(loop->agent.engine.apply, loop->ticket, &err))
+		berm_log(BERM_LOG_WARNING, "leftovers-not-collected", "error=\"%s\"", err.msg);
+	else
+		collect_soon(loop); /* the next step, if there is one */
+	refresh_names(loop);
+	if (loop->must_judge && !loop->is_collecting) {
+		loop->must_judge = false;
+		judge(loop);
+	}
+}
+
+static void collect_soon(struct loop *loop)
+{
+	uint64_t ticket = berm_apply_garbage(loop->agent.engine.apply);
+
+	if (!ticket || loop->is_collecting || loop->is_stopping)
+		return;
+	loop->ticket = ticket;
+	loop->grace.data = loop;
+	loop->is_collecting =
+		!uv_queue_work(&loop->agent.loop, &loop->grace, on_grace, on_grace_over);
 }
 
 static void on_save(uv_timer_t *timer)
@@ -388,6 +464,7 @@ static void stop_parts(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
 
+	loop->is_stopping = true;
 	stop_ring(loop);
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);

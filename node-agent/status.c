@@ -123,8 +123,8 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	if (agent->engine.failure.code)
 		add_own_problem(array, agent->engine.failure.msg,
 				"the last good generation stays in force; the agent tries again");
-	if (agent->engine.names_failure.code)
-		add_own_problem(array, agent->engine.names_failure.msg,
+	if (*agent->engine.last.warning)
+		add_own_problem(array, agent->engine.last.warning,
 				"enforcement goes on; without the agent bermctl shows old rule names");
 	if (agent->save_failure.code)
 		add_own_problem(array, agent->save_failure.msg,
