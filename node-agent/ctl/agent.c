@@ -6,7 +6,7 @@
 #include "source.h"
 
 #define CONNECT_MS 1000
-#define ANSWER_MS  10000
+#define ANSWER_MS  5000
 
 bool ctl_agent_is_absent(int rc)
 {

@@ -201,7 +201,7 @@ test_flows() {
 	reach web db 5432
 	block stranger db 5432
 	wait_until flow_is_there --verdict dropped --pod db
-	ctl flows --pod shop/db --direction ingress --verdict forwarded -o json
+	ctl flows --pod shop/db --port 5432 --direction ingress --verdict forwarded -o json
 	expect_rc 0
 	jq -se 'length >= 1 and all(.source.pod == "web" and .rule.policy == "db-in" and .rule.rule == "web")' \
 		"$SANDBOX_TMP/out" >/dev/null || fail "allowed flows are not those of web: $out"
