@@ -420,7 +420,7 @@ test_run_full() {
 	mount -o remount,size="$(($(df -k --output=used /run | tail -n 1) + 256))k" /run
 	head -c 1M /dev/zero >/run/filler 2>/dev/null || true
 	if (echo x >/run/one) 2>/dev/null; then fail "there is still room in /run"; fi
-	wall spy | apply - wall.yaml
+	wall spy fence | apply - wall.yaml # other rules, so other names
 	walled_for_spy
 	wait_until status_is '[.problems[].message] | any(contains("No space left"))' true
 	equal enforcing "$(status .enforcing)" true
