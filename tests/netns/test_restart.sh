@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # test_restart.sh - the agent dies under load, again and again, at moments it cannot choose.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 

@@ -3,6 +3,7 @@
 # timeout: 1200
 #
 # test_start.sh - the first moments of a pod: what it may send and get in the instant ADD has returned.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 
