@@ -17,6 +17,15 @@
 /* barrier_var() (bpf_helpers.h) hides a value from the compiler: masks stay masks for the verifier, and
  * code without branches stays so. */
 
+/*
+ * The same value, of which the verifier knows nothing any more. It follows every combination of constants
+ * that branches leave behind; where only the value matters, this makes the combinations one.
+ */
+static __always_inline __u64 unknown(__u64 x)
+{
+	return x ^ READ(berm_node.zero);
+}
+
 /* Structures are compared and copied by words, whatever their members are. */
 typedef __u64 __attribute__((may_alias)) word64;
 

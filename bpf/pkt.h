@@ -35,14 +35,19 @@ struct pkt {
 	__u64 hash;
 	struct berm_endpoint *ep;
 	struct berm_bucket *bucket; /* of the entry found; NULL = none */
-	__u32 way;
 	__u32 now;   /* jiffies */
 	__u32 slot;
 	__u32 epoch; /* read before set and class: an entry never looks fresher than its verdict */
 	__u32 l4;    /* offset of layer 4 */
-	__u32 rule;  /* id */
-	__u32 hit;   /* index of the rule in berm_rules, 0 = none */
-	__u32 cls;   /* peer class */
+	union {
+		struct {
+			__u32 way;  /* in that bucket */
+			__u32 rule; /* id */
+			__u32 hit;  /* index of the rule in berm_rules, 0 = none */
+			__u32 cls;  /* peer class */
+		};
+		__u64 ids[2];
+	};
 	union {
 		struct {
 			__u8 kind; /* enum pkt_kind */
@@ -61,33 +66,20 @@ struct pkt {
 			__u8 action;   /* enum berm_action */
 			__u8 reason;   /* enum berm_reason */
 		};
-		__u32 facts[4];
+		__u64 facts[2];
 	};
 };
 
 #define VERDICT_NEXT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: the programs after us decide too */
 #define VERDICT_DROP 2	  /* TCX_DROP, TC_ACT_SHOT */
 
-/*
- * Where paths meet. The verifier follows each combination of constants that the branches before have left
- * in the packet; what a global function returns is unknown to it, so from here on it follows one.
- */
-__noinline int unknown(__u32 x)
-{
-	barrier_var(x);
-	return x;
-}
-
+/* Where paths meet: from here on the verifier follows one. */
 static __always_inline void pkt_forget(struct pkt *p)
 {
 	p->facts[0] = unknown(p->facts[0]);
 	p->facts[1] = unknown(p->facts[1]);
-	p->facts[2] = unknown(p->facts[2]);
-	p->facts[3] = unknown(p->facts[3]);
-	p->rule = unknown(p->rule);
-	p->hit = unknown(p->hit);
-	p->cls = unknown(p->cls);
-	p->way = unknown(p->way);
+	p->ids[0] = unknown(p->ids[0]);
+	p->ids[1] = unknown(p->ids[1]);
 }
 
 static __always_inline void verdict_set(struct pkt *p, enum berm_action action, enum berm_reason reason)
