@@ -26,9 +26,9 @@
 #include "nodeaddr.h"
 #include "paths.h"
 
-#define TICK_MS	       400  /* hooks: a tcx link that is detached sends no event */
-#define SLOW_TICKS     12   /* everything else that should not need it: about 5 s */
-#define THOROUGH_TICKS 150  /* hooks, without a sign that anything has changed: once a minute */
+#define TICK_MS	       250  /* hooks: a tcx link that is detached sends no event */
+#define SLOW_TICKS     20   /* everything else that should not need it: about 5 s */
+#define THOROUGH_TICKS 240  /* hooks, without a sign that anything has changed: once a minute */
 #define SETTLE_MS      20   /* after an event: more are on their way */
 #define DETACHED_MS    100  /* seen without our programs for so long: not a plugin at work */
 #define SETTLED_MS     1000 /* the same for a pod without a slot, or a slot without its device */
