@@ -108,6 +108,11 @@ void generator_establish(struct generator *g, struct flood f)
 	}
 }
 
+int generator_lru_fd(const struct generator *g)
+{
+	return bpf_map__fd(g->skel->maps.ref_sessions);
+}
+
 uint32_t generator_reference(struct generator *g, enum reference ref, const struct flood *f)
 {
 	return run(g, ref == REF_EMPTY ? g->skel->progs.ref_empty : g->skel->progs.ref_lru, BERM_EGRESS, f, NULL);

@@ -37,6 +37,7 @@ uint32_t generator_run(struct generator *g, enum berm_dir dir, const struct floo
 void generator_establish(struct generator *g, struct flood f);
 
 enum reference { REF_EMPTY, REF_LRU };
+int generator_lru_fd(const struct generator *g); /* the LRU hash of the reference program */
 uint32_t generator_reference(struct generator *g, enum reference ref, const struct flood *f);
 
 #endif /* BERM_TEST_GENERATOR_H */
