@@ -454,7 +454,8 @@ static struct berm_record new_record(const struct berm_veth *veth, const struct 
  * has what its fallback says. */
 static uint32_t first_set(const struct berm_record *lost)
 {
-	bool is_open = !lost || !strcmp(lost->fallback, "allow") || !strcmp(lost->fallback, "exempt");
+	bool is_open = !lost || !strcmp(lost->fallback, "allow") ||
+		       !strcmp(lost->fallback, "exempt");
 
 	return is_open ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
 }
