@@ -64,6 +64,7 @@ lib_src   := $(wildcard lib/*.c)
 cni_src   := $(wildcard cni-plugin/*.c)
 agent_src := $(wildcard node-agent/*.c)
 ctl_src   := $(wildcard node-agent/ctl/*.c)
+deploy_src := $(wildcard deploy/*.c)
 tlib_src  := $(wildcard tests/lib/*.c)
 bpf_src   := $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c)
 skels     := $(patsubst %.bpf.c,$O/%.skel.h,$(notdir $(bpf_src)))
@@ -84,10 +85,11 @@ fuzzers   := $(fuzz_src:tests/fuzz/%.c=$O/fuzz/%)
 mans      := $(patsubst docs/man/%.scd,$O/man/%,$(wildcard docs/man/*.scd))
 programs  := $(if $(wildcard cni-plugin/main.c),$O/berm-cni) \
 	     $(if $(wildcard node-agent/main.c),$O/berm-agent) \
-	     $(if $(wildcard node-agent/ctl/main.c),$O/bermctl)
+	     $(if $(wildcard node-agent/ctl/main.c),$O/bermctl) \
+	     $(if $(wildcard deploy/main.c),$O/berm-install)
 
-c_src     := $(lib_src) $(cni_src) $(agent_src) $(ctl_src) $(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)
-c_hdr     := $(wildcard bpf/*.h lib/*.h cni-plugin/*.h node-agent/*.h node-agent/ctl/*.h tests/*/*.h)
+c_src     := $(lib_src) $(cni_src) $(agent_src) $(ctl_src) $(deploy_src) $(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)
+c_hdr     := $(wildcard bpf/*.h lib/*.h cni-plugin/*.h node-agent/*.h node-agent/ctl/*.h deploy/*.h tests/*/*.h)
 
 all: $(programs) man ## build the programs and their man pages
 
@@ -170,6 +172,9 @@ $O/berm-agent: $O/node-agent/main.o $O/libagent.a $O/libberm.a
 	$(link_cmd)
 $O/bermctl: $O/node-agent/ctl/main.o $O/libctl.a $O/libagent.a $O/libberm.a
 	$(link_cmd)
+$O/berm-install: $(call objs,$(deploy_src)) $O/libberm.a
+	$(call say,LINK,$@)
+	$Q$(CC) $(C_FLAGS) $(LD_FLAGS) $^ $(CNI_LIBS) -o $@
 
 # The plugin runs on hosts that have none of our libraries: it is static, and
 # archives that the distribution does not ship are built from its own sources.
