@@ -111,7 +111,7 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	struct berm_problems of_files = { 0 };
 	char text[160];
 
-	if (berm_files_problems(agent->files, &of_files))
+	if (berm_intake_problems(agent->intake, &of_files))
 		add_own_problem(array, "out of memory: problems of documents are not listed", NULL);
 	add_problems(array, &of_files);
 	berm_problems_clear(&of_files);
@@ -161,7 +161,7 @@ static struct endpoint_count count_endpoints(const struct berm_agent *agent)
 	return count;
 }
 
-static void count_policy(const struct berm_files_policy *policy, void *ctx)
+static void count_policy(const struct berm_intake_policy *policy, void *ctx)
 {
 	unsigned int *count = ctx;
 
@@ -174,7 +174,7 @@ static void add_policies_count(cJSON *root, const struct berm_agent *agent)
 	cJSON *object = cJSON_AddObjectToObject(root, "policies");
 	unsigned int count[2] = { 0 };
 
-	berm_files_each_policy(agent->files, count_policy, count);
+	berm_intake_each_policy(agent->intake, count_policy, count);
 	add_number(object, "total", count[0]);
 	add_number(object, "invalid", count[1]);
 }
@@ -404,7 +404,7 @@ cJSON *berm_endpoints_json(const struct berm_agent *agent)
 /* ---- policies --------------------------------------------------------------------------------------------------------- */
 
 static const struct berm_policy *find_policy(const struct berm_model *model,
-					     const struct berm_files_policy *id)
+					     const struct berm_intake_policy *id)
 {
 	const struct berm_policy *policy;
 	size_t i;
@@ -471,7 +471,7 @@ struct policy_list {
 
 /* Problems name their document as "Kind namespace/name". */
 static void add_policy_problems(cJSON *object, const struct policy_list *list,
-				const struct berm_files_policy *id)
+				const struct berm_intake_policy *id)
 {
 	cJSON *array = cJSON_AddArrayToObject(object, "problems");
 	const struct berm_problem *problem;
@@ -487,7 +487,7 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	}
 }
 
-static void add_policy(const struct berm_files_policy *id, void *ctx)
+static void add_policy(const struct berm_intake_policy *id, void *ctx)
 {
 	struct policy_list *list = ctx;
 	const struct berm_policy *policy = find_policy(&list->agent->engine.model, id);
@@ -513,12 +513,12 @@ cJSON *berm_policies_json(const struct berm_agent *agent)
 {
 	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
 
-	if (!list.array || berm_files_problems(agent->files, &list.problems)) {
+	if (!list.array || berm_intake_problems(agent->intake, &list.problems)) {
 		berm_problems_clear(&list.problems);
 		cJSON_Delete(list.array);
 		return NULL;
 	}
-	berm_files_each_policy(agent->files, add_policy, &list);
+	berm_intake_each_policy(agent->intake, add_policy, &list);
 	berm_problems_clear(&list.problems);
 	return root_with("policies", list.array);
 }
