@@ -143,6 +143,7 @@ struct berm_node {
 	__u32 applying;	     /* a generation is being brought in: who finds it set after a crash of the
 			      * agent re-judges every session */
 	__u32 essentials;    /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
+	__u64 zero;	     /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
 	__s32 held[2][256];  /* ways by [established][owner] */
 	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
 };

@@ -17,6 +17,18 @@
 /* barrier_var() (bpf_helpers.h) hides a value from the compiler: masks stay masks for the verifier, and
  * code without branches stays so. */
 
+/*
+ * The same value, of which the verifier knows nothing any more. It follows every combination of constants
+ * that branches leave behind; where only the value matters, this makes the combinations one.
+ */
+static __always_inline __u64 unknown(__u64 x)
+{
+	return x ^ READ(berm_node.zero);
+}
+
+/* Structures are compared and copied by words, whatever their members are. */
+typedef __u64 __attribute__((may_alias)) word64;
+
 /* The key, from the pod's point of view; the order of berm_session, so that it compares by words. */
 union flow {
 	struct {
@@ -102,13 +114,13 @@ static __always_inline __u64 session_word(__u64 h, __u32 epoch)
 
 static __always_inline __u64 session_ports(const struct berm_session *s)
 {
-	return *(const volatile __u64 *)&s->local_port;
+	return *(const volatile word64 *)&s->local_port;
 }
 
 /* The local address is not stored: the signature stands for it. */
 static __always_inline bool session_is(const struct berm_session *s, const union flow *f, __u64 h)
 {
-	const volatile __u64 *peer = (const volatile __u64 *)&s->peer;
+	const volatile word64 *peer = (const volatile word64 *)&s->peer;
 
 	return peer[1] == f->q[1] && session_ports(s) == f->q[4] && (__u32)READ(s->word) == hash_signature(h) &&
 	       peer[0] == f->q[0];
@@ -223,16 +235,24 @@ static __always_inline __u32 held_by(__u32 established, __u8 owner)
 }
 
 /*
- * May a half-open newcomer displace this established session? Only another owner's, and only one that
- * holds far more than the newcomer's owner: never below 1/64 of the table. The newcomer's half-open ways
- * count too, or a flood at a small pod could take a way of a big one in every bucket (docs/session-table.md).
+ * How much an owner must hold before a half-open newcomer may displace an established session of it: far
+ * more than the newcomer's owner and at least 1/64 of the table; and while the newcomer's owner has many
+ * half-open ways itself, nobody holds enough. Else a flood at a small pod would take a way of the big one in
+ * every full bucket, 14 % of the table in the model instead of 1.6 % (docs/session-table.md).
  */
-static __always_inline bool may_displace(__u8 victim, __u8 newcomer)
+static __always_inline __u32 displace_limit(__u8 newcomer)
 {
-	__u32 mine = held_by(0, newcomer) + held_by(1, newcomer);
-	__u32 theirs = held_by(1, victim);
+	__u32 share = cfg_buckets * BERM_WAYS / 64, far_more = 4 * held_by(1, newcomer);
 
-	return victim != newcomer && theirs >= 4 * mine && theirs >= cfg_buckets * BERM_WAYS / 64;
+	if (held_by(0, newcomer) > share)
+		return ~0u;
+	return far_more > share ? far_more : share;
+}
+
+/* Never its own owner's, or a flood at a busy pod would kill that pod's own. */
+static __always_inline bool may_displace(__u8 victim, __u8 newcomer, __u32 limit)
+{
+	return victim != newcomer && held_by(1, victim) >= limit;
 }
 
 /* ---- writing; the caller holds the lock ------------------------------------------------------------ */
@@ -248,8 +268,8 @@ static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h,
 static __always_inline void way_write(struct berm_bucket *b, __u32 i, const struct berm_session *value, __u16 tag,
 				      __u32 deadline)
 {
-	const __u64 *from = (const __u64 *)value;
-	volatile __u64 *to = (volatile __u64 *)&b->way[i];
+	const word64 *from = (const word64 *)value;
+	volatile word64 *to = (volatile word64 *)&b->way[i];
 
 	WRITE(b->tag[i], 0);
 	to[2] = 0; /* no epoch while the key changes */

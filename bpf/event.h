@@ -24,33 +24,57 @@ static __always_inline __be16 event_port(const struct pkt *p)
 	return p->opener == BERM_EGRESS ? p->flow.peer_port : p->flow.local_port;
 }
 
+struct throttle_key {
+	__u64 what;  /* class, slot, port */
+	__u64 which; /* direction, reason, protocol; never 0 */
+};
+
+static __always_inline bool throttle_is(const struct berm_throttle *t, const struct throttle_key *k)
+{
+	return READ(t->key[0]) == k->what && READ(t->key[1]) == k->which;
+}
+
+static __always_inline bool throttle_is_over(const struct berm_throttle *t, __u32 now)
+{
+	return clock_is_past(now, READ(t->since) + cfg_event_ms * cfg_hz / 1000);
+}
+
+/* The interval begins anew. How many verdicts of this key were kept back in the last one. */
+static __always_inline __u32 throttle_restart(struct berm_throttle *t, const struct throttle_key *k, __u32 now)
+{
+	__u32 suppressed = 0;
+
+	bpf_spin_lock(&t->lock);
+	if (throttle_is(t, k))
+		suppressed = READ(t->suppressed);
+	else
+		WRITE(t->suppressed, 0);
+	WRITE(t->key[0], k->what);
+	WRITE(t->key[1], k->which);
+	WRITE(t->since, now);
+	bpf_spin_unlock(&t->lock);
+	ADD(t->suppressed, -suppressed); /* not "= 0": others count without the lock */
+	return suppressed;
+}
+
 /* May an event go out? *suppressed: how many did not since the last one. */
 static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir dir, __u32 *suppressed)
 {
-	__u64 key0 = (__u64)p->cls << 32 | p->slot << 16 | event_port(p);
-	__u64 key1 = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24; /* never 0 */
-	__u64 mixed = (key0 ^ key1 << 40) * 0x9e3779b97f4a7c15ull;
-	__u32 index = (mixed >> 32) % BERM_THROTTLE_ENTRIES;
+	struct throttle_key k = {
+		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
+		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24,
+	};
+	__u32 index = ((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;
 	struct berm_throttle *t = bpf_map_lookup_elem(&berm_throttle, &index);
-	bool admits = true;
 
 	if (!t)
 		return true;
-	bpf_spin_lock(&t->lock);
-	if (t->key[0] == key0 && t->key[1] == key1) {
-		admits = clock_is_past(p->now, t->since + cfg_event_ms * cfg_hz / 1000);
-		*suppressed = t->suppressed;
+	if (throttle_is(t, &k) && !throttle_is_over(t, p->now)) {
+		ADD(t->suppressed, 1);
+		return false;
 	}
-	if (admits) {
-		t->key[0] = key0;
-		t->key[1] = key1;
-		t->since = p->now;
-		t->suppressed = 0;
-	} else {
-		t->suppressed++;
-	}
-	bpf_spin_unlock(&t->lock);
-	return admits;
+	*suppressed = throttle_restart(t, &k, p->now);
+	return true;
 }
 
 static __always_inline void event_fill(struct berm_event *e, const struct pkt *p, enum berm_dir dir)

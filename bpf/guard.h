@@ -10,7 +10,7 @@
 
 static __always_inline bool addr_is(const struct berm_addr *a, const struct berm_addr *b)
 {
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	const word64 *x = (const word64 *)a, *y = (const word64 *)b;
 
 	return x[1] == y[1] && x[0] == y[0];
 }

@@ -35,14 +35,19 @@ struct pkt {
 	__u64 hash;
 	struct berm_endpoint *ep;
 	struct berm_bucket *bucket; /* of the entry found; NULL = none */
-	__u32 way;
 	__u32 now;   /* jiffies */
 	__u32 slot;
 	__u32 epoch; /* read before set and class: an entry never looks fresher than its verdict */
 	__u32 l4;    /* offset of layer 4 */
-	__u32 rule;  /* id */
-	__u32 hit;   /* index of the rule in berm_rules, 0 = none */
-	__u32 cls;   /* peer class */
+	union {
+		struct {
+			__u32 way;  /* in that bucket */
+			__u32 rule; /* id */
+			__u32 hit;  /* index of the rule in berm_rules, 0 = none */
+			__u32 cls;  /* peer class */
+		};
+		__u64 ids[2];
+	};
 	union {
 		struct {
 			__u8 kind; /* enum pkt_kind */
@@ -61,33 +66,20 @@ struct pkt {
 			__u8 action;   /* enum berm_action */
 			__u8 reason;   /* enum berm_reason */
 		};
-		__u32 facts[4];
+		__u64 facts[2];
 	};
 };
 
 #define VERDICT_NEXT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: the programs after us decide too */
 #define VERDICT_DROP 2	  /* TCX_DROP, TC_ACT_SHOT */
 
-/*
- * Where paths meet. The verifier follows each combination of constants that the branches before have left
- * in the packet; what a global function returns is unknown to it, so from here on it follows one.
- */
-__noinline int unknown(__u32 x)
-{
-	barrier_var(x);
-	return x;
-}
-
+/* Where paths meet: from here on the verifier follows one. */
 static __always_inline void pkt_forget(struct pkt *p)
 {
 	p->facts[0] = unknown(p->facts[0]);
 	p->facts[1] = unknown(p->facts[1]);
-	p->facts[2] = unknown(p->facts[2]);
-	p->facts[3] = unknown(p->facts[3]);
-	p->rule = unknown(p->rule);
-	p->hit = unknown(p->hit);
-	p->cls = unknown(p->cls);
-	p->way = unknown(p->way);
+	p->ids[0] = unknown(p->ids[0]);
+	p->ids[1] = unknown(p->ids[1]);
 }
 
 static __always_inline void verdict_set(struct pkt *p, enum berm_action action, enum berm_reason reason)
@@ -112,13 +104,18 @@ static __always_inline bool is_allowed(const struct pkt *p)
 	return p->action == BERM_ACTION_ALLOW;
 }
 
+#define OFFSET_MASK 0x3fff /* two tags, IPv6 and six extension headers of 2,048 bytes stay below */
+
 /* The header of `size` bytes at `off`: in the packet, or copied to `room`; NULL if the packet ends before. */
 static __always_inline void *header(struct __sk_buff *skb, __u32 off, __u32 size, void *room)
 {
 	void *start = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
-	void *hdr = start + off;
+	void *hdr;
 
+	barrier_var(off); /* old verifiers forget the bounds of what has been on the stack */
+	off &= OFFSET_MASK;
+	hdr = start + off;
 	if (hdr + size <= end)
 		return hdr;
 	return bpf_skb_load_bytes(skb, off, room, size) ? NULL : room;
@@ -342,25 +339,28 @@ static __always_inline bool ipv6_walk(struct pkt *p, __u32 *fragment)
 #pragma unroll
 	for (int i = 0; i < IPV6_EXT_MAX; i++) {
 		if (!is_ipv6_ext(p->proto) || *fragment)
-			return true;
+			break;
 		if (bpf_skb_load_bytes(p->skb, p->l4, &ext, sizeof(ext)) || !ipv6_ext_parse(p, &ext, fragment))
 			return false;
 	}
+	p->proto = unknown(p->proto); /* the ways through the loop meet */
+	p->l4 = unknown(p->l4);
+	*fragment = unknown(*fragment);
 	return !is_ipv6_ext(p->proto) || *fragment;
 }
 
 /* ::ffff:a.b.c.d is our form of an IPv4 address. On the wire nobody has any business with it (RFC 4038,
  * 4.2), and it must not pass for the IPv4 address here. */
-static __always_inline bool is_mapped_v4(const __u64 *addr)
+static __always_inline bool is_mapped_v4(const word64 *addr)
 {
-	return !addr[0] && FIRST_HALF(addr[1]) == bpf_htonl(0xffff);
+	return !(addr[0] | (FIRST_HALF(addr[1]) ^ bpf_htonl(0xffff)));
 }
 
 static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir dir)
 {
 	struct ipv6hdr room __attribute__((aligned(8))), *ip = header(p->skb, off, sizeof(*ip), &room);
 	__u32 end, length, fragment = 0;
-	const __u64 *src, *dst;
+	const word64 *src, *dst;
 
 	if (!ip || ip->version != 6)
 		return false;
@@ -369,8 +369,8 @@ static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir d
 	if (end > p->skb->len)
 		return false;
 
-	src = (const __u64 *)&ip->saddr;
-	dst = (const __u64 *)&ip->daddr;
+	src = (const word64 *)&ip->saddr;
+	dst = (const word64 *)&ip->daddr;
 	if (is_mapped_v4(src) || is_mapped_v4(dst))
 		return false;
 	set_source(p, src[0], src[1], dir);

@@ -274,6 +274,7 @@ struct put {
 	struct berm_session value;
 	__u32 index;  /* bucket */
 	__u32 forced; /* way that must be taken, WAY_NONE = choose */
+	__u32 limit;  /* displace_limit() */
 };
 
 /* The way to take, or WAY_NONE. Under the lock. */
@@ -287,7 +288,7 @@ static __always_inline __u32 put_choose(const struct berm_bucket *b, const struc
 	*cls = SCORE_CLASS(score);
 	if (way >= BERM_WAYS) /* never; for the verifier */
 		return WAY_NONE;
-	if (*cls == CLASS_ESTABLISHED && !may_displace(b->owner[way], put->value.slot))
+	if (*cls == CLASS_ESTABLISHED && !may_displace(b->owner[way], put->value.slot, put->limit))
 		return WAY_NONE;
 	return way;
 }
@@ -402,6 +403,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	struct put put = { .index = hash_bucket(p->hash), .forced = WAY_NONE };
 	enum put_result result;
 
+	put.limit = unknown(displace_limit(p->slot));
 	put.value.peer = p->flow.peer;
 	put.value.word = session_word(p->hash, p->epoch);
 	put.value.local_port = p->flow.local_port;

@@ -216,6 +216,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	libbpf_set_print(NULL);
+	setenv("TZ", "UTC0", 1); /* spares gmtime_r() reading /etc/localtime */
 	if (!call.env.command[0] && (argc > 1 || isatty(STDIN_FILENO)))
 		return run_by_hand(argc, argv);
 	rc = dispatch(&call);

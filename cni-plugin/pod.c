@@ -101,8 +101,8 @@ static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, i
 int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
 {
 	struct berm_maps maps = BERM_MAPS_CLOSED;
-	int rc = berm_maps_open(&maps, false,
-				err); /* before the lock: others need not wait for it */
+	/* Before the lock: others need not wait for it. */
+	int rc = berm_maps_open_slots(&maps, err);
 
 	if (rc && rc != -ENOENT) /* no data path, no slot */
 		return rc;

@@ -480,6 +480,30 @@ static int clsact_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hoo
 	return 0;
 }
 
+int berm_link_glance(uint32_t ifindex, uint64_t *ret)
+{
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a, by words */
+	char name[IF_NAMESIZE];
+
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+		uint32_t ids[TCX_MAX_PROGS] = { 0 }, count = TCX_MAX_PROGS, flags = 0;
+		int rc = bpf_prog_query((int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, 0,
+					&flags, ids, &count);
+
+		if (kernel_lacks_tcx(rc)) {
+			*ret = 0;
+			return if_indextoname(ifindex, name) ? 0 : -ENODEV;
+		}
+		if (rc && rc != -ENOENT) /* -ENOENT: nothing is there */
+			return rc;
+		for (uint32_t i = 0; !rc && i < count && i < TCX_MAX_PROGS; i++)
+			hash = (hash ^ ids[i]) * 0x100000001b3u;
+		hash = (hash ^ 0xff) * 0x100000001b3u; /* where the first hook ends */
+	}
+	*ret = hash;
+	return 0;
+}
+
 int berm_link_inspect(uint32_t ifindex, struct berm_hook_state hooks[2], struct berm_err *err)
 {
 	struct berm_hook_state seen[BERM_DIR_COUNT] = { 0 };

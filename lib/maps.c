@@ -86,6 +86,8 @@ static int check_layout(const struct berm_maps *maps, struct berm_err *err)
 	int rc;
 
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		if (maps->fd[want[i].id] < 0)
+			continue;
 		rc = map_info(maps->fd[want[i].id], &info);
 		if (rc)
 			return berm_fail(err, rc, "look at the map %s", berm_map_name(want[i].id));
@@ -145,39 +147,59 @@ static int check_abi(const struct berm_maps *maps, struct berm_err *err)
 	return 0;
 }
 
-static int open_all(struct berm_maps *maps, bool readonly, struct berm_err *err)
+static int buckets_read(struct berm_maps *maps, struct berm_err *err)
 {
 	struct bpf_map_info info;
-	int rc;
+	int rc = map_info(maps->fd[BERM_MAP_sessions], &info);
 
-	for (int id = 0; id < BERM_MAP_COUNT; id++) {
-		rc = open_pin((enum berm_map_id)id, readonly, &maps->fd[id], err);
-		if (rc)
-			return rc;
-	}
-	rc = check_layout(maps, err);
-	if (rc)
-		return rc;
-	rc = map_info(maps->fd[BERM_MAP_sessions], &info);
 	if (rc)
 		return berm_fail(err, rc, "look at the map berm_sessions");
 	maps->buckets = info.max_entries;
-	return map_shared(maps, readonly, err);
+	return 0;
 }
 
-int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err)
+/* wanted: bit mask of 1 << enum berm_map_id; node and endpoints always belong to it. */
+static int open_wanted(struct berm_maps *maps, uint32_t wanted, bool readonly, struct berm_err *err)
+{
+	int rc = 0;
+
+	for (int id = 0; !rc && id < BERM_MAP_COUNT; id++)
+		if (wanted & 1u << id)
+			rc = open_pin((enum berm_map_id)id, readonly, &maps->fd[id], err);
+	if (!rc)
+		rc = check_layout(maps, err);
+	if (!rc && maps->fd[BERM_MAP_sessions] >= 0)
+		rc = buckets_read(maps, err);
+	if (!rc)
+		rc = map_shared(maps, readonly, err);
+	return rc ? rc : check_abi(maps, err);
+}
+
+static int open_or_close(struct berm_maps *maps, uint32_t wanted, bool readonly,
+			 struct berm_err *err)
 {
 	struct berm_maps opened = BERM_MAPS_CLOSED;
-	int rc = open_all(&opened, readonly, err);
+	int rc = open_wanted(&opened, wanted, readonly, err);
 
-	if (!rc)
-		rc = check_abi(&opened, err);
 	if (rc) {
 		berm_maps_close(&opened);
 		return rc;
 	}
 	*maps = opened;
 	return 0;
+}
+
+int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err)
+{
+	_Static_assert(BERM_MAP_COUNT < 32, "a bit for each map");
+	return open_or_close(maps, (1u << BERM_MAP_COUNT) - 1, readonly, err);
+}
+
+int berm_maps_open_slots(struct berm_maps *maps, struct berm_err *err)
+{
+	return open_or_close(maps,
+			     1u << BERM_MAP_node | 1u << BERM_MAP_endpoints | 1u << BERM_MAP_ifaces,
+			     false, err);
 }
 
 void berm_maps_close(struct berm_maps *maps)

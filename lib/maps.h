@@ -41,6 +41,8 @@ const char *berm_map_name(enum berm_map_id id);
 /* Open what is pinned. -ENOENT: nobody has loaded the data path; -EPROTO: maps of another ABI version.
  * readonly maps node and endpoints without write permission (bermctl). */
 int berm_maps_open(struct berm_maps *maps, bool readonly, struct berm_err *err) must_check;
+/* Only what the functions on slots need: DEL is counted in microseconds. */
+int berm_maps_open_slots(struct berm_maps *maps, struct berm_err *err) must_check;
 void berm_maps_close(struct berm_maps *maps); /* accepts a closed or zeroed one */
 
 /* Addresses. parse takes "10.1.2.3" or "fd00::1"; format writes at most BERM_ADDR_STRLEN bytes. */

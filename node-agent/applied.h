@@ -28,16 +28,17 @@ struct id_pool {
 
 int berm_ids_open(struct id_pool *p, uint32_t first, uint32_t limit);
 void berm_ids_close(struct id_pool *p);
-uint32_t berm_ids_take(struct id_pool *p, uint32_t count); /* the first of count in a row, or NONE */
+uint32_t berm_ids_take(struct id_pool *p,
+		       uint32_t count); /* the first of count in a row, or NONE */
 void berm_ids_mark(struct id_pool *p, uint32_t first, uint32_t count);
 void berm_ids_give(struct id_pool *p, uint32_t first, uint32_t count);
 bool berm_ids_taken(const struct id_pool *p, uint32_t id);
 
 #define CLASS_LIMIT (2 * 65536u) /* old and new ones live side by side */
 #define TABLE_LIMIT 16384u
-#define CELL_UNITS (BERM_MAX_CELLS / BERM_CELLS_PER_BLOCK)
-#define COL_UNITS (BERM_MAX_COLS / BERM_COLS_PER_BLOCK)
-#define PORT_SPACE ((uint32_t)BERM_PLANE_COUNT << 16)
+#define CELL_UNITS  (BERM_MAX_CELLS / BERM_CELLS_PER_BLOCK)
+#define COL_UNITS   (BERM_MAX_COLS / BERM_COLS_PER_BLOCK)
+#define PORT_SPACE  ((uint32_t)BERM_PLANE_COUNT << 16)
 
 /* ---- what the kernel holds ------------------------------------------------------------------------------ */
 
@@ -78,7 +79,7 @@ struct applied_set {
 	uint32_t nrows;
 	uint32_t *cell; /* [nrows * ncols] rule index */
 	uint8_t *col;	/* [col_units * 64] by port class */
-	uint16_t *row;	/* [row_count] by class; beyond it, the default row. In the kernel: what is not
+	uint16_t *row; /* [row_count] by class; beyond it, the default row. In the kernel: what is not
 			 * the default row */
 	uint32_t row_count;
 	struct berm_digest plan_id; /* of the plan set that it was last */
@@ -111,7 +112,7 @@ struct garbage {
 	BERM_ARRAY(struct applied_set *) set;
 	BERM_ARRAY(struct applied_table *) table;
 	struct berm_numbers cls, rule;
-	bool names;    /* drop the names of rules that are gone */
+	bool names;	/* drop the names of rules that are gone */
 	bool in_flight; /* packets may still hold a set that their endpoint has left, or an address that
 			 * was deleted at once: no step, but nothing new before a grace period */
 	/* step 2: what packets could still meet until step 1 */
@@ -128,15 +129,15 @@ struct berm_apply {
 	size_t peer_count;
 	BERM_ARRAY(struct applied_table *) table;
 	struct applied_set *set[BERM_MAX_SETS];
-	spans_t span; /* sorted; no gap */
-	BERM_ARRAY(struct berm_rule) rule; /* by index */
-	BERM_ARRAY(struct berm_plan_ns) ns; /* sorted by name */
+	spans_t span;			     /* sorted; no gap */
+	BERM_ARRAY(struct berm_rule) rule;   /* by index */
+	BERM_ARRAY(struct berm_plan_ns) ns;  /* sorted by name */
 	struct berm_names names, next_names; /* in the file; without the old ones */
-	size_t row_count, cidr_count; /* elements in the maps */
+	size_t row_count, cidr_count;	     /* elements in the maps */
 	struct garbage garbage;
 	bool names_stale; /* the file could not be written */
-	bool lost;    /* we do not know what the maps hold: read them */
-	bool recover; /* a generation was cut off: judge every session again */
+	bool lost;	  /* we do not know what the maps hold: read them */
+	bool recover;	  /* a generation was cut off: judge every session again */
 };
 
 int berm_applied_read(struct berm_apply *a, struct berm_err *err); /* from the maps, from scratch */
@@ -154,7 +155,7 @@ struct move {
 	uint32_t from, to;    /* class it is seen as; NONE: see view */
 	uint32_t rest;	      /* class it has in the end; NONE: none, it is deleted */
 	const uint32_t *view; /* [view_count], where from or to is NONE */
-	uint32_t via;	      /* class they have from before the switch until step 1; NONE: deleted at once */
+	uint32_t via; /* class they have from before the switch until step 1; NONE: deleted at once */
 	uint32_t count;
 };
 
@@ -176,36 +177,36 @@ struct generation {
 	struct berm_err *err;
 	size_t writes, switched, rejudged;
 
-	uint32_t *cls;		/* [plan class] -> id */
-	uint32_t *plan_cls;	/* [class id] -> plan class, NONE */
+	uint32_t *cls;	    /* [plan class] -> id */
+	uint32_t *plan_cls; /* [class id] -> plan class, NONE */
 	uint32_t plan_cls_count;
-	bool *is_new_cls;	/* [plan class] */
-	struct berm_numbers new_cls; /* their ids */
-	uint32_t *table;	/* [plan table] -> id, 0 if not wanted */
-	uint32_t *rule;		/* [plan rule] -> index, 0 if not wanted */
-	struct applied_set **set; /* [plan set]; NULL: nobody needs it */
-	bool *wanted;		/* [plan set] by some endpoint of this node */
+	bool *is_new_cls;		  /* [plan class] */
+	struct berm_numbers new_cls;	  /* their ids */
+	uint32_t *table;		  /* [plan table] -> id, 0 if not wanted */
+	uint32_t *rule;			  /* [plan rule] -> index, 0 if not wanted */
+	struct applied_set **set;	  /* [plan set]; NULL: nobody needs it */
+	bool *wanted;			  /* [plan set] by some endpoint of this node */
 	bool *table_wanted, *rule_wanted; /* [plan table], [plan rule] by such a set */
-	bool *is_made;		/* [plan set] set[] is being made */
-	uint32_t *tried;	/* [plan set] set id that did not match */
-	uint32_t *endpoint;	/* [slot] -> plan endpoint, NONE */
+	bool *is_made;			  /* [plan set] set[] is being made */
+	uint32_t *tried;		  /* [plan set] set id that did not match */
+	uint32_t *endpoint;		  /* [slot] -> plan endpoint, NONE */
 
-	spans_t span;		/* ports cut by the old and the new spans */
-	uint32_t *pc_plan;	/* [port class] -> plan interval, NONE */
-	uint32_t pc_count;	/* highest port class + 1 */
-	uint32_t need_cols;	/* sets must be that wide first; 0 = all are */
+	spans_t span;	    /* ports cut by the old and the new spans */
+	uint32_t *pc_plan;  /* [port class] -> plan interval, NONE */
+	uint32_t pc_count;  /* highest port class + 1 */
+	uint32_t need_cols; /* sets must be that wide first; 0 = all are */
 
 	BERM_ARRAY(struct change) change;
 	struct berm_intern move_key;
 	BERM_ARRAY(struct move) move;
-	struct berm_numbers view; /* table ids; 0 is none */
+	struct berm_numbers view;	   /* table ids; 0 is none */
 	struct applied_table **view_table; /* [view.count], NULL: none */
-	struct berm_numbers passing; /* transition classes */
-	size_t arriving;	     /* peers that are new in the map */
+	struct berm_numbers passing;	   /* transition classes */
+	size_t arriving;		   /* peers that are new in the map */
 
 	struct berm_names names; /* of the plan, with indices, sorted by id */
 	struct batch put[BERM_MAP_COUNT];
-	struct batch late_set;	 /* berm_sets: after all else of the sets is there */
+	struct batch late_set; /* berm_sets: after all else of the sets is there */
 	struct batch peer_del, ns_del;
 	char warning[256];
 	struct applied_peer *peer; /* what a->peer will be */
@@ -218,7 +219,8 @@ void berm_batch_clear(struct batch *b);
 int berm_gen_classes(struct generation *g);
 uint32_t berm_gen_class_new(struct generation *g);
 int berm_gen_tables(struct generation *g);
-uint32_t berm_table_class(const struct applied_table *t, const struct berm_addr *addr); /* or NONE */
+uint32_t berm_table_class(const struct applied_table *t,
+			  const struct berm_addr *addr); /* or NONE */
 struct applied_table *berm_table_find(const struct berm_apply *a, uint32_t id);
 void berm_table_free(struct applied_table *t);
 int berm_table_batch(const struct applied_table *t, struct batch *b);
@@ -240,8 +242,8 @@ int berm_set_batch(struct generation *g, const struct applied_set *s);
 int berm_gen_row(struct generation *g, struct applied_set *s, uint32_t cls, uint32_t row);
 /* Row of a class after this generation, also of a class that is new. */
 uint32_t berm_gen_set_row(const struct generation *g, const struct applied_set *s, uint32_t cls);
-#define for_each_set(a, s)                                                                                 \
-	for (uint32_t id_ = BERM_SET_FIRST; id_ < BERM_MAX_SETS; id_++)                                    \
+#define for_each_set(a, s)                                                                         \
+	for (uint32_t id_ = BERM_SET_FIRST; id_ < BERM_MAX_SETS; id_++)                            \
 		if (((s) = (a)->set[id_]) != NULL)
 
 /* apply_endpoint.c */

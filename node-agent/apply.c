@@ -29,7 +29,8 @@ static bool peers_are_sound(const struct berm_plan *plan)
 {
 	for (size_t i = 0; i < plan->peer_count; i++)
 		if (plan->peer[i].cls >= plan->class_count ||
-		    (i && memcmp(&plan->peer[i - 1].addr, &plan->peer[i].addr, sizeof(struct berm_addr)) >= 0))
+		    (i && memcmp(&plan->peer[i - 1].addr, &plan->peer[i].addr,
+				 sizeof(struct berm_addr)) >= 0))
 			return false;
 	return true;
 }
@@ -107,7 +108,8 @@ static int gen_open(struct generation *g)
 	const char *flaw = plan_flaw(plan);
 
 	if (flaw)
-		return berm_refuse(g->err, -EINVAL, "the compiled plan is broken, please report: %s", flaw);
+		return berm_refuse(g->err, -EINVAL,
+				   "the compiled plan is broken, please report: %s", flaw);
 	g->set = calloc(plan->set_count + 1, sizeof(struct applied_set *));
 	g->wanted = calloc(plan->set_count + 1, sizeof(*g->wanted));
 	g->is_made = calloc(plan->set_count + 1, sizeof(*g->is_made));
@@ -117,7 +119,9 @@ static int gen_open(struct generation *g)
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
 	return g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made && g->tried &&
-			       g->endpoint && g->peer ? 0 : -ENOMEM;
+			       g->endpoint && g->peer
+		       ? 0
+		       : -ENOMEM;
 }
 
 static void want_endpoint(struct generation *g, const struct berm_plan_endpoint *ep)
@@ -186,7 +190,8 @@ static int room_for(const struct generation *g, enum berm_map_id map, size_t the
 {
 	if (there + more <= berm_store_room(map))
 		return 0;
-	return berm_refuse(g->err, -E2BIG, "%s has room for %zu elements, old and new together would be %zu",
+	return berm_refuse(g->err, -E2BIG,
+			   "%s has room for %zu elements, old and new together would be %zu",
 			   berm_map_name(map), berm_store_room(map), there + more);
 }
 
@@ -249,7 +254,8 @@ static int prepare(struct generation *g)
 	if (!rc)
 		rc = berm_gen_namespaces(g);
 	for (size_t i = 0; !rc && i < g->plan->peer_count; i++)
-		g->peer[i] = (struct applied_peer){ g->plan->peer[i].addr, g->cls[g->plan->peer[i].cls] };
+		g->peer[i] = (struct applied_peer){ g->plan->peer[i].addr,
+						    g->cls[g->plan->peer[i].cls] };
 	return rc ? rc : gen_room(g);
 }
 
@@ -275,7 +281,8 @@ static int del(struct generation *g, enum berm_map_id map, const struct batch *b
 int berm_gen_write_unseen(struct generation *g)
 {
 	static const enum berm_map_id order[] = {
-		BERM_MAP_hits, BERM_MAP_rules, BERM_MAP_cidrs, BERM_MAP_cols, BERM_MAP_cells, BERM_MAP_rows,
+		BERM_MAP_hits, BERM_MAP_rules, BERM_MAP_cidrs,
+		BERM_MAP_cols, BERM_MAP_cells, BERM_MAP_rows,
 	};
 	int rc = 0;
 
@@ -350,7 +357,8 @@ static void undo(struct generation *g)
 	if (!rc)
 		rc = berm_port_units(&g->span, &g->a->span, &ports);
 	if (!rc)
-		rc = store->ops->put(store, BERM_MAP_ports, ports.key, ports.value, ports.count, &err);
+		rc = store->ops->put(store, BERM_MAP_ports, ports.key, ports.value, ports.count,
+				     &err);
 	if (!rc)
 		rc = berm_gen_namespaces_undo(g, &err);
 	berm_batch_clear(&ports);
@@ -407,7 +415,8 @@ static void commit(struct generation *g)
 	array_free(&a->span);
 	memcpy(&a->span, &g->span, sizeof(a->span));
 	memset(&g->span, 0, sizeof(g->span));
-	if (!g->writes && !g->new_cls.count && !a->garbage.stage && !a->recover && node->generation) {
+	if (!g->writes && !g->new_cls.count && !a->garbage.stage && !a->recover &&
+	    node->generation) {
 		set_applying(g, 0);
 		return; /* the same again */
 	}

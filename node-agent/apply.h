@@ -18,25 +18,27 @@ struct berm_apply; /* what the kernel holds, as we know it */
 
 struct berm_apply_result {
 	uint64_t generation;
-	size_t writes;	  /* map updates and deletes; 0: the plan was in force already */
-	size_t switched;  /* endpoints whose sets changed */
-	size_t rejudged;  /* endpoints whose epoch was bumped */
+	size_t writes;	 /* map updates and deletes; 0: the plan was in force already */
+	size_t switched; /* endpoints whose sets changed */
+	size_t rejudged; /* endpoints whose epoch was bumped */
 	uint64_t took_ns;
 	char warning[256]; /* "", or what did not go well though the plan is in force: a file not written */
 };
 
 /* Reads back what the pinned maps hold, so that a restarted agent continues where the last one stopped:
  * the first apply of the same plan writes nothing and bumps no epoch. */
-int berm_apply_open(struct berm_maps *maps, struct berm_apply **ret, struct berm_err *err) must_check;
+int berm_apply_open(struct berm_maps *maps, struct berm_apply **ret,
+		    struct berm_err *err) must_check;
 struct berm_store;
 /* The same on another store (tests); the store is closed with apply, also on failure. */
-int berm_apply_open_store(struct berm_store *store, struct berm_apply **ret, struct berm_err *err) must_check;
+int berm_apply_open_store(struct berm_store *store, struct berm_apply **ret,
+			  struct berm_err *err) must_check;
 void berm_apply_close(struct berm_apply *apply);
 
 /* All or nothing as seen by packets: on failure (-E2BIG, -ENOSPC, -ENOMEM) the old generation stays in
  * force, what was written is taken back, and the error names the map and its size. */
-int berm_apply(struct berm_apply *apply, const struct berm_plan *plan, struct berm_apply_result *out,
-	       struct berm_err *err) must_check;
+int berm_apply(struct berm_apply *apply, const struct berm_plan *plan,
+	       struct berm_apply_result *out, struct berm_err *err) must_check;
 
 /*
  * A generation leaves things behind that packets may still hold: they go in at most two steps, each after

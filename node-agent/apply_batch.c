@@ -29,7 +29,8 @@ int berm_batch_add(struct batch *b, enum berm_map_id map, const void *key, const
 		return rc;
 	memcpy(b->key + b->count * berm_store_key_size(map), key, berm_store_key_size(map));
 	if (value)
-		memcpy(b->value + b->count * berm_store_value_size(map), value, berm_store_value_size(map));
+		memcpy(b->value + b->count * berm_store_value_size(map), value,
+		       berm_store_value_size(map));
 	b->count++;
 	return 0;
 }

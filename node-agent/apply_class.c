@@ -61,7 +61,8 @@ static int add_new(struct generation *g, size_t i)
 	int rc;
 
 	if (cls == NONE)
-		return berm_refuse(g->err, -ENOSPC, "%zu classes of addresses do not fit (room for %u)",
+		return berm_refuse(g->err, -ENOSPC,
+				   "%zu classes of addresses do not fit (room for %u)",
 				   g->plan->class_count, CLASS_LIMIT);
 	rc = berm_applied_class_name(g->a, cls, &g->plan->cls[i].id);
 	if (rc)
@@ -72,7 +73,8 @@ static int add_new(struct generation *g, size_t i)
 }
 
 /* Digest -> place in ids, of the classes that are there. */
-static int index_classes(const struct berm_apply *a, struct berm_intern *index, struct berm_numbers *ids)
+static int index_classes(const struct berm_apply *a, struct berm_intern *index,
+			 struct berm_numbers *ids)
 {
 	uint32_t number;
 	int rc = 0;
@@ -87,13 +89,17 @@ static int index_classes(const struct berm_apply *a, struct berm_intern *index, 
 	return rc;
 }
 
-static int assign(struct generation *g, const struct berm_intern *index, const struct berm_numbers *ids)
+static int assign(struct generation *g, const struct berm_intern *index,
+		  const struct berm_numbers *ids)
 {
 	uint32_t number;
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < g->plan->class_count; i++) {
-		if (i >= 2 && berm_intern_find(index, &g->plan->cls[i].id, sizeof(g->plan->cls[i].id), &number))
+		if (i >= 2 &&
+		    berm_intern_find(index, &g->plan->cls[i].id, sizeof(g->plan->cls[i].id),
+				     &number) &&
+		    number < ids->count)
 			g->cls[i] = ids->item[number];
 		else
 			rc = add_new(g, i);

@@ -32,7 +32,8 @@ static int leave_sets(struct generation *g, struct garbage *gb)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		if (rc || s->owner != NONE || s->used)
 			continue;
 		rc = array_push(&gb->set, s);
@@ -61,8 +62,7 @@ static int leave_tables(struct generation *g, struct garbage *gb)
 		a->table.item[i]->keep = false;
 	for (size_t i = 0; i < g->plan->table_count; i++)
 		keep_table(a, g->table[i]); /* 0 is none */
-	for_each_set(a, s)
-		keep_table(a, s->value.table);
+	for_each_set(a, s) keep_table(a, s->value.table);
 	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
 		if (a->store->endpoints[slot].ifindex)
 			keep_table(a, a->store->endpoints[slot].allowed_table);
@@ -82,9 +82,8 @@ static int leave_rows(const struct berm_apply *a, uint32_t cls, row_keys_t *keys
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(a, s)
-		if (!rc && berm_set_row(s, cls) != s->value.default_row)
-			rc = array_push(keys, (struct berm_row_key){ s->id, cls });
+	for_each_set(a, s) if (!rc && berm_set_row(s, cls) != s->value.default_row)
+		rc = array_push(keys, (struct berm_row_key){ s->id, cls });
 	return rc;
 }
 
@@ -135,9 +134,9 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 
 	for (size_t i = 0; !rc && i < g->plan->rule_count; i++)
 		keep[g->rule[i]] = true;
-	for_each_set(a, s)
-		for (uint32_t i = 0; !rc && s->owner == NONE && i < s->nrows * s->value.ncols; i++)
-			keep[s->cell[i]] = true;
+	for_each_set(a, s) for (uint32_t i = 0;
+				!rc && s->owner == NONE && i < s->nrows * s->value.ncols; i++)
+		keep[s->cell[i]] = true;
 	for (uint32_t i = 1; !rc && i < a->rule.count; i++)
 		if (!keep[i] && berm_ids_taken(&a->rule_ids, i))
 			rc = array_push(&gb->rule, i);
@@ -146,8 +145,9 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 
 static bool has_work(const struct garbage *gb)
 {
-	return gb->peer.count || gb->in_flight || gb->merges || gb->row.count || gb->set.count || gb->table.count ||
-	       gb->cls.count || gb->rule.count || gb->names || gb->late_cls.count;
+	return gb->peer.count || gb->in_flight || gb->merges || gb->row.count || gb->set.count ||
+	       gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
+	       gb->late_cls.count;
 }
 
 int berm_gen_leave(struct generation *g)
@@ -165,7 +165,7 @@ int berm_gen_leave(struct generation *g)
 		rc = leave_rules(g, gb);
 	if (!rc)
 		rc = berm_gen_port_merges(g);
-	gb->names = g->a->next_names.count != g->a->names.count;
+	gb->names = g->a->next_names.item && g->a->next_names.count != g->a->names.count;
 	gb->stage = has_work(gb) ? 1 : 0;
 	gb->ticket++;
 	if (!gb->stage)
@@ -189,7 +189,8 @@ static int rest_peers(struct berm_apply *a, const struct garbage *gb, struct ber
 			rc = berm_batch_add(&put, BERM_MAP_peers, &gb->peer.item[i].addr, &value);
 	}
 	if (!rc)
-		rc = a->store->ops->put(a->store, BERM_MAP_peers, put.key, put.value, put.count, err);
+		rc = a->store->ops->put(a->store, BERM_MAP_peers, put.key, put.value, put.count,
+					err);
 	if (!rc)
 		rc = a->store->ops->del(a->store, BERM_MAP_peers, del.key, del.count, err);
 	berm_batch_clear(&put);
@@ -206,7 +207,8 @@ static int merge_ports(struct berm_apply *a, struct garbage *gb, struct berm_err
 		return 0;
 	rc = berm_port_units(&a->span, &gb->span, &put);
 	if (!rc)
-		rc = a->store->ops->put(a->store, BERM_MAP_ports, put.key, put.value, put.count, err);
+		rc = a->store->ops->put(a->store, BERM_MAP_ports, put.key, put.value, put.count,
+					err);
 	berm_batch_clear(&put);
 	if (rc)
 		return rc;
@@ -224,7 +226,8 @@ static int delete_rows(struct berm_apply *a, const row_keys_t *keys, struct berm
 	for (size_t i = 0; !rc && i < keys->count; i++)
 		if (a->set[keys->item[i].set])
 			(void)berm_set_row_put(a->set[keys->item[i].set], keys->item[i].cls,
-					       a->set[keys->item[i].set]->value.default_row); /* only shrinks */
+					       a->set[keys->item[i].set]
+						       ->value.default_row); /* only shrinks */
 	if (!rc)
 		a->row_count -= keys->count;
 	return rc;
@@ -269,7 +272,8 @@ static int delete_table(struct berm_apply *a, const struct applied_table *t, str
 	int rc = berm_table_batch(t, &keys);
 
 	for (size_t i = keys.count; !rc && i > 0; i--)
-		rc = a->store->ops->del(a->store, BERM_MAP_cidrs, keys.key + (i - 1) * size, 1, err);
+		rc = a->store->ops->del(a->store, BERM_MAP_cidrs, keys.key + (i - 1) * size, 1,
+					err);
 	berm_batch_clear(&keys);
 	return rc;
 }

@@ -24,16 +24,19 @@ struct memo_entry {
 int berm_applied_memo_write(const struct berm_apply *a, struct berm_err *err)
 {
 	const struct berm_node *node = a->store->node;
-	auto_free struct memo_head *head = calloc(1, sizeof(*head) + a->cls_room * sizeof(struct memo_entry));
-	struct memo_entry *entry = (struct memo_entry *)(head + 1);
+	auto_free struct memo_head *head =
+		calloc(1, sizeof(*head) + a->cls_room * sizeof(struct memo_entry));
+	struct memo_entry *entry;
 
 	if (!head)
 		return berm_fail(err, -ENOMEM, "remember the classes of addresses");
+	entry = (struct memo_entry *)(head + 1);
 	*head = (struct memo_head){ MAGIC, { node->hash_seed[0], node->hash_seed[1] }, 0 };
 	for (uint32_t cls = BERM_CLASS_FIRST; cls < a->cls_room; cls++)
 		if (a->cls[cls].state == CLASS_NAMED)
 			entry[head->count++] = (struct memo_entry){ a->cls[cls].id, cls };
-	return a->store->ops->write_memo(a->store, head, sizeof(*head) + head->count * sizeof(*entry), err);
+	return a->store->ops->write_memo(a->store, head,
+					 sizeof(*head) + head->count * sizeof(*entry), err);
 }
 
 static bool is_ours(const struct memo_head *head, size_t size, const struct berm_node *node)
@@ -52,7 +55,8 @@ int berm_applied_memo_read(struct berm_apply *a)
 	size_t size = 0;
 	int rc = 0;
 
-	if (a->store->ops->read_memo(a->store, &data, &size, NULL) || !is_ours(data, size, a->store->node))
+	if (a->store->ops->read_memo(a->store, &data, &size, NULL) ||
+	    !is_ours(data, size, a->store->node))
 		return 0;
 	head = data;
 	entry = (const struct memo_entry *)(head + 1);

@@ -28,9 +28,7 @@ static int views(struct generation *g)
 	uint32_t view;
 	int rc = berm_gen_view(g, 0, &view);
 
-	for_each_set(g->a, s)
-		if (!rc)
-			rc = berm_gen_view(g, s->value.table, &s->view);
+	for_each_set(g->a, s) if (!rc) rc = berm_gen_view(g, s->value.table, &s->view);
 	for (size_t i = 0; !rc && i < g->plan->set_count; i++)
 		if (g->wanted[i] && !g->set[i] && g->plan->set[i].table != NONE)
 			rc = berm_gen_view(g, g->table[g->plan->set[i].table], &view);
@@ -38,7 +36,8 @@ static int views(struct generation *g)
 }
 
 /* What sets see of an address that is not in berm_peers: view[], or one class for all, which is returned. */
-static uint32_t absent_view(const struct generation *g, const struct berm_addr *addr, uint32_t *view)
+static uint32_t absent_view(const struct generation *g, const struct berm_addr *addr,
+			    uint32_t *view)
 {
 	uint32_t world = berm_addr_is_v4(addr) ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;
 	bool same = true;
@@ -77,7 +76,9 @@ static int change_add(struct generation *g, const struct change *c, struct way *
 	if (rc < 0)
 		return rc;
 	key = berm_intern_key(&g->move_key, number, &size);
-	rc = rc ? array_push(&g->move, (struct move){ key->from, key->to, key->rest, key->view, NONE, 0 }) : 0;
+	rc = rc ? array_push(&g->move,
+			     (struct move){ key->from, key->to, key->rest, key->view, NONE, 0 })
+		: 0;
 	if (rc)
 		return rc;
 	g->move.item[number].count++;
@@ -94,8 +95,10 @@ static int diff(struct generation *g, struct way *way)
 	int rc = 0, order;
 
 	while (!rc && (i < a->peer_count || j < plan->peer_count)) {
-		order = i == a->peer_count ? 1 : j == plan->peer_count ? -1 :
-			memcmp(&a->peer[i].addr, &plan->peer[j].addr, sizeof(struct berm_addr));
+		order = i == a->peer_count	? 1
+			: j == plan->peer_count ? -1
+						: memcmp(&a->peer[i].addr, &plan->peer[j].addr,
+							 sizeof(struct berm_addr));
 		c = (struct change){ .from = order <= 0 ? a->peer[i].cls : NONE,
 				     .to = order >= 0 ? g->cls[plan->peer[j].cls] : NONE };
 		c.addr = order <= 0 ? a->peer[i].addr : plan->peer[j].addr;
@@ -147,7 +150,8 @@ void berm_gen_conflicts(struct generation *g)
 {
 	struct applied_set *s;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		if (s->owner == NONE)
 			continue;
 		for (size_t i = 0; !s->differs && i < g->move.count; i++)
@@ -172,9 +176,9 @@ static bool is_direct(const struct generation *g, const struct move *m)
 {
 	struct applied_set *s;
 
-	for_each_set(g->a, s)
-		if (is_going(s) && berm_set_row(s, seen_from(m, s)) != berm_set_row(s, seen_to(m, s)))
-			return false;
+	for_each_set(g->a,
+		     s) if (is_going(s) && berm_set_row(s, seen_from(m, s)) !=
+						   berm_set_row(s, seen_to(m, s))) return false;
 	return true;
 }
 
@@ -184,7 +188,8 @@ static int rows_of(struct generation *g, const struct move *m, uint32_t cls)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		if (rc)
 			break;
 		if (is_going(s))
@@ -201,8 +206,10 @@ static int transition(struct generation *g, struct move *m)
 {
 	m->via = berm_gen_class_new(g);
 	if (m->via == NONE)
-		return berm_refuse(g->err, -ENOSPC, "old and new classes of addresses do not fit side by side "
-				   "(room for %u)", CLASS_LIMIT);
+		return berm_refuse(g->err, -ENOSPC,
+				   "old and new classes of addresses do not fit side by side "
+				   "(room for %u)",
+				   CLASS_LIMIT);
 	return array_push(&g->passing, m->via) ? -ENOMEM : rows_of(g, m, m->via);
 }
 
@@ -254,7 +261,8 @@ int berm_gen_peers(struct generation *g)
 		if (value.cls == NONE)
 			rc = berm_batch_add(&g->peer_del, BERM_MAP_peers, &c->addr, NULL);
 		else
-			rc = berm_batch_add(&g->put[BERM_MAP_peers], BERM_MAP_peers, &c->addr, &value);
+			rc = berm_batch_add(&g->put[BERM_MAP_peers], BERM_MAP_peers, &c->addr,
+					    &value);
 	}
 	return rc;
 }

@@ -24,7 +24,8 @@ static int del(struct batch *b, const struct berm_plan_ns *ns)
 	return berm_batch_add(b, BERM_MAP_ns_isolation, &key, NULL);
 }
 
-static int order(const struct berm_plan_ns *a, size_t a_left, const struct berm_plan_ns *b, size_t b_left)
+static int order(const struct berm_plan_ns *a, size_t a_left, const struct berm_plan_ns *b,
+		 size_t b_left)
 {
 	if (!a_left || !b_left)
 		return a_left ? -1 : 1;
@@ -54,8 +55,8 @@ int berm_gen_namespaces(struct generation *g)
 {
 	const struct berm_apply *a = g->a;
 
-	return diff(a->ns.item, a->ns.count, g->plan->ns, g->plan->ns_count, &g->put[BERM_MAP_ns_isolation],
-		    &g->ns_del);
+	return diff(a->ns.item, a->ns.count, g->plan->ns, g->plan->ns_count,
+		    &g->put[BERM_MAP_ns_isolation], &g->ns_del);
 }
 
 int berm_gen_namespaces_undo(struct generation *g, struct berm_err *err)
@@ -67,7 +68,8 @@ int berm_gen_namespaces_undo(struct generation *g, struct berm_err *err)
 	if (!rc)
 		rc = a->store->ops->del(a->store, BERM_MAP_ns_isolation, dels.key, dels.count, err);
 	if (!rc)
-		rc = a->store->ops->put(a->store, BERM_MAP_ns_isolation, puts.key, puts.value, puts.count, err);
+		rc = a->store->ops->put(a->store, BERM_MAP_ns_isolation, puts.key, puts.value,
+					puts.count, err);
 	berm_batch_clear(&puts);
 	berm_batch_clear(&dels);
 	return rc;

@@ -37,7 +37,8 @@ static int cut(const struct generation *g, pieces_t *pieces)
 		last = interval_last(&g->plan->interval[j]);
 		if (a->span.item[i].last < last)
 			last = a->span.item[i].last;
-		rc = array_push(pieces, (struct piece){ at, last, a->span.item[i].pc, (uint32_t)j, NONE });
+		rc = array_push(pieces,
+				(struct piece){ at, last, a->span.item[i].pc, (uint32_t)j, NONE });
 		i += a->span.item[i].last == last;
 		j += interval_last(&g->plan->interval[j]) == last;
 		at = last + 1;
@@ -94,7 +95,8 @@ static int inherit(struct generation *g, uint32_t pc, uint32_t from)
 {
 	struct applied_set *s;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		if (pc >= s->col_units * BERM_COLS_PER_BLOCK) {
 			if (s->value.ncols && g->need_cols <= pc)
 				g->need_cols = pc + 1;
@@ -117,7 +119,8 @@ static int assign(struct generation *g, struct piece *p, size_t at, size_t end)
 		}
 		p[i].pc = p[i].interval == keeper ? p[i].old_pc : berm_ids_take(&g->a->pc_ids, 1);
 		if (p[i].pc == NONE)
-			return berm_refuse(g->err, -ENOSPC, "%zu ranges of ports do not fit (room for %d)",
+			return berm_refuse(g->err, -ENOSPC,
+					   "%zu ranges of ports do not fit (room for %d)",
 					   g->plan->interval_count, BERM_MAX_PORT_CLASSES);
 		if (p[i].interval != keeper)
 			inherit(g, p[i].pc, p[i].old_pc);
@@ -130,9 +133,12 @@ static int assign_all(struct generation *g, pieces_t *pieces)
 	size_t end;
 	int rc = 0;
 
+	if (!pieces->count)
+		return 0;
 	qsort(pieces->item, pieces->count, sizeof(*pieces->item), by_class);
 	for (size_t at = 0; !rc && at < pieces->count; at = end) {
-		for (end = at + 1; end < pieces->count && pieces->item[end].old_pc == pieces->item[at].old_pc;)
+		for (end = at + 1;
+		     end < pieces->count && pieces->item[end].old_pc == pieces->item[at].old_pc;)
 			end++;
 		rc = assign(g, pieces->item, at, end);
 	}
@@ -175,13 +181,14 @@ static int column_units(struct generation *g, const pieces_t *pieces)
 	for (size_t i = 0; i < pieces->count; i++)
 		if (pieces->item[i].pc != pieces->item[i].old_pc)
 			dirty[pieces->item[i].pc / BERM_COLS_PER_BLOCK] = true;
-	for_each_set(g->a, s)
-		for (uint32_t i = 0; !rc && i < s->col_units && i < ARRAY_SIZE(dirty); i++) {
-			unit = s->value.cols / BERM_COLS_PER_BLOCK + i;
-			if (dirty[i])
-				rc = berm_batch_add(&g->put[BERM_MAP_cols], BERM_MAP_cols, &unit,
-						    s->col + i * BERM_COLS_PER_BLOCK);
-		}
+	for_each_set(g->a, s) for (uint32_t i = 0; !rc && i < s->col_units && i < ARRAY_SIZE(dirty);
+				   i++)
+	{
+		unit = s->value.cols / BERM_COLS_PER_BLOCK + i;
+		if (dirty[i])
+			rc = berm_batch_add(&g->put[BERM_MAP_cols], BERM_MAP_cols, &unit,
+					    s->col + i * BERM_COLS_PER_BLOCK);
+	}
 	return rc;
 }
 
@@ -193,7 +200,8 @@ int berm_gen_ports(struct generation *g)
 	if (!rc)
 		rc = assign_all(g, &pieces);
 	for (size_t i = 0; !rc && i < pieces.count; i++)
-		rc = add_span(&g->span, pieces.item[i].first, pieces.item[i].last, pieces.item[i].pc);
+		rc = add_span(&g->span, pieces.item[i].first, pieces.item[i].last,
+			      pieces.item[i].pc);
 	if (!rc)
 		rc = index_classes(g, &pieces);
 	if (!rc && !g->need_cols)
@@ -241,11 +249,13 @@ int berm_port_units(const spans_t *from, const spans_t *to, struct batch *b)
 	int rc = 0;
 
 	while (at < PORT_SPACE) {
-		last = from->item[i].last < to->item[j].last ? from->item[i].last : to->item[j].last;
+		last = from->item[i].last < to->item[j].last ? from->item[i].last
+							     : to->item[j].last;
 		unit = at / BERM_PORTS_PER_BLOCK;
 		if (unit < next)
 			unit = next;
-		for (; from->item[i].pc != to->item[j].pc && unit <= last / BERM_PORTS_PER_BLOCK; unit++) {
+		for (; from->item[i].pc != to->item[j].pc && unit <= last / BERM_PORTS_PER_BLOCK;
+		     unit++) {
 			fill_unit(to, unit, &block);
 			rc = berm_batch_add(b, BERM_MAP_ports, &unit, &block);
 			if (rc)
@@ -262,7 +272,8 @@ int berm_port_units(const spans_t *from, const spans_t *to, struct batch *b)
 /* ---- merging --------------------------------------------------------------------------------------------------- */
 
 /* Port class that has most ports of an interval; spans from *at on, which moves behind the interval. */
-static uint32_t keeper_of(const struct generation *g, const struct berm_plan_interval *interval, size_t *at)
+static uint32_t keeper_of(const struct generation *g, const struct berm_plan_interval *interval,
+			  size_t *at)
 {
 	uint32_t best = NONE, best_size = 0, size, last = interval_last(interval);
 

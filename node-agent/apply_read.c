@@ -19,7 +19,8 @@ struct reading {
 	struct batch stray_rows, stray_cidrs;
 };
 
-static int list(const struct reading *r, enum berm_map_id map, void **keys, void **values, size_t *count)
+static int list(const struct reading *r, enum berm_map_id map, void **keys, void **values,
+		size_t *count)
 {
 	return r->a->store->ops->list(r->a->store, map, keys, values, count, r->err);
 }
@@ -57,8 +58,9 @@ static int read_ports(struct reading *r)
 
 static bool fits(const struct applied_set *s)
 {
-	return s->value.base % BERM_CELLS_PER_BLOCK == 0 && s->value.cols % BERM_COLS_PER_BLOCK == 0 &&
-	       s->value.base < BERM_MAX_CELLS && s->value.cols < BERM_MAX_COLS &&
+	return s->value.base % BERM_CELLS_PER_BLOCK == 0 &&
+	       s->value.cols % BERM_COLS_PER_BLOCK == 0 && s->value.base < BERM_MAX_CELLS &&
+	       s->value.cols < BERM_MAX_COLS &&
 	       (uint64_t)s->nrows * s->value.ncols <= BERM_MAX_CELLS - s->value.base &&
 	       s->col_units <= COL_UNITS - s->value.cols / BERM_COLS_PER_BLOCK;
 }
@@ -78,7 +80,8 @@ static int read_rows(const struct reading *r, struct applied_set *s)
 	return rc;
 }
 
-static int read_units(const struct reading *r, enum berm_map_id map, uint32_t first, uint32_t count, void *to)
+static int read_units(const struct reading *r, enum berm_map_id map, uint32_t first, uint32_t count,
+		      void *to)
 {
 	int rc = 0;
 
@@ -100,7 +103,8 @@ static uint32_t highest_port_class(const struct berm_apply *a)
 static int read_matrix(const struct reading *r, struct applied_set *s)
 {
 	struct berm_apply *a = r->a;
-	uint32_t base = s->value.base / BERM_CELLS_PER_BLOCK, cols = s->value.cols / BERM_COLS_PER_BLOCK;
+	uint32_t base = s->value.base / BERM_CELLS_PER_BLOCK,
+		 cols = s->value.cols / BERM_COLS_PER_BLOCK;
 	int rc;
 
 	s->cell = calloc(s->cell_units, 64);
@@ -143,7 +147,8 @@ static int read_set(const struct reading *r, uint32_t id)
 		rc = read_rows(r, s);
 	if (rc)
 		return rc;
-	s->cell_units = (s->nrows * s->value.ncols + BERM_CELLS_PER_BLOCK - 1) / BERM_CELLS_PER_BLOCK;
+	s->cell_units =
+		(s->nrows * s->value.ncols + BERM_CELLS_PER_BLOCK - 1) / BERM_CELLS_PER_BLOCK;
 	s->col_units = highest_port_class(a) / BERM_COLS_PER_BLOCK + 1;
 	if (!s->value.ncols || !fits(s)) {
 		make_dumb(s);
@@ -173,18 +178,18 @@ static int read_rules(struct reading *r)
 	uint32_t index;
 	int rc = 0;
 
-	for_each_set(a, s)
-		for (uint32_t i = 0; !rc && i < s->nrows * s->value.ncols; i++) {
-			index = s->cell[i];
-			if (!index || index >= BERM_MAX_RULES || berm_ids_taken(&a->rule_ids, index))
-				continue;
-			while (!rc && a->rule.count <= index)
-				rc = array_push(&a->rule, (struct berm_rule){ 0 });
-			if (!rc)
-				rc = a->store->ops->get(a->store, BERM_MAP_rules, &index, &a->rule.item[index],
-							r->err);
-			berm_ids_mark(&a->rule_ids, index, 1);
-		}
+	for_each_set(a, s) for (uint32_t i = 0; !rc && i < s->nrows * s->value.ncols; i++)
+	{
+		index = s->cell[i];
+		if (!index || index >= BERM_MAX_RULES || berm_ids_taken(&a->rule_ids, index))
+			continue;
+		while (!rc && a->rule.count <= index)
+			rc = array_push(&a->rule, (struct berm_rule){ 0 });
+		if (!rc)
+			rc = a->store->ops->get(a->store, BERM_MAP_rules, &index,
+						&a->rule.item[index], r->err);
+		berm_ids_mark(&a->rule_ids, index, 1);
+	}
 	return rc;
 }
 
@@ -242,16 +247,16 @@ static bool is_table_used(const struct berm_apply *a, uint32_t id)
 {
 	struct applied_set *s;
 
-	for_each_set(a, s)
-		if (s->value.table == id)
-			return true;
+	for_each_set(a, s) if (s->value.table == id) return true;
 	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
-		if (a->store->endpoints[slot].ifindex && a->store->endpoints[slot].allowed_table == id)
+		if (a->store->endpoints[slot].ifindex &&
+		    a->store->endpoints[slot].allowed_table == id)
 			return true;
 	return false;
 }
 
-static int add_prefixes(struct berm_apply *a, struct applied_table *t, const struct cidr *c, size_t count)
+static int add_prefixes(struct berm_apply *a, struct applied_table *t, const struct cidr *c,
+			size_t count)
 {
 	int rc = 0;
 
@@ -319,7 +324,8 @@ static int read_tables(struct reading *r)
 
 static int by_name(const void *x, const void *y)
 {
-	return strcmp(((const struct berm_plan_ns *)x)->name, ((const struct berm_plan_ns *)y)->name);
+	return strcmp(((const struct berm_plan_ns *)x)->name,
+		      ((const struct berm_plan_ns *)y)->name);
 }
 
 static int read_namespaces(struct reading *r)
@@ -359,7 +365,8 @@ static int sift_rows(struct reading *r)
 		rc = berm_batch_add(&r->stray_rows, BERM_MAP_rows, key, NULL);
 		if (key->set < BERM_MAX_SETS && a->set[key->set])
 			(void)berm_set_row_put(a->set[key->set], key->cls,
-					       a->set[key->set]->value.default_row); /* only shrinks */
+					       a->set[key->set]
+						       ->value.default_row); /* only shrinks */
 	}
 	return rc;
 }
@@ -367,11 +374,13 @@ static int sift_rows(struct reading *r)
 static int delete_strays(struct reading *r)
 {
 	struct berm_store *store = r->a->store;
-	int rc = store->ops->del(store, BERM_MAP_rows, r->stray_rows.key, r->stray_rows.count, r->err);
+	int rc = store->ops->del(store, BERM_MAP_rows, r->stray_rows.key, r->stray_rows.count,
+				 r->err);
 
 	if (rc)
 		return rc;
-	return store->ops->del(store, BERM_MAP_cidrs, r->stray_cidrs.key, r->stray_cidrs.count, r->err);
+	return store->ops->del(store, BERM_MAP_cidrs, r->stray_cidrs.key, r->stray_cidrs.count,
+			       r->err);
 }
 
 static int read_all(struct reading *r)
@@ -399,7 +408,8 @@ static int read_all(struct reading *r)
 		return rc;
 	if (a->store->ops->read_names(a->store, &a->names, NULL))
 		a->names = (struct berm_names){ 0 }; /* written anew with the next generation */
-	a->store->ops->grace(a->store); /* packets that met what the last agent did in its last moment */
+	a->store->ops->grace(
+		a->store); /* packets that met what the last agent did in its last moment */
 	return delete_strays(r);
 }
 
@@ -409,9 +419,12 @@ static int open_ids(struct berm_apply *a)
 		struct id_pool *pool;
 		uint32_t first, limit;
 	} pools[] = {
-		{ &a->cls_ids, BERM_CLASS_FIRST, CLASS_LIMIT }, { &a->table_ids, 1, TABLE_LIMIT },
-		{ &a->set_ids, BERM_SET_FIRST, BERM_MAX_SETS }, { &a->pc_ids, 0, BERM_MAX_PORT_CLASSES },
-		{ &a->rule_ids, 1, BERM_MAX_RULES },		{ &a->cell_units, 0, CELL_UNITS },
+		{ &a->cls_ids, BERM_CLASS_FIRST, CLASS_LIMIT },
+		{ &a->table_ids, 1, TABLE_LIMIT },
+		{ &a->set_ids, BERM_SET_FIRST, BERM_MAX_SETS },
+		{ &a->pc_ids, 0, BERM_MAX_PORT_CLASSES },
+		{ &a->rule_ids, 1, BERM_MAX_RULES },
+		{ &a->cell_units, 0, CELL_UNITS },
 		{ &a->col_units, 0, COL_UNITS },
 	};
 	int rc = 0;
@@ -425,7 +438,8 @@ void berm_applied_forget(struct berm_apply *a)
 {
 	struct applied_set *s;
 
-	for_each_set(a, s) {
+	for_each_set(a, s)
+	{
 		berm_set_free(s);
 		a->set[id_] = NULL;
 	}

@@ -5,6 +5,8 @@
  */
 #include "applied.h"
 
+#include "cleanup.h"
+
 static struct berm_rule rule_of(const struct berm_rule_name *name)
 {
 	return (struct berm_rule){
@@ -15,7 +17,8 @@ static struct berm_rule rule_of(const struct berm_rule_name *name)
 	};
 }
 
-static int index_rules(const struct berm_apply *a, struct berm_intern *index, struct berm_numbers *at)
+static int index_rules(const struct berm_apply *a, struct berm_intern *index,
+		       struct berm_numbers *at)
 {
 	uint32_t number;
 	int rc = 0;
@@ -38,7 +41,8 @@ static int add_new(struct generation *g, const struct berm_rule *rule, uint32_t 
 	int rc = 0;
 
 	if (index == NONE)
-		return berm_refuse(g->err, -ENOSPC, "%zu rules do not fit into berm_rules (room for %d)",
+		return berm_refuse(g->err, -ENOSPC,
+				   "%zu rules do not fit into berm_rules (room for %d)",
 				   g->plan->rule_count, BERM_MAX_RULES);
 	while (!rc && a->rule.count <= index)
 		rc = array_push(&a->rule, (struct berm_rule){ 0 });
@@ -69,7 +73,7 @@ static int assign(struct generation *g, struct berm_intern *index, struct berm_n
 			rc = add_new(g, &rule, &g->rule[i]);
 			if (!rc)
 				rc = array_push(at, g->rule[i]);
-		} else if (!rc) {
+		} else if (!rc && number < at->count) {
 			g->rule[i] = at->item[number];
 		}
 	}
@@ -93,44 +97,78 @@ int berm_gen_rules(struct generation *g)
 
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
+/* The plan's rules, by id and then index: few move from one plan to the next, and names are long. */
+struct named {
+	uint32_t id, index, at; /* at: in plan->rule */
+};
+
 static int by_id(const void *x, const void *y)
 {
-	const struct berm_rule_name *a = x, *b = y;
+	const struct named *a = x, *b = y;
 
 	if (a->id != b->id)
 		return a->id < b->id ? -1 : 1;
 	return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* The plan's names with the indices that their rules have, one per id. */
-static int plan_names(struct generation *g)
+static size_t sort_names(const struct generation *g, struct named *named)
 {
 	const struct berm_plan *plan = g->plan;
-	struct berm_names *n = &g->names;
-	size_t out = 0;
+	size_t count = 0;
 
-	n->item = calloc(plan->rule_count + 1, sizeof(*n->item));
-	if (!n->item)
-		return -ENOMEM;
-	for (size_t i = 0; i < plan->rule_count; i++) {
-		n->item[i] = plan->rule[i].name;
-		n->item[i].index = g->rule[i];
-	}
-	qsort(n->item, plan->rule_count, sizeof(*n->item), by_id);
 	for (size_t i = 0; i < plan->rule_count; i++)
-		if (!out || n->item[out - 1].id != n->item[i].id)
-			n->item[out++] = n->item[i];
-	n->count = out;
+		named[i] = (struct named){ plan->rule[i].name.id, g->rule[i], (uint32_t)i };
+	qsort(named, plan->rule_count, sizeof(*named), by_id);
+	for (size_t i = 0; i < plan->rule_count; i++)
+		if (!count || named[count - 1].id != named[i].id)
+			named[count++] = named[i];
+	return count;
+}
+
+static struct berm_rule_name name_of(const struct generation *g, const struct named *named)
+{
+	struct berm_rule_name name = g->plan->rule[named->at].name;
+
+	name.index = named->index;
+	return name;
+}
+
+static bool is_same_name(const struct berm_rule_name *a, const struct berm_rule_name *b)
+{
+	return a->id == b->id && a->index == b->index && a->precedence == b->precedence &&
+	       a->dir == b->dir && a->action == b->action && a->reason == b->reason &&
+	       !strcmp(a->tier, b->tier) && !strcmp(a->kind, b->kind) && !strcmp(a->ns, b->ns) &&
+	       !strcmp(a->policy, b->policy) && !strcmp(a->rule, b->rule);
+}
+
+static bool is_same(const struct generation *g, const struct named *named, size_t count)
+{
+	const struct berm_names *old = &g->a->names;
+	struct berm_rule_name name;
+
+	for (size_t i = 0; i < count && count == old->count; i++) {
+		name = name_of(g, &named[i]);
+		if (!is_same_name(&name, &old->item[i]))
+			return false;
+	}
+	return count == old->count;
+}
+
+static int plan_names(const struct generation *g, const struct named *named, size_t count,
+		      struct berm_names *ret)
+{
+	ret->item = calloc(count + 1, sizeof(*ret->item));
+	if (!ret->item)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		ret->item[i] = name_of(g, &named[i]);
+	ret->count = count;
 	return 0;
 }
 
-static bool is_same(const struct berm_names *a, const struct berm_names *b)
-{
-	return a->count == b->count && !memcmp(a->item, b->item, a->count * sizeof(*a->item));
-}
-
 /* New names, and those of old rules that have another id: sessions and events still carry them. */
-static int merge_names(const struct berm_names *new, const struct berm_names *old, struct berm_names *ret)
+static int merge_names(const struct berm_names *new, const struct berm_names *old,
+		       struct berm_names *ret)
 {
 	size_t i = 0, j = 0;
 
@@ -139,7 +177,7 @@ static int merge_names(const struct berm_names *new, const struct berm_names *ol
 	if (!ret->item)
 		return -ENOMEM;
 	while (i < new->count || j < old->count) {
-		if (j == old->count || (i < new->count && new->item[i].id <= old->item[j].id)) {
+		if (j == old->count || (i < new->count &&new->item[i].id <= old->item[j].id)) {
 			j += j < old->count && new->item[i].id == old->item[j].id;
 			ret->item[ret->count++] = new->item[i++];
 		} else {
@@ -149,22 +187,21 @@ static int merge_names(const struct berm_names *new, const struct berm_names *ol
 	return 0;
 }
 
-/* g->names: what the file must hold from before the switch on; a->next_names: from step 1 on. */
+/* g->names: what the file must hold from before the switch on; a->next_names: from step 1 on. Both are
+ * empty if nothing changes. */
 int berm_gen_names(struct generation *g)
 {
 	struct berm_apply *a = g->a;
-	struct berm_names all = { 0 };
-	int rc = plan_names(g);
+	auto_free struct named *named = calloc(g->plan->rule_count + 1, sizeof(*named));
+	size_t count;
+	int rc;
 
-	if (rc)
-		return rc;
-	rc = merge_names(&g->names, &a->names, &all);
-	if (rc)
-		return rc;
+	if (!named)
+		return -ENOMEM;
 	berm_names_clear(&a->next_names);
-	a->next_names = g->names;
-	g->names = all;
-	if (is_same(&all, &a->names) && !a->names_stale)
-		berm_names_clear(&g->names); /* nothing to write */
-	return 0;
+	count = sort_names(g, named);
+	if (!a->names_stale && is_same(g, named, count))
+		return 0;
+	rc = plan_names(g, named, count, &a->next_names);
+	return rc ? rc : merge_names(&a->next_names, &a->names, &g->names);
 }

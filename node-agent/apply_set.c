@@ -224,9 +224,10 @@ static int match_by_name(struct generation *g, uint32_t plan_set)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(g->a, s)
-		if (!rc && g->wanted[plan_set] && !memcmp(&s->plan_id, id, sizeof(*id)))
-			rc = try_match(g, plan_set, s);
+	if (!g->wanted[plan_set] || g->set[plan_set])
+		return 0;
+	for_each_set(g->a, s) if (!rc && !memcmp(&s->plan_id, id, sizeof(*id)))
+		rc = try_match(g, plan_set, s);
 	return rc;
 }
 
@@ -235,7 +236,8 @@ int berm_gen_match(struct generation *g)
 	struct applied_set *s;
 	int rc;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		s->owner = NONE;
 		s->left = s->differs = s->used = false;
 	}
@@ -264,7 +266,8 @@ int berm_gen_rows(struct generation *g)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(g->a, s) {
+	for_each_set(g->a, s)
+	{
 		if (s->owner == NONE || g->is_made[s->owner])
 			continue;
 		for (size_t i = 0; !rc && i < g->new_cls.count; i++)
@@ -297,12 +300,16 @@ static int take_ids(struct generation *g, struct applied_set *s)
 
 	s->id = berm_ids_take(&a->set_ids, 1);
 	if (s->id == NONE)
-		return berm_refuse(g->err, -ENOSPC, "%zu policy sets do not fit into berm_sets (room for %d, old "
-				   "and new together)", g->plan->set_count, BERM_MAX_SETS);
+		return berm_refuse(g->err, -ENOSPC,
+				   "%zu policy sets do not fit into berm_sets (room for %d, old "
+				   "and new together)",
+				   g->plan->set_count, BERM_MAX_SETS);
 	base = berm_ids_take(&a->cell_units, s->cell_units);
 	if (base == NONE)
-		return berm_refuse(g->err, -ENOSPC, "the decision matrices do not fit into berm_cells (room for %d, "
-				   "old and new together)", BERM_MAX_CELLS);
+		return berm_refuse(g->err, -ENOSPC,
+				   "the decision matrices do not fit into berm_cells (room for %d, "
+				   "old and new together)",
+				   BERM_MAX_CELLS);
 	s->value.base = base * BERM_CELLS_PER_BLOCK;
 	cols = berm_ids_take(&a->col_units, s->col_units);
 	if (cols == NONE) { /* then without spare room */
@@ -310,8 +317,10 @@ static int take_ids(struct generation *g, struct applied_set *s)
 		cols = berm_ids_take(&a->col_units, s->col_units);
 	}
 	if (cols == NONE)
-		return berm_refuse(g->err, -ENOSPC, "the columns of the policy sets do not fit into berm_cols (room "
-				   "for %d, old and new together)", BERM_MAX_COLS);
+		return berm_refuse(g->err, -ENOSPC,
+				   "the columns of the policy sets do not fit into berm_cols (room "
+				   "for %d, old and new together)",
+				   BERM_MAX_COLS);
 	s->value.cols = cols * BERM_COLS_PER_BLOCK;
 	return 0;
 }
@@ -338,7 +347,8 @@ static int build(struct generation *g, uint32_t plan_set)
 
 	if (!s)
 		return -ENOMEM;
-	s->value = (struct berm_set){ .ncols = p->ncols, .default_row = p->default_row,
+	s->value = (struct berm_set){ .ncols = p->ncols,
+				      .default_row = p->default_row,
 				      .table = p->table == NONE ? 0 : g->table[p->table] };
 	s->nrows = p->nrows;
 	s->cell_units = round_up((uint32_t)p->nrows * p->ncols, BERM_CELLS_PER_BLOCK);

@@ -44,14 +44,16 @@ static struct berm_addr mask(const struct berm_addr *addr, uint32_t bits)
 }
 
 /* Index of the first prefix that is not before (bits, addr) in the order of the table. */
-static size_t lower_bound(const struct applied_table *t, uint32_t bits, const struct berm_addr *addr)
+static size_t lower_bound(const struct applied_table *t, uint32_t bits,
+			  const struct berm_addr *addr)
 {
 	size_t low = 0, high = t->count, mid;
 
 	while (low < high) {
 		mid = low + (high - low) / 2;
 		if (t->prefix[mid].bits > bits ||
-		    (t->prefix[mid].bits == bits && memcmp(&t->prefix[mid].addr, addr, sizeof(*addr)) < 0))
+		    (t->prefix[mid].bits == bits &&
+		     memcmp(&t->prefix[mid].addr, addr, sizeof(*addr)) < 0))
 			low = mid + 1;
 		else
 			high = mid;
@@ -70,7 +72,8 @@ uint32_t berm_table_class(const struct applied_table *t, const struct berm_addr 
 		bits = t->prefix[at].bits;
 		first = mask(addr, bits);
 		at = lower_bound(t, bits, &first);
-		if (at < t->count && t->prefix[at].bits == bits && prefix_holds(&t->prefix[at], addr))
+		if (at < t->count && t->prefix[at].bits == bits &&
+		    prefix_holds(&t->prefix[at], addr))
 			return t->prefix[at].cls;
 		if (!bits)
 			break;

@@ -15,13 +15,13 @@ struct widening {
 
 static int copy_arrays(const struct applied_set *s, struct applied_set *c)
 {
-	c->cell = calloc(c->cell_units, sizeof(struct berm_cell_block));
-	c->col = calloc(c->col_units, sizeof(struct berm_col_block));
+	c->cell = calloc((size_t)c->cell_units * BERM_CELLS_PER_BLOCK, sizeof(*c->cell));
+	c->col = calloc(c->col_units, BERM_COLS_PER_BLOCK);
 	c->row = calloc(s->row_count + 1, sizeof(*c->row));
 	if (!c->cell || !c->col || !c->row)
 		return -ENOMEM;
 	memcpy(c->cell, s->cell, s->nrows * s->value.ncols * sizeof(*c->cell));
-	memcpy(c->col, s->col, s->col_units * sizeof(struct berm_col_block));
+	memcpy(c->col, s->col, s->col_units * BERM_COLS_PER_BLOCK);
 	if (s->row_count)
 		memcpy(c->row, s->row, s->row_count * sizeof(*c->row));
 	return 0;
@@ -35,9 +35,10 @@ static int copy_ids(struct widening *w, struct applied_set *c)
 
 	c->id = berm_ids_take(&a->set_ids, 1);
 	if (c->id == NONE || base == NONE || cols == NONE)
-		return berm_refuse(w->g.err, -ENOSPC, "no room in berm_sets (%d), berm_cells (%d) or berm_cols (%d) "
-				   "to give the policy sets columns for more ports", BERM_MAX_SETS, BERM_MAX_CELLS,
-				   BERM_MAX_COLS);
+		return berm_refuse(w->g.err, -ENOSPC,
+				   "no room in berm_sets (%d), berm_cells (%d) or berm_cols (%d) "
+				   "to give the policy sets columns for more ports",
+				   BERM_MAX_SETS, BERM_MAX_CELLS, BERM_MAX_COLS);
 	c->value.base = base * BERM_CELLS_PER_BLOCK;
 	c->value.cols = cols * BERM_COLS_PER_BLOCK;
 	return 0;
@@ -82,7 +83,8 @@ static int switch_all(struct widening *w)
 
 	if (rc)
 		return rc;
-	__atomic_store_n(&store->node->essentials, copy_of(w, store->node->essentials), __ATOMIC_RELEASE);
+	__atomic_store_n(&store->node->essentials, copy_of(w, store->node->essentials),
+			 __ATOMIC_RELEASE);
 	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
 		now = store->endpoints[slot].set;
 		set[BERM_INGRESS] = copy_of(w, now[BERM_INGRESS]);
@@ -116,9 +118,8 @@ static int widen(struct widening *w)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(w->g.a, s)
-		if (!rc && s->value.ncols && s->col_units < w->units)
-			rc = copy_set(w, s);
+	for_each_set(w->g.a, s) if (!rc && s->value.ncols && s->col_units < w->units)
+		rc = copy_set(w, s);
 	if (!rc)
 		rc = berm_gen_write_unseen(&w->g);
 	if (!rc)

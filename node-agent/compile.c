@@ -86,9 +86,9 @@ static void free_groups(struct compiler *c)
 static void free_compiler(struct compiler *c)
 {
 	struct berm_intern *tables[] = {
-		&c->ns_name, &c->port_name, &c->subject_key, &c->ns_selector,
-		&c->label,   &c->term_key,  &c->group_key,   &c->sets,
-		&c->ports,   &c->class_key, &c->table_key, &c->table_groups,   &c->verdict,
+		&c->ns_name,   &c->port_name,	 &c->subject_key, &c->ns_selector, &c->label,
+		&c->term_key,  &c->group_key,	 &c->sets,	  &c->ports,	   &c->class_key,
+		&c->table_key, &c->table_groups, &c->verdict,
 	};
 
 	free_subjects(c);

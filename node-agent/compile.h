@@ -12,7 +12,7 @@
  * Policies that exceed a limit (design/policy.md, "Limits") are left out, their subjects isolated without
  * allows, and named in problems; the plan is made of the rest. -ENOMEM only.
  */
-int berm_compile(const struct berm_model *model, struct berm_plan **ret, struct berm_problems *problems,
-		 struct berm_err *err) must_check;
+int berm_compile(const struct berm_model *model, struct berm_plan **ret,
+		 struct berm_problems *problems, struct berm_err *err) must_check;
 
 #endif /* BERM_COMPILE_H */

@@ -499,7 +499,7 @@ int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_
 
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = push_source(&prefixes, &cidr[i]);
-	if (!rc) {
+	if (!rc && prefixes.count) {
 		qsort(prefixes.item, prefixes.count, sizeof(*prefixes.item), cmp_prefix);
 		for (size_t i = 0; i < prefixes.count; i++)
 			if (!kept || cmp_prefix(&prefixes.item[kept - 1], &prefixes.item[i]))

@@ -156,7 +156,7 @@ static int cmp_digest(const void *a, const void *b)
 
 static int digest_group(const struct compiler *c, struct compile_group *g)
 {
-	struct berm_digest *ids = reallocarray(NULL, g->term_count, sizeof(*ids));
+	struct berm_digest *ids = calloc(g->term_count + 1, sizeof(*ids));
 
 	if (!ids)
 		return -ENOMEM;
@@ -192,7 +192,7 @@ static int group_number(struct compiler *c, const struct compile_rule *rule,
 	int rc;
 
 	for (size_t i = 0; i < r->peer_count; i++) {
-		uint32_t term;
+		uint32_t term = 0;
 
 		if (r->peer[i].unsupported)
 			continue; /* matches nothing; what is not an Allow never comes here */
@@ -237,7 +237,7 @@ static uint8_t *selected_namespaces(const struct compiler *c, const struct berm_
 {
 	const struct berm_requirement *names = demanded(sel, "kubernetes.io/metadata.name");
 	uint8_t *out = calloc(c->ns.count + 1, sizeof(*out));
-	uint32_t ns;
+	uint32_t ns = 0;
 
 	if (!out)
 		return NULL;
@@ -266,7 +266,7 @@ static int file_under(struct compiler *c, uint32_t term, const struct berm_requi
 		      struct berm_bytes *bytes)
 {
 	struct berm_numbers none = { 0 };
-	uint32_t number;
+	uint32_t number = 0;
 
 	for (size_t i = 0; i < r->value_count; i++) {
 		int rc = label_key(bytes, c->term.item[term].ns, r->key, r->value[i]);

@@ -292,7 +292,7 @@ static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *ke
 		.port = (const struct compile_resolved *)(key->item + head),
 		.port_count = (key->count - head) / 2,
 	};
-	uint32_t row;
+	uint32_t row = 0;
 
 	if (paint_row(m, &seen) ||
 	    berm_intern(&m->row, m->paint, m->spans * sizeof(*m->paint), &row) < 0)
@@ -302,7 +302,7 @@ static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *ke
 
 static int place_class(struct matrix *m, uint32_t cls, struct berm_numbers *key)
 {
-	uint32_t number;
+	uint32_t number = 0;
 	int rc = sight_key(m, cls, key);
 
 	if (!rc)

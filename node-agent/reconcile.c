@@ -26,8 +26,9 @@
 #include "nodeaddr.h"
 #include "paths.h"
 
-#define TICK_MS	       400  /* hooks: a tcx link that is detached sends no event */
-#define SLOW_TICKS     12   /* everything else that should not need it: about 5 s */
+#define TICK_MS	       250  /* hooks: a tcx link that is detached sends no event */
+#define SLOW_TICKS     20   /* everything else that should not need it: about 5 s */
+#define THOROUGH_TICKS 240  /* hooks, without a sign that anything has changed: once a minute */
 #define SETTLE_MS      20   /* after an event: more are on their way */
 #define DETACHED_MS    100  /* seen without our programs for so long: not a plugin at work */
 #define SETTLED_MS     1000 /* the same for a pod without a slot, or a slot without its device */
@@ -46,6 +47,8 @@ struct watch { /* what we saw of a slot */
 	int64_t detached_ms; /* without our programs since; 0: it has them */
 	int64_t strange_ms;  /* its device is another one since; 0: it is not */
 	bool must_attach;
+	bool is_fine;	  /* inspected and found in order, when a glance showed... */
+	uint64_t glance;  /* ...this */
 	bool is_outdated; /* it has programs of an agent before us */
 };
 
@@ -55,7 +58,8 @@ struct berm_reconcile {
 	uv_poll_t events;
 	uv_timer_t tick, soon, attach;
 	unsigned int ticks;
-	bool addrs_changed, links_changed;
+	bool addrs_changed, links_changed, hooks_changed, must_adopt;
+	uint64_t model_version; /* when pods without a slot were last looked for */
 	struct watch slot[BERM_MAX_ENDPOINTS];
 	struct stray *stray;
 	size_t stray_count;
@@ -276,25 +280,11 @@ static void on_detached(struct berm_reconcile *rec, const struct berm_endpoint_v
 	attach_soon(rec, view->slot);
 }
 
-static void check_slot(struct berm_reconcile *rec, const struct berm_endpoint_view *view)
+static void judge_hooks(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
+			const struct berm_hook_state hooks[2])
 {
 	struct watch *watch = &rec->slot[view->slot];
-	struct berm_hook_state hooks[2];
-	struct berm_err err = { 0 };
-	int rc;
 
-	if (watch->ifindex != view->ifindex)
-		*watch = (struct watch){ .ifindex = view->ifindex,
-					 .must_attach = watch->must_attach };
-	rc = berm_link_inspect(view->ifindex, hooks, &err);
-	if (rc == -ENODEV) {
-		collect(rec, view);
-		return;
-	}
-	if (rc) {
-		set_problem(rec, view->slot, err.msg);
-		return;
-	}
 	if (watch->must_attach)
 		return;
 	if (!hooks[0].attached || !hooks[1].attached) {
@@ -302,13 +292,45 @@ static void check_slot(struct berm_reconcile *rec, const struct berm_endpoint_vi
 		return;
 	}
 	if (!hooks[0].current || !hooks[1].current) {
-		watch->is_outdated =
-			true; /* an agent of another version was here: swapped without a gap */
+		/* An agent of another version was here: swapped without a gap. */
+		watch->is_outdated = true;
 		attach_soon(rec, view->slot);
 		return;
 	}
 	watch->detached_ms = 0;
+	watch->is_fine = true;
 	report_strangers(rec, view->slot, hooks);
+}
+
+/* A glance is enough as long as nothing has changed since the last inspection; tc tells of its own changes. */
+static void check_slot(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
+		       bool thorough)
+{
+	struct watch *watch = &rec->slot[view->slot];
+	struct berm_hook_state hooks[2];
+	struct berm_err err = { 0 };
+	uint64_t glance = 0;
+	int rc;
+
+	if (watch->ifindex != view->ifindex)
+		*watch = (struct watch){ .ifindex = view->ifindex,
+					 .must_attach = watch->must_attach };
+	rc = berm_link_glance(view->ifindex, &glance);
+	if (!rc && !thorough && watch->is_fine && watch->glance == glance)
+		return;
+	watch->is_fine = false;
+	if (!rc)
+		rc = berm_link_inspect(view->ifindex, hooks, &err);
+	if (rc == -ENODEV) {
+		collect(rec, view);
+		return;
+	}
+	if (rc) {
+		set_problem(rec, view->slot, *err.msg ? err.msg : strerror(-rc));
+		return;
+	}
+	judge_hooks(rec, view, hooks);
+	watch->glance = glance;
 }
 
 /* The index was given to another device while we did not look. */
@@ -326,7 +348,7 @@ static void check_device(struct berm_reconcile *rec, const struct berm_endpoint_
 		collect(rec, view);
 }
 
-static void check_slots(struct berm_reconcile *rec, bool devices_too)
+static void check_slots(struct berm_reconcile *rec, bool devices_too, bool thorough)
 {
 	struct berm_endpoint_view view;
 	uint32_t slot;
@@ -334,7 +356,7 @@ static void check_slots(struct berm_reconcile *rec, bool devices_too)
 	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
 		if (!berm_endpoints_view(rec->agent->endpoints, slot, &view))
 			continue;
-		check_slot(rec, &view);
+		check_slot(rec, &view, thorough);
 		if (devices_too && berm_endpoints_view(rec->agent->endpoints, slot, &view))
 			check_device(rec, &view);
 	}
@@ -490,7 +512,7 @@ static void look_at_veth(struct berm_reconcile *rec, const struct stray *old, si
 	if (is_busy || (!lost && !pod))
 		return;
 	if (now_ms(rec) - stray_since(rec, old, old_count, veth) < SETTLED_MS) {
-		rec->links_changed = true; /* look again with the next tick */
+		rec->must_adopt = true; /* look again with the next tick */
 		return;
 	}
 	adopt(rec, veth, lost, pod);
@@ -508,7 +530,7 @@ static void adopt_strays(struct berm_reconcile *rec)
 	rec->stray_count = 0;
 	if (berm_netdev_veths(&veth, &count, &err)) {
 		berm_log(BERM_LOG_WARNING, "devices-not-listed", "error=\"%s\"", err.msg);
-		rec->links_changed = true;
+		rec->must_adopt = true;
 		return;
 	}
 	rec->stray = calloc(MAX_STRAYS < count ? MAX_STRAYS : count + 1, sizeof(*rec->stray));
@@ -571,15 +593,15 @@ static void sync_addresses(struct berm_reconcile *rec)
 }
 
 /* Slots come and go by the plugin's hand, too; the endpoints are compared with them first. */
-static void look(struct berm_reconcile *rec, bool is_slow)
+static void look(struct berm_reconcile *rec, bool is_slow, bool is_thorough)
 {
-	bool links = rec->links_changed || is_slow;
+	bool links = rec->links_changed || is_slow, thorough = rec->hooks_changed || is_thorough;
 
+	rec->must_adopt |= links;
 	rec->links_changed = false;
+	rec->hooks_changed = false;
 	berm_agent_sync_endpoints(rec->agent, is_slow);
-	check_slots(rec, links);
-	if (links && rec->agent->is_synced)
-		adopt_strays(rec);
+	check_slots(rec, links, thorough);
 	if (is_slow)
 		collect_records(rec);
 	if (rec->addrs_changed || is_slow)
@@ -587,9 +609,22 @@ static void look(struct berm_reconcile *rec, bool is_slow)
 	berm_agent_sync_endpoints(rec->agent, is_slow);
 }
 
+/* Listing devices with their pods' addresses is dear, so it waits for a tick however much happens. */
+static void look_for_strays(struct berm_reconcile *rec)
+{
+	uint64_t version = rec->agent->engine.model.version;
+
+	if (!rec->agent->is_synced || (!rec->must_adopt && version == rec->model_version))
+		return;
+	rec->must_adopt = false;
+	rec->model_version = version;
+	adopt_strays(rec);
+	berm_agent_sync_endpoints(rec->agent, false);
+}
+
 static void on_soon(uv_timer_t *timer)
 {
-	look(timer->data, false);
+	look(timer->data, false, false);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -599,7 +634,8 @@ static void on_tick(uv_timer_t *timer)
 
 	if (is_slow)
 		berm_agent_rescan(rec->agent);
-	look(rec, is_slow);
+	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
+	look_for_strays(rec);
 }
 
 static int on_message(const struct nlmsghdr *msg, void *ctx)
@@ -610,6 +646,9 @@ static int on_message(const struct nlmsghdr *msg, void *ctx)
 		rec->addrs_changed = true;
 	if (msg->nlmsg_type == RTM_NEWLINK || msg->nlmsg_type == RTM_DELLINK)
 		rec->links_changed = true;
+	if (msg->nlmsg_type == RTM_NEWTFILTER || msg->nlmsg_type == RTM_DELTFILTER ||
+	    msg->nlmsg_type == RTM_NEWQDISC || msg->nlmsg_type == RTM_DELQDISC)
+		rec->hooks_changed = true;
 	return 0;
 }
 
@@ -622,6 +661,7 @@ static void on_netlink(uv_poll_t *poll, int status, int events)
 	if (status < 0 || berm_nl_drain(rec->netlink, on_message, rec, &err)) {
 		rec->addrs_changed = true; /* events were lost: look at everything */
 		rec->links_changed = true;
+		rec->hooks_changed = true;
 	}
 	look_soon(rec);
 }

@@ -13,9 +13,10 @@
 #include "fsutil.h"
 #include "paths.h"
 
-#define LOCK_MS 5000
+#define LOCK_MS	       5000
 #define MEMO_MAX_BYTES (16u << 20)
-#define BATCH 4096 /* elements in one system call: the kernel copies keys and values in user space's time */
+#define BATCH                                                                                      \
+	4096 /* elements in one system call: the kernel copies keys and values in user space's time */
 
 struct kernel_store {
 	struct berm_store s;
@@ -69,8 +70,8 @@ static uint64_t put_flags(enum berm_map_id map)
 }
 
 /* How many of count went in; what is left, and the reason if it is a real one, is for single puts to find. */
-static size_t put_batches(struct kernel_store *k, enum berm_map_id map, const char *keys, const char *values,
-			  size_t count)
+static size_t put_batches(struct kernel_store *k, enum berm_map_id map, const char *keys,
+			  const char *values, size_t count)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = put_flags(map));
 	size_t done = 0;
@@ -87,8 +88,8 @@ static size_t put_batches(struct kernel_store *k, enum berm_map_id map, const ch
 	return done;
 }
 
-static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *keys, const void *values,
-		      size_t count, struct berm_err *err)
+static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *keys,
+		      const void *values, size_t count, struct berm_err *err)
 {
 	struct kernel_store *k = kernel(s);
 	const char *key = keys, *value = values;
@@ -170,8 +171,8 @@ static int listing_fill(struct listing *l, int fd, enum berm_map_id map)
 	}
 }
 
-static int kernel_list(struct berm_store *s, enum berm_map_id map, void **ret_keys, void **ret_values,
-		       size_t *ret_count, struct berm_err *err)
+static int kernel_list(struct berm_store *s, enum berm_map_id map, void **ret_keys,
+		       void **ret_values, size_t *ret_count, struct berm_err *err)
 {
 	struct listing l = { 0 };
 	int rc = listing_fill(&l, kernel(s)->maps->fd[map], map);
@@ -200,7 +201,8 @@ static void kernel_switch(struct berm_store *s, uint32_t slot, const uint32_t se
 	berm_endpoint_switch(kernel(s)->maps, slot, set[BERM_INGRESS], set[BERM_EGRESS]);
 }
 
-static void kernel_flags(struct berm_store *s, uint32_t slot, uint32_t flags, uint32_t allowed_table)
+static void kernel_flags(struct berm_store *s, uint32_t slot, uint32_t flags,
+			 uint32_t allowed_table)
 {
 	__atomic_store_n(&s->endpoints[slot].allowed_table, allowed_table, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->endpoints[slot].flags, flags, __ATOMIC_RELEASE);
@@ -219,7 +221,8 @@ static void kernel_grace(struct berm_store *s)
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
-static int kernel_write_names(struct berm_store *s, const struct berm_names *names, struct berm_err *err)
+static int kernel_write_names(struct berm_store *s, const struct berm_names *names,
+			      struct berm_err *err)
 {
 	(void)s;
 	return berm_names_write(BERM_NAMES, names, err);
@@ -231,13 +234,15 @@ static int kernel_read_names(struct berm_store *s, struct berm_names *ret, struc
 	return berm_names_read(BERM_NAMES, ret, err);
 }
 
-static int kernel_write_memo(struct berm_store *s, const void *data, size_t size, struct berm_err *err)
+static int kernel_write_memo(struct berm_store *s, const void *data, size_t size,
+			     struct berm_err *err)
 {
 	(void)s;
 	return berm_file_write(BERM_APPLIED, data, size, 0600, err);
 }
 
-static int kernel_read_memo(struct berm_store *s, void **ret, size_t *ret_size, struct berm_err *err)
+static int kernel_read_memo(struct berm_store *s, void **ret, size_t *ret_size,
+			    struct berm_err *err)
 {
 	char *text = NULL;
 	int rc = berm_file_read(BERM_APPLIED, MEMO_MAX_BYTES, &text, ret_size, err);

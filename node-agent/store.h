@@ -19,7 +19,7 @@
 
 struct berm_store {
 	const struct berm_store_ops *ops;
-	struct berm_node *node;		 /* apply writes generation, applying and essentials itself */
+	struct berm_node *node; /* apply writes generation, applying and essentials itself */
 	struct berm_endpoint *endpoints; /* [BERM_MAX_ENDPOINTS], to look at */
 };
 
@@ -36,15 +36,19 @@ struct berm_store_ops {
 
 	/* Endpoints. Slots change hands only while somebody holds the lock; close *ret_fd to unlock. */
 	int (*lock)(struct berm_store *s, int *ret_fd, struct berm_err *err);
-	void (*switch_sets)(struct berm_store *s, uint32_t slot, const uint32_t set[BERM_DIR_COUNT]);
-	void (*set_flags)(struct berm_store *s, uint32_t slot, uint32_t flags, uint32_t allowed_table);
+	void (*switch_sets)(struct berm_store *s, uint32_t slot,
+			    const uint32_t set[BERM_DIR_COUNT]);
+	void (*set_flags)(struct berm_store *s, uint32_t slot, uint32_t flags,
+			  uint32_t allowed_table);
 	void (*bump)(struct berm_store *s, uint32_t slot);
 	void (*grace)(struct berm_store *s);
 
 	/* The rule-name file, and what the agent must remember of the maps (lost with them at boot). */
-	int (*write_names)(struct berm_store *s, const struct berm_names *names, struct berm_err *err);
+	int (*write_names)(struct berm_store *s, const struct berm_names *names,
+			   struct berm_err *err);
 	int (*read_names)(struct berm_store *s, struct berm_names *ret, struct berm_err *err);
-	int (*write_memo)(struct berm_store *s, const void *data, size_t size, struct berm_err *err);
+	int (*write_memo)(struct berm_store *s, const void *data, size_t size,
+			  struct berm_err *err);
 	int (*read_memo)(struct berm_store *s, void **ret, size_t *ret_size, struct berm_err *err);
 	void (*close)(struct berm_store *s);
 };
@@ -55,6 +59,7 @@ size_t berm_store_value_size(enum berm_map_id map);
 size_t berm_store_room(enum berm_map_id map);
 
 /* The pinned maps and the files below BERM_RUN_DIR. maps must outlive the store; ops->close frees it. */
-int berm_store_open(struct berm_maps *maps, struct berm_store **ret, struct berm_err *err) must_check;
+int berm_store_open(struct berm_maps *maps, struct berm_store **ret,
+		    struct berm_err *err) must_check;
 
 #endif /* BERM_STORE_H */

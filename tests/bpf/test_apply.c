@@ -62,8 +62,8 @@ static int tick(struct rig *rig, struct berm_err *err)
 	return rig->writes == rig->fail_at ? berm_fail(err, rig->fail_with, "write") : 0;
 }
 
-static int rig_put(struct berm_store *s, enum berm_map_id map, const void *keys, const void *values, size_t count,
-		   struct berm_err *err)
+static int rig_put(struct berm_store *s, enum berm_map_id map, const void *keys, const void *values,
+		   size_t count, struct berm_err *err)
 {
 	struct berm_store *real = rig_of(s)->real;
 	const char *key = keys, *value = values;
@@ -78,7 +78,8 @@ static int rig_put(struct berm_store *s, enum berm_map_id map, const void *keys,
 	return rc;
 }
 
-static int rig_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count, struct berm_err *err)
+static int rig_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
+		   struct berm_err *err)
 {
 	struct berm_store *real = rig_of(s)->real;
 	const char *key = keys;
@@ -92,13 +93,14 @@ static int rig_del(struct berm_store *s, enum berm_map_id map, const void *keys,
 	return rc;
 }
 
-static int rig_get(struct berm_store *s, enum berm_map_id map, const void *key, void *value, struct berm_err *err)
+static int rig_get(struct berm_store *s, enum berm_map_id map, const void *key, void *value,
+		   struct berm_err *err)
 {
 	return rig_of(s)->real->ops->get(rig_of(s)->real, map, key, value, err);
 }
 
-static int rig_list(struct berm_store *s, enum berm_map_id map, void **keys, void **values, size_t *count,
-		    struct berm_err *err)
+static int rig_list(struct berm_store *s, enum berm_map_id map, void **keys, void **values,
+		    size_t *count, struct berm_err *err)
 {
 	return rig_of(s)->real->ops->list(rig_of(s)->real, map, keys, values, count, err);
 }
@@ -131,7 +133,8 @@ static void rig_grace(struct berm_store *s)
 	rig_of(s)->real->ops->grace(rig_of(s)->real);
 }
 
-static int rig_write_names(struct berm_store *s, const struct berm_names *names, struct berm_err *err)
+static int rig_write_names(struct berm_store *s, const struct berm_names *names,
+			   struct berm_err *err)
 {
 	(void)tick(rig_of(s), NULL);
 	return rig_of(s)->real->ops->write_names(rig_of(s)->real, names, err);
@@ -188,19 +191,23 @@ static uint32_t below(struct rig *rig, uint32_t limit)
 }
 
 static const uint32_t ports[] = {
-	TCP_PORT(7),	TCP_PORT(80),  TCP_PORT(400),  TCP_PORT(443),	  TCP_PORT(5000),   TCP_PORT(9000),
-	UDP_PORT(63),	SCTP_PORT(3),  ICMP_TYPE(8),   ICMPV6_TYPE(128), OTHER_PROTO(47),
+	TCP_PORT(7),	TCP_PORT(80),	  TCP_PORT(400),   TCP_PORT(443),
+	TCP_PORT(5000), TCP_PORT(9000),	  UDP_PORT(63),	   SCTP_PORT(3),
+	ICMP_TYPE(8),	ICMPV6_TYPE(128), OTHER_PROTO(47),
 };
 
 /* Runs one frame through the explain build; returns the rule id, or the reason where no rule decided. */
-static uint32_t explain(const struct datapath *dp, uint32_t dir, uint32_t ifindex, const struct packet *p, int *ret)
+static uint32_t explain(const struct datapath *dp, uint32_t dir, uint32_t ifindex,
+			const struct packet *p, int *ret)
 {
 	const struct berm_bpf *skel = dp->skel;
-	struct bpf_program *prog = dir == BERM_EGRESS ? skel->progs.berm_from_pod : skel->progs.berm_to_pod;
-	struct __sk_buff in = { .ifindex = ifindex, .cb = { BERM_EXPLAIN_NEW, OUTSIDE } }, out = { 0 };
+	struct bpf_program *prog = dir == BERM_EGRESS ? skel->progs.berm_from_pod
+						      : skel->progs.berm_to_pod;
+	struct __sk_buff in = { .ifindex = ifindex, .cb = { BERM_EXPLAIN_NEW, OUTSIDE } },
+			 out = { 0 };
 	_Alignas(8) char frame[PACKET_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &in, .ctx_size_in = sizeof(in),
-		    .ctx_out = &out, .ctx_size_out = sizeof(out));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &in,
+		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out));
 
 	opts.data_size_in = (__u32)packet_build(p, frame);
 	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
@@ -211,14 +218,19 @@ static uint32_t explain(const struct datapath *dp, uint32_t dir, uint32_t ifinde
 
 static uint32_t ask(struct rig *rig, const struct question *q)
 {
-	static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+	static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+					 IPPROTO_ICMPV6 };
 	uint32_t port = ports[q->port], plane = port >> 16;
 	char own[BERM_ADDR_STRLEN], peer[BERM_ADDR_STRLEN];
-	struct packet p = { .proto = plane == BERM_PLANE_OTHER ? (uint8_t)port : proto[plane], .sport = 31000,
-			    .dport = (uint16_t)port, .icmp_type = (uint8_t)(port >> 8), .icmp_id = 7 };
+	struct packet p = { .proto = plane == BERM_PLANE_OTHER ? (uint8_t)port : proto[plane],
+			    .sport = 31000,
+			    .dport = (uint16_t)port,
+			    .icmp_type = (uint8_t)(port >> 8),
+			    .icmp_id = 7 };
 
 	berm_addr_format(&rig->w.addr[q->addr], peer);
-	snprintf(own, sizeof(own), berm_addr_is_v4(&rig->w.addr[q->addr]) ? "10.9.0.%u" : "fd09::%u", q->slot);
+	snprintf(own, sizeof(own),
+		 berm_addr_is_v4(&rig->w.addr[q->addr]) ? "10.9.0.%u" : "fd09::%u", q->slot);
 	p.src = q->dir == BERM_EGRESS ? own : peer;
 	p.dst = q->dir == BERM_EGRESS ? peer : own;
 	rig->packets++;
@@ -236,7 +248,8 @@ static bool is_possible(const struct rig *rig, const struct question *q)
 static uint32_t says(const struct rig *rig, int which, const struct question *q)
 {
 	const struct plan_slot *slot = &rig->slot[which][q->slot - 1];
-	uint32_t rule = plans_judge(rig->plan[which], slot, q->dir, &rig->w.addr[q->addr], ports[q->port]);
+	uint32_t rule =
+		plans_judge(rig->plan[which], slot, q->dir, &rig->w.addr[q->addr], ports[q->port]);
 
 	return !slot->judged && rule < BERM_RULE_FIRST ? BERM_REASON_FALLBACK : rule;
 }
@@ -245,17 +258,22 @@ static void check(struct rig *rig, const struct question *q, bool only_new)
 {
 	uint32_t got = is_possible(rig, q) ? ask(rig, q) : 0;
 
-	if (!is_possible(rig, q) || got == says(rig, 1, q) || (!only_new && got == says(rig, 0, q)) || rig->wrong++)
+	if (!is_possible(rig, q) || got == says(rig, 1, q) ||
+	    (!only_new && got == says(rig, 0, q)) || rig->wrong++)
 		return;
-	test_failed(__FILE__, __LINE__, "slot %u dir %u addr %u port 0x%x: rule %u, the plans say %u and %u (write %zu)",
-		    q->slot, q->dir, q->addr, ports[q->port], got, says(rig, 0, q), says(rig, 1, q), rig->writes);
+	test_failed(__FILE__, __LINE__,
+		    "slot %u dir %u addr %u port 0x%x: rule %u, the plans say %u and %u (write %zu)",
+		    q->slot, q->dir, q->addr, ports[q->port], got, says(rig, 0, q), says(rig, 1, q),
+		    rig->writes);
 }
 
 static void sample(struct rig *rig)
 {
 	for (int i = 0; i < 4; i++)
-		check(rig, &(struct question){ 1 + below(rig, DEVICES), below(rig, 2), below(rig, PLANS_ADDRS),
-					       below(rig, ARRAY_SIZE(ports)) }, false);
+		check(rig,
+		      &(struct question){ 1 + below(rig, DEVICES), below(rig, 2),
+					  below(rig, PLANS_ADDRS), below(rig, ARRAY_SIZE(ports)) },
+		      false);
 }
 
 static void check_all(struct rig *rig, bool only_new)
@@ -287,7 +305,8 @@ static uint64_t seed(void)
 	uint64_t value;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	value = text ? strtoull(text, NULL, 0) : (uint64_t)t.tv_nsec * 1000003u + (uint64_t)t.tv_sec;
+	value = text ? strtoull(text, NULL, 0)
+		     : (uint64_t)t.tv_nsec * 1000003u + (uint64_t)t.tv_sec;
 	printf("# BERM_SEED=%llu\n", (unsigned long long)value);
 	return value;
 }
@@ -301,8 +320,12 @@ static void take_slot(struct rig *rig, uint32_t i)
 	slot->known = true;
 	snprintf(v4, sizeof(v4), "10.9.0.%u", i + 1);
 	snprintf(v6, sizeof(v6), "fd09::%u", i + 1);
-	ASSERT_EQ(datapath_pod(rig->dp, &(struct pod){ .ifindex = i + 1, .addr = { v4, v6 }, .flags = BERM_EP_FALLBACK,
-						       .set_in = slot->fallback, .set_out = slot->fallback }), i + 1);
+	ASSERT_EQ(datapath_pod(rig->dp, &(struct pod){ .ifindex = i + 1,
+						       .addr = { v4, v6 },
+						       .flags = BERM_EP_FALLBACK,
+						       .set_in = slot->fallback,
+						       .set_out = slot->fallback }),
+		  i + 1);
 }
 
 static void open_apply(struct rig *rig)
@@ -328,7 +351,8 @@ static struct rig *rig_new(uint64_t random)
 	for (uint32_t i = 0; i < DEVICES; i++)
 		take_slot(rig, i);
 	open_apply(rig);
-	rig->plan[1] = plans_plan(&rig->w); /* before the first plan: fallbacks, and no essentials */
+	rig->plan[1] =
+		plans_plan(&rig->w); /* before the first plan: fallbacks, and no essentials */
 	rig->plan[1]->essentials = UINT32_MAX;
 	memcpy(rig->slot[1], rig->w.slot, sizeof(rig->w.slot));
 	for (int i = 0; i < PLANS_SLOTS; i++)
@@ -368,7 +392,8 @@ static void collect_all(struct rig *rig)
 
 /* ---- tests -------------------------------------------------------------------------------------------------------- */
 
-TEST(between_writes, "between any two writes every packet gets the old verdict or the new one [update.atomic]")
+TEST(between_writes,
+     "between any two writes every packet gets the old verdict or the new one [update.atomic]")
 {
 	struct rig *rig = rig_new(seed());
 
@@ -400,7 +425,7 @@ TEST(restart, "a restarted agent writes nothing and bumps no epoch [update.idemp
 
 	for (int n = 0; n < 12; n++) {
 		next_plan(rig);
-		res = apply_ok(rig);
+		(void)apply_ok(rig);
 		collect_all(rig);
 		memcpy(epochs, rig->dp->maps.node->epoch, sizeof(epochs));
 		berm_apply_close(rig->a);
@@ -449,7 +474,8 @@ TEST(no_space, "a full map or a failing write leaves the old generation in force
 	EXPECT_GT(failed, 10);
 }
 
-TEST(killed, "an agent killed before any of its writes leaves no gap, the next one goes on [restart.agent_kill9]")
+TEST(killed,
+     "an agent killed before any of its writes leaves no gap, the next one goes on [restart.agent_kill9]")
 {
 	struct rig *rig = rig_new(seed());
 	int status, killed = 0;
@@ -482,9 +508,9 @@ TEST(killed, "an agent killed before any of its writes leaves no gap, the next o
 
 /* ---- ten thousand peers under load ----------------------------------------------------------------------------- */
 
-#define MANY 10000
+#define MANY	       10000
 #define ALLOWED_ALWAYS "10.20.0.9"
-#define DENIED_ALWAYS "10.20.0.8"
+#define DENIED_ALWAYS  "10.20.0.8"
 
 static struct berm_plan *plan_alloc(size_t classes, size_t peers)
 {
@@ -497,7 +523,8 @@ static struct berm_plan *plan_alloc(size_t classes, size_t peers)
 	plan->rule = calloc(2, sizeof(*plan->rule));
 	plan->set = calloc(1, sizeof(*plan->set));
 	plan->endpoint = calloc(1, sizeof(*plan->endpoint));
-	ASSERT_TRUE(plan->cls && plan->peer && plan->interval && plan->rule && plan->set && plan->endpoint);
+	ASSERT_TRUE(plan->cls && plan->peer && plan->interval && plan->rule && plan->set &&
+		    plan->endpoint);
 	plan->class_count = classes;
 	plan->peer_count = peers;
 	return plan;
@@ -506,13 +533,16 @@ static struct berm_plan *plan_alloc(size_t classes, size_t peers)
 /* Port 80 apart, or not: then sets are replaced and ports split and merge from one version to the next. */
 static void add_intervals(struct berm_plan *plan, bool apart)
 {
-	plan->interval[plan->interval_count++] = (struct berm_plan_interval){ 0, 0, apart ? 79 : 0xffff };
+	plan->interval[plan->interval_count++] =
+		(struct berm_plan_interval){ 0, 0, apart ? 79 : 0xffff };
 	if (apart) {
 		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ 0, 80, 80 };
-		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ 0, 81, 0xffff };
+		plan->interval[plan->interval_count++] =
+			(struct berm_plan_interval){ 0, 81, 0xffff };
 	}
-	for (uint8_t plane = 1; plane < BERM_PLANE_COUNT; plane++)
-		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ plane, 0, 0xffff };
+	for (int plane = 1; plane < BERM_PLANE_COUNT; plane++)
+		plan->interval[plan->interval_count++] =
+			(struct berm_plan_interval){ (uint8_t)plane, 0, 0xffff };
 }
 
 /* Ingress of slot 1: the class of version n may use port 80. All peers but those that are never allowed are
@@ -525,17 +555,22 @@ static struct berm_plan *version(uint32_t n, size_t peers)
 	for (uint32_t i = 0; i < 5; i++)
 		plan->cls[i].id = (struct berm_digest){ { i, i == 2 ? 1000 + n : 0 } };
 	for (uint32_t i = 0; i < peers; i++)
-		plan->peer[i] = (struct berm_plan_peer){
-			{ { 0, 0, htonl(0xffff), htonl(0x0a140000 + i) } }, i == 8 ? 3 : i % 16 == n % 16 ? 4 : 2
-		};
+		plan->peer[i] =
+			(struct berm_plan_peer){ { { 0, 0, htonl(0xffff), htonl(0x0a140000 + i) } },
+						 i == 8		    ? 3
+						 : i % 16 == n % 16 ? 4
+								    : 2 };
 	add_intervals(plan, n % 2);
 	for (uint32_t i = 0; i < 2; i++) {
-		plan->rule[i].name = (struct berm_rule_name){ .id = 3000 + i + n % 3 * 10, .precedence = i };
+		plan->rule[i].name =
+			(struct berm_rule_name){ .id = 3000 + i + n % 3 * 10, .precedence = i };
 		plan->rule[i].name.action = i ? BERM_ACTION_ALLOW : BERM_ACTION_DENY;
 		plan->rule[i].name.reason = i ? BERM_REASON_POLICY_ALLOW : BERM_REASON_POLICY_DENY;
 	}
 	plan->rule_count = 2;
-	*s = (struct berm_plan_set){ .dir = BERM_INGRESS, .table = UINT32_MAX, .nrows = 2, .ncols = 2 };
+	*s = (struct berm_plan_set){
+		.dir = BERM_INGRESS, .table = UINT32_MAX, .nrows = 2, .ncols = 2
+	};
 	s->col = calloc(plan->interval_count, 1);
 	s->cell = calloc(4, sizeof(*s->cell));
 	s->row = calloc(5, sizeof(*s->row));
@@ -545,10 +580,13 @@ static struct berm_plan *version(uint32_t n, size_t peers)
 	s->cell[3] = 1;
 	plan->set_count = 1;
 	plan->essentials = UINT32_MAX;
-	plan->endpoint[plan->endpoint_count++] = (struct berm_plan_endpoint){
-		.slot = 1, .ifindex = 1, .set = { 0, UINT32_MAX }, .allowed_table = UINT32_MAX, .judged = 1,
-		.flags = BERM_EP_ISOLATED_IN
-	};
+	plan->endpoint[plan->endpoint_count++] =
+		(struct berm_plan_endpoint){ .slot = 1,
+					     .ifindex = 1,
+					     .set = { 0, UINT32_MAX },
+					     .allowed_table = UINT32_MAX,
+					     .judged = 1,
+					     .flags = BERM_EP_ISOLATED_IN };
 	return plan;
 }
 
@@ -561,7 +599,9 @@ struct load {
 static void *generate_load(void *arg)
 {
 	struct load *load = arg;
-	struct packet good = { .src = ALLOWED_ALWAYS, .dst = "10.9.0.1", .sport = 4000, .dport = 80 };
+	struct packet good = {
+		.src = ALLOWED_ALWAYS, .dst = "10.9.0.1", .sport = 4000, .dport = 80
+	};
 	struct packet bad = { .src = DENIED_ALWAYS, .dst = "10.9.0.1", .sport = 4000, .dport = 80 };
 	int ret;
 
@@ -586,8 +626,9 @@ static uint32_t number(uint32_t n)
 	return n + n / 9 * 7;
 }
 
-TEST(ten_thousand, "a policy of 10,000 peers replaced in a loop: no drop of who is in both, no leak of who is in "
-		   "neither [update.atomic]")
+TEST(ten_thousand,
+     "a policy of 10,000 peers replaced in a loop: no drop of who is in both, no leak of who is in "
+     "neither [update.atomic]")
 {
 	struct rig *rig = rig_new(1);
 	struct load load = { .dp = rig->dp };
@@ -618,10 +659,13 @@ TEST(ten_thousand, "a policy of 10,000 peers replaced in a loop: no drop of who 
 	EXPECT_EQ(load.leaks, 0);
 }
 
-TEST(too_many_peers, "more peers than berm_peers holds are refused before anything is written [update.nospace]")
+TEST(too_many_peers,
+     "more peers than berm_peers holds are refused before anything is written [update.nospace]")
 {
 	struct rig *rig = rig_new(1);
-	struct packet good = { .src = ALLOWED_ALWAYS, .dst = "10.9.0.1", .sport = 4000, .dport = 80 };
+	struct packet good = {
+		.src = ALLOWED_ALWAYS, .dst = "10.9.0.1", .sport = 4000, .dport = 80
+	};
 	struct berm_plan *plan = version(1, 100), *big = version(2, BERM_MAX_PEERS + 1);
 	struct berm_apply_result res = { 0 };
 	struct berm_err err = { 0 };

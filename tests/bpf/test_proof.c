@@ -220,7 +220,7 @@ static void one_world(struct proof *p, uint64_t seed)
 TEST(proof, "the kernel says what the documents say: verdict, reason and rule of random packets")
 {
 	const char *given = getenv("BERM_WORLDS");
-	unsigned int worlds = given ? (unsigned int)atoi(given) : 100;
+	unsigned int worlds = given ? (unsigned int)atoi(given) : 150;
 	struct proof p = { 0 };
 	struct berm_err err = { 0 };
 	uint64_t first = world_seed();

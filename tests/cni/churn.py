@@ -15,7 +15,7 @@ import sys
 
 NETNS = 6
 LOST_EVERY = 10
-TCX_EVERY = 5  # the others use clsact, whose attach costs microseconds instead of two RCU grace periods
+TCX_EVERY = 10  # the others use clsact, whose attach costs microseconds instead of two RCU grace periods
 CONF = {"cniVersion": "1.1.0", "name": "churn", "type": "berm-cni", "waitForPolicy": "10ms"}
 
 

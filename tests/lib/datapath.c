@@ -128,6 +128,14 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	return dp;
 }
 
+void datapath_free(struct datapath *dp)
+{
+	ring_buffer__free(dp->ring);
+	munmap(dp->maps.endpoints, sizeof(struct berm_endpoint) * BERM_MAX_ENDPOINTS);
+	berm_bpf__destroy(dp->skel);
+	free(dp);
+}
+
 /* ---- pods and peers ---------------------------------------------------------------------------------------- */
 
 static struct berm_addr parse_addr(const char *text)

@@ -62,6 +62,7 @@ struct verdict {
 
 /* Also moves the test into a network namespace of its own with devices 1 (lo) to 4. */
 struct datapath *datapath_load(const struct datapath_opts *opts);
+void datapath_free(struct datapath *dp); /* only for who loads many; a test's process ends anyway */
 
 int datapath_map(const struct datapath *dp, const char *name); /* fd, -1 = none of the product's */
 

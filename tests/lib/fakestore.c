@@ -16,7 +16,8 @@ static struct fake_store *fake(struct berm_store *s)
 
 static bool is_list(enum berm_map_id map)
 {
-	return map == BERM_MAP_peers || map == BERM_MAP_cidrs || map == BERM_MAP_rows || map == BERM_MAP_ns_isolation;
+	return map == BERM_MAP_peers || map == BERM_MAP_cidrs || map == BERM_MAP_rows ||
+	       map == BERM_MAP_ns_isolation;
 }
 
 static void *must(void *p)
@@ -64,7 +65,8 @@ static int put_one(struct fake_store *f, enum berm_map_id map, const void *key, 
 static void del_one(struct fake_store *f, enum berm_map_id map, const void *key)
 {
 	struct fake_map *m = &f->map[map];
-	size_t ks = berm_store_key_size(map), vs = berm_store_value_size(map), i = find(f, map, key);
+	size_t ks = berm_store_key_size(map), vs = berm_store_value_size(map),
+	       i = find(f, map, key);
 
 	if (i == m->count)
 		return;
@@ -83,8 +85,8 @@ static int tick(struct fake_store *f, enum berm_map_id map, struct berm_err *err
 	return 0;
 }
 
-static int fake_put(struct berm_store *s, enum berm_map_id map, const void *keys, const void *values, size_t count,
-		    struct berm_err *err)
+static int fake_put(struct berm_store *s, enum berm_map_id map, const void *keys,
+		    const void *values, size_t count, struct berm_err *err)
 {
 	const char *key = keys, *value = values;
 	int rc = 0;
@@ -98,7 +100,8 @@ static int fake_put(struct berm_store *s, enum berm_map_id map, const void *keys
 	return rc;
 }
 
-static int fake_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count, struct berm_err *err)
+static int fake_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
+		    struct berm_err *err)
 {
 	const char *key = keys;
 	int rc = 0;
@@ -111,7 +114,8 @@ static int fake_del(struct berm_store *s, enum berm_map_id map, const void *keys
 	return rc;
 }
 
-static int fake_get(struct berm_store *s, enum berm_map_id map, const void *key, void *value, struct berm_err *err)
+static int fake_get(struct berm_store *s, enum berm_map_id map, const void *key, void *value,
+		    struct berm_err *err)
 {
 	size_t vs = berm_store_value_size(map);
 	uint32_t index;
@@ -123,8 +127,8 @@ static int fake_get(struct berm_store *s, enum berm_map_id map, const void *key,
 	return 0;
 }
 
-static int fake_list(struct berm_store *s, enum berm_map_id map, void **ret_keys, void **ret_values, size_t *ret_count,
-		     struct berm_err *err)
+static int fake_list(struct berm_store *s, enum berm_map_id map, void **ret_keys, void **ret_values,
+		     size_t *ret_count, struct berm_err *err)
 {
 	const struct fake_map *m = &fake(s)->map[map];
 
@@ -173,7 +177,8 @@ static void fake_grace(struct berm_store *s)
 	fake_readers_finish(fake(s));
 }
 
-static int fake_write_names(struct berm_store *s, const struct berm_names *names, struct berm_err *err)
+static int fake_write_names(struct berm_store *s, const struct berm_names *names,
+			    struct berm_err *err)
 {
 	(void)names;
 	if (fake(s)->full_disk)
@@ -188,7 +193,8 @@ static int fake_read_names(struct berm_store *s, struct berm_names *ret, struct 
 	return berm_fail(err, -ENOENT, "read the rule names");
 }
 
-static int fake_write_memo(struct berm_store *s, const void *data, size_t size, struct berm_err *err)
+static int fake_write_memo(struct berm_store *s, const void *data, size_t size,
+			   struct berm_err *err)
 {
 	struct fake_store *f = fake(s);
 
@@ -244,8 +250,9 @@ struct fake_store *fake_new(void)
 	f->s = (struct berm_store){ &fake_ops, &f->node, f->endpoint };
 	for (int map = 0; map < BERM_MAP_COUNT; map++)
 		if (berm_store_room((enum berm_map_id)map) && !is_list((enum berm_map_id)map))
-			f->map[map].value = must(calloc(berm_store_room((enum berm_map_id)map),
-							berm_store_value_size((enum berm_map_id)map)));
+			f->map[map].value =
+				must(calloc(berm_store_room((enum berm_map_id)map),
+					    berm_store_value_size((enum berm_map_id)map)));
 	return f;
 }
 
@@ -271,13 +278,16 @@ void fake_slot_take(struct fake_store *f, uint32_t slot, uint32_t ifindex, uint3
 	if (set == BERM_SET_ESSENTIALS && f->node.essentials)
 		set = f->node.essentials;
 	f->node.epoch[slot]++;
-	*ep = (struct berm_endpoint){ .set = { set, set }, .ifindex = ifindex, .flags = BERM_EP_FALLBACK,
+	*ep = (struct berm_endpoint){ .set = { set, set },
+				      .ifindex = ifindex,
+				      .flags = BERM_EP_FALLBACK,
 				      .born = f->node.epoch[slot] };
 }
 
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
-static uint32_t longest_match(const struct fake_store *f, uint32_t table, const struct berm_addr *addr)
+static uint32_t longest_match(const struct fake_store *f, uint32_t table,
+			      const struct berm_addr *addr)
 {
 	const struct berm_cidr_key *key = (const struct berm_cidr_key *)f->map[BERM_MAP_cidrs].key;
 	const uint32_t *value = (const uint32_t *)f->map[BERM_MAP_cidrs].value;
@@ -288,7 +298,9 @@ static uint32_t longest_match(const struct fake_store *f, uint32_t table, const 
 		bits = key[n].prefixlen - 32;
 		if (ntohl(key[n].table) != table || key[n].prefixlen < best)
 			continue;
-		for (i = 0; i < bits && (a[i / 8] >> (7 - i % 8) & 1) == (key[n].addr[i / 8] >> (7 - i % 8) & 1); i++)
+		for (i = 0; i < bits && (a[i / 8] >> (7 - i % 8) & 1) ==
+						(key[n].addr[i / 8] >> (7 - i % 8) & 1);
+		     i++)
 			;
 		if (i < bits)
 			continue;
@@ -317,8 +329,8 @@ static uint32_t row_of(const struct fake_store *f, const struct fake_reader *r)
 	struct berm_row_key key = { .set = r->set, .cls = r->cls };
 	size_t i = find(f, BERM_MAP_rows, &key);
 
-	return i < f->map[BERM_MAP_rows].count ? ((const uint32_t *)f->map[BERM_MAP_rows].value)[i] :
-						 r->value.default_row;
+	return i < f->map[BERM_MAP_rows].count ? ((const uint32_t *)f->map[BERM_MAP_rows].value)[i]
+					       : r->value.default_row;
 }
 
 static void arrive(struct fake_store *f, struct fake_reader *r, uint32_t rule)
@@ -350,21 +362,37 @@ static void read_cell(struct fake_store *f, struct fake_reader *r)
 	uint32_t at = r->value.base + r->row * r->value.ncols + r->col;
 	uint32_t index = ((const uint32_t *)f->map[BERM_MAP_cells].value)[at];
 
-	arrive(f, r, index ? ((const struct berm_rule *)f->map[BERM_MAP_rules].value)[index].id :
-			     BERM_REASON_NO_RULE);
+	arrive(f, r,
+	       index ? ((const struct berm_rule *)f->map[BERM_MAP_rules].value)[index].id
+		     : BERM_REASON_NO_RULE);
 }
 
 void fake_reader_step(struct fake_store *f, struct fake_reader *r)
 {
 	switch (r->step++) {
-	case 1: r->epoch = f->node.epoch[r->slot]; break;
-	case 2: read_set(f, r); break;
-	case 3: read_matrix(f, r); break;
-	case 4: r->cls = class_of(f, r->value.table, &r->addr); break;
-	case 5: r->row = row_of(f, r); break;
-	case 6: r->pc = ((const uint16_t *)f->map[BERM_MAP_ports].value)[r->port]; break;
-	case 7: r->col = ((const uint8_t *)f->map[BERM_MAP_cols].value)[r->value.cols + r->pc]; break;
-	default: read_cell(f, r);
+	case 1:
+		r->epoch = f->node.epoch[r->slot];
+		break;
+	case 2:
+		read_set(f, r);
+		break;
+	case 3:
+		read_matrix(f, r);
+		break;
+	case 4:
+		r->cls = class_of(f, r->value.table, &r->addr);
+		break;
+	case 5:
+		r->row = row_of(f, r);
+		break;
+	case 6:
+		r->pc = ((const uint16_t *)f->map[BERM_MAP_ports].value)[r->port];
+		break;
+	case 7:
+		r->col = ((const uint8_t *)f->map[BERM_MAP_cols].value)[r->value.cols + r->pc];
+		break;
+	default:
+		read_cell(f, r);
 	}
 }
 
@@ -375,7 +403,8 @@ void fake_readers_finish(struct fake_store *f)
 			fake_reader_step(f, &f->reader[i]);
 }
 
-uint32_t fake_judge(struct fake_store *f, uint32_t slot, uint32_t dir, const struct berm_addr *addr, uint32_t port)
+uint32_t fake_judge(struct fake_store *f, uint32_t slot, uint32_t dir, const struct berm_addr *addr,
+		    uint32_t port)
 {
 	struct fake_reader r = { .step = 1, .slot = slot, .dir = dir, .port = port, .addr = *addr };
 	void (*arrived)(struct fake_store *, const struct fake_reader *) = f->arrived;

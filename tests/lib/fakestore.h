@@ -14,7 +14,7 @@
 
 /* A packet on its way through the maps: the steps of bpf/policy.h. */
 struct fake_reader {
-	int step; /* 0: not on its way */
+	int step;		  /* 0: not on its way */
 	uint32_t slot, dir, port; /* port: plane << 16 | index */
 	struct berm_addr addr;
 	uint32_t tag; /* the test's */
@@ -57,7 +57,9 @@ void fake_slot_take(struct fake_store *f, uint32_t slot, uint32_t ifindex, uint3
 void fake_reader_step(struct fake_store *f, struct fake_reader *r);
 void fake_readers_finish(struct fake_store *f);
 /* A whole packet at once. */
-uint32_t fake_judge(struct fake_store *f, uint32_t slot, uint32_t dir, const struct berm_addr *addr, uint32_t port);
-size_t fake_count(const struct fake_store *f, enum berm_map_id map); /* elements of a hash or trie */
+uint32_t fake_judge(struct fake_store *f, uint32_t slot, uint32_t dir, const struct berm_addr *addr,
+		    uint32_t port);
+size_t fake_count(const struct fake_store *f,
+		  enum berm_map_id map); /* elements of a hash or trie */
 
 #endif /* BERM_TEST_FAKESTORE_H */

@@ -15,15 +15,24 @@
 static const struct {
 	uint32_t first, last;
 } segment[PLANS_SEGMENTS] = {
-	{ 0, 79 },	    { 80, 80 },		{ 81, 442 },	    { 443, 443 },
-	{ 444, 8079 },	    { 8080, 0xffff },	{ 0x10000, 0x1ffff }, { 0x20000, 0x2ffff },
-	{ 0x30000, 0x3ffff }, { 0x40000, 0x4ffff }, { 0x50000, 0x5ffff },
+	{ 0, 79 },
+	{ 80, 80 },
+	{ 81, 442 },
+	{ 443, 443 },
+	{ 444, 8079 },
+	{ 8080, 0xffff },
+	{ 0x10000, 0x1ffff },
+	{ 0x20000, 0x2ffff },
+	{ 0x30000, 0x3ffff },
+	{ 0x40000, 0x4ffff },
+	{ 0x50000, 0x5ffff },
 };
 
 static const struct {
 	const char *addr;
 	uint8_t bits;
-} prefixes[PLANS_PREFIXES] = { /* longest first, then by address, as a table has them */
+} prefixes[PLANS_PREFIXES] = {
+	/* longest first, then by address, as a table has them */
 	{ "10.0.0.3", 128 }, { "10.0.0.0", 124 }, { "10.0.0.0", 120 }, { "10.1.0.0", 112 },
 	{ "10.0.0.0", 104 }, { "0.0.0.0", 96 },	  { "fd00::", 64 },    { "::", 0 },
 };
@@ -101,21 +110,23 @@ static void change_row(struct plan_world *w)
 	uint32_t set = plans_below(w, PLANS_SETS), cls = plans_below(w, PLANS_CLASSES + 2);
 
 	if (plans_below(w, 3))
-		memcpy(w->said[set][cls], w->said[set][plans_below(w, PLANS_CLASSES + 2)], PLANS_SEGMENTS);
+		memcpy(w->said[set][cls], w->said[set][plans_below(w, PLANS_CLASSES + 2)],
+		       PLANS_SEGMENTS);
 	else
 		random_row(w, w->said[set][cls]);
 }
 
 static void change_cell(struct plan_world *w)
 {
-	w->said[plans_below(w, PLANS_SETS)][plans_below(w, PLANS_CLASSES + 2)][plans_below(w, PLANS_SEGMENTS)] =
-		(uint8_t)plans_below(w, PLANS_RULES);
+	w->said[plans_below(w, PLANS_SETS)][plans_below(w, PLANS_CLASSES + 2)]
+	       [plans_below(w, PLANS_SEGMENTS)] = (uint8_t)plans_below(w, PLANS_RULES);
 }
 
 /* A port becomes like its neighbour for everybody: the cut between them can go. */
 static void change_column(struct plan_world *w)
 {
-	uint32_t i = 1 + plans_below(w, 5), from = plans_below(w, 2) ? i - 1 : i, to = from == i ? i - 1 : i;
+	uint32_t i = 1 + plans_below(w, 5), from = plans_below(w, 2) ? i - 1 : i,
+		 to = from == i ? i - 1 : i;
 
 	for (int s = 0; s < PLANS_SETS; s++)
 		for (int c = 0; c < PLANS_CLASSES + 2; c++)
@@ -146,9 +157,8 @@ static void change_other(struct plan_world *w)
 void plans_change(struct plan_world *w)
 {
 	static void (*const change[])(struct plan_world *) = {
-		change_address, change_address, change_address, change_class,  change_prefix,
-		change_row,	change_cell,	change_endpoint, change_other,
-		change_column,
+		change_address, change_address, change_address,	 change_class, change_prefix,
+		change_row,	change_cell,	change_endpoint, change_other, change_column,
 	};
 
 	for (uint32_t n = 1 + plans_below(w, 4); n; n--)
@@ -162,7 +172,11 @@ void plans_make(struct plan_world *w, uint64_t seed)
 	memset(w, 0, sizeof(*w));
 	w->random = seed | 1;
 	for (uint32_t i = 0; i < PLANS_ADDRS; i++) {
-		snprintf(text, sizeof(text), i < 8 ? "10.0.0.%u" : i < 11 ? "10.1.0.%u" : "fd00::%u", i);
+		snprintf(text, sizeof(text),
+			 i < 8	  ? "10.0.0.%u"
+			 : i < 11 ? "10.1.0.%u"
+				  : "fd00::%u",
+			 i);
 		w->addr[i] = addr_of(i == 15 ? "2001:db8::1" : i == 14 ? "192.0.2.1" : text);
 		w->cls[i] = plans_below(w, 3) ? random_class(w) : NONE;
 	}
@@ -176,7 +190,9 @@ void plans_make(struct plan_world *w, uint64_t seed)
 			random_row(w, w->said[s][c]);
 	}
 	for (int i = 0; i < PLANS_SLOTS - 1; i++)
-		w->slot[i] = (struct plan_slot){ .ifindex = 10u + (uint32_t)i, .judged = i > 1, .known = true,
+		w->slot[i] = (struct plan_slot){ .ifindex = 10u + (uint32_t)i,
+						 .judged = i > 1,
+						 .known = true,
 						 .set = { random_set(w), random_set(w) },
 						 .fallback = (uint32_t)i % 3 };
 }
@@ -193,9 +209,9 @@ uint32_t plans_port(struct plan_world *w)
 struct making {
 	struct plan_world *w;
 	struct berm_plan *plan;
-	uint32_t cls[PLANS_CLASSES + 2];  /* index in said[] -> plan class, NONE */
+	uint32_t cls[PLANS_CLASSES + 2];      /* index in said[] -> plan class, NONE */
 	uint32_t world_of[PLANS_CLASSES + 2]; /* back */
-	uint32_t segment_of[PLANS_SEGMENTS]; /* plan interval -> a segment of it */
+	uint32_t segment_of[PLANS_SEGMENTS];  /* plan interval -> a segment of it */
 };
 
 static void add_class(struct making *m, uint32_t cls)
@@ -246,7 +262,8 @@ static void make_tables(struct making *m)
 		for (int p = 0; p < PLANS_PREFIXES; p++)
 			if (m->w->prefix[i][p] != NONE)
 				t->prefix[t->prefix_count++] =
-					(struct berm_plan_prefix){ addr_of(prefixes[p].addr), prefixes[p].bits,
+					(struct berm_plan_prefix){ addr_of(prefixes[p].addr),
+								   prefixes[p].bits,
 								   m->cls[m->w->prefix[i][p]] };
 	}
 }
@@ -271,9 +288,10 @@ static void make_intervals(struct making *m)
 			continue;
 		}
 		m->segment_of[plan->interval_count] = (uint32_t)i;
-		plan->interval[plan->interval_count++] = (struct berm_plan_interval){
-			(uint8_t)(segment[i].first >> 16), (uint16_t)segment[i].first, (uint16_t)segment[i].last
-		};
+		plan->interval[plan->interval_count++] =
+			(struct berm_plan_interval){ (uint8_t)(segment[i].first >> 16),
+						     (uint16_t)segment[i].first,
+						     (uint16_t)segment[i].last };
 	}
 }
 
@@ -286,7 +304,8 @@ static void make_rules(struct making *m)
 	for (uint32_t i = 0; i < PLANS_RULES; i++) {
 		plan->rule[i].name = (struct berm_rule_name){ .id = 2000 + i, .precedence = i };
 		plan->rule[i].name.action = i % 2 ? BERM_ACTION_ALLOW : BERM_ACTION_DENY;
-		plan->rule[i].name.reason = i % 2 ? BERM_REASON_POLICY_ALLOW : BERM_REASON_POLICY_DENY;
+		plan->rule[i].name.reason = i % 2 ? BERM_REASON_POLICY_ALLOW
+						  : BERM_REASON_POLICY_DENY;
 		snprintf(plan->rule[i].name.rule, sizeof(plan->rule[i].name.rule), "rule-%u", i);
 	}
 }
@@ -311,7 +330,8 @@ static void make_matrix(struct making *m, uint32_t set, struct berm_plan_set *s)
 	}
 	for (uint32_t c = 0, k, i; c < plan->class_count; c++) {
 		for (k = 0; k < s->nrows; k++) {
-			for (i = 0; i < plan->interval_count && SAID(c, i) == SAID(of_row[k], i); i++)
+			for (i = 0; i < plan->interval_count && SAID(c, i) == SAID(of_row[k], i);
+			     i++)
 				;
 			if (i == plan->interval_count)
 				break;
@@ -354,10 +374,12 @@ static void make_endpoints(struct making *m)
 	for (uint32_t i = 0; i < PLANS_SLOTS; i++) {
 		slot = &m->w->slot[i];
 		if (slot->ifindex && slot->known)
-			plan->endpoint[plan->endpoint_count++] = (struct berm_plan_endpoint){
-				.slot = i + 1, .ifindex = slot->ifindex, .set = { slot->set[0], slot->set[1] },
-				.allowed_table = i % 3 ? NONE : 0, .judged = slot->judged
-			};
+			plan->endpoint[plan->endpoint_count++] =
+				(struct berm_plan_endpoint){ .slot = i + 1,
+							     .ifindex = slot->ifindex,
+							     .set = { slot->set[0], slot->set[1] },
+							     .allowed_table = i % 3 ? NONE : 0,
+							     .judged = slot->judged };
 	}
 	plan->ns = must(calloc(PLANS_NAMESPACES, sizeof(*plan->ns)));
 	for (int i = 0; i < PLANS_NAMESPACES; i++)
@@ -404,7 +426,8 @@ static uint32_t class_of(const struct berm_plan *plan, uint32_t table, const str
 	return berm_addr_is_v4(addr) ? 0 : 1;
 }
 
-static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struct berm_addr *addr, uint32_t port)
+static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struct berm_addr *addr,
+			 uint32_t port)
 {
 	const struct berm_plan_set *s = &plan->set[set];
 	uint32_t row = s->row[class_of(plan, s->table, addr)], i = 0;
@@ -418,11 +441,12 @@ uint32_t plans_judge(const struct berm_plan *plan, const struct plan_slot *slot,
 		     const struct berm_addr *addr, uint32_t port)
 {
 	if (slot->known && slot->judged)
-		return slot->set[dir] == NONE ? BERM_REASON_NOT_ISOLATED :
-						set_says(plan, slot->set[dir], addr, port);
+		return slot->set[dir] == NONE ? BERM_REASON_NOT_ISOLATED
+					      : set_says(plan, slot->set[dir], addr, port);
 	if (slot->fallback == BERM_SET_OPEN)
 		return BERM_REASON_NOT_ISOLATED;
 	if (slot->fallback == BERM_SET_DENY)
 		return BERM_REASON_FALLBACK;
-	return plan->essentials == NONE ? BERM_REASON_NO_RULE : set_says(plan, plan->essentials, addr, port);
+	return plan->essentials == NONE ? BERM_REASON_NO_RULE
+					: set_says(plan, plan->essentials, addr, port);
 }

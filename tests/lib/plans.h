@@ -11,30 +11,30 @@
 
 #include "plan.h"
 
-#define PLANS_ADDRS 16
-#define PLANS_CLASSES 8 /* that have a digest, besides the worlds */
-#define PLANS_PREFIXES 8
-#define PLANS_TABLES 3
-#define PLANS_SEGMENTS 11
-#define PLANS_SETS 6 /* the last one is the essentials */
-#define PLANS_RULES 12
-#define PLANS_SLOTS 7
+#define PLANS_ADDRS	 16
+#define PLANS_CLASSES	 8 /* that have a digest, besides the worlds */
+#define PLANS_PREFIXES	 8
+#define PLANS_TABLES	 3
+#define PLANS_SEGMENTS	 11
+#define PLANS_SETS	 6 /* the last one is the essentials */
+#define PLANS_RULES	 12
+#define PLANS_SLOTS	 7
 #define PLANS_NAMESPACES 4
 
 /* What plans are made of. */
 struct plan_world {
 	uint64_t random;
 	struct berm_addr addr[PLANS_ADDRS];
-	uint32_t cls[PLANS_ADDRS]; /* index in said[], or UINT32_MAX: absent */
+	uint32_t cls[PLANS_ADDRS];		       /* index in said[], or UINT32_MAX: absent */
 	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES]; /* the same */
 	uint8_t said[PLANS_SETS][PLANS_CLASSES + 2][PLANS_SEGMENTS]; /* rule */
-	uint32_t table[PLANS_SETS]; /* or UINT32_MAX */
+	uint32_t table[PLANS_SETS];				     /* or UINT32_MAX */
 	struct plan_slot {
 		uint32_t ifindex;
-		bool judged, known;	/* known: the plan has it */
+		bool judged, known;	      /* known: the plan has it */
 		uint32_t set[BERM_DIR_COUNT]; /* or UINT32_MAX */
-		uint32_t fallback;	/* BERM_SET_OPEN, DENY or ESSENTIALS */
-	} slot[PLANS_SLOTS]; /* slot number is index + 1 */
+		uint32_t fallback;	      /* BERM_SET_OPEN, DENY or ESSENTIALS */
+	} slot[PLANS_SLOTS];		      /* slot number is index + 1 */
 	uint32_t dirs[PLANS_NAMESPACES];
 	bool merge; /* leave out cuts between ports that need none */
 	bool no_essentials;

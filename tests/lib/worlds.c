@@ -57,7 +57,7 @@ static void random_labels(struct world *w, char *out, size_t size)
 	size_t used = 0;
 
 	*out = '\0';
-	for (char key = 'a'; key <= 'c'; key++)
+	for (int key = 'a'; key <= 'c'; key++)
 		if (chance(w, 60))
 			used += (size_t)snprintf(out + used, size - used, "%c=%u ", key,
 						 world_below(w, 3));

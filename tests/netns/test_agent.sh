@@ -22,6 +22,15 @@ pod_objects() {
 	done
 }
 
+pod_objects_with_addresses() {
+	local pod
+
+	for pod in web db spy; do
+		pod_object "$pod" "app=$pod"
+		printf 'status: {podIPs: [{ip: "%s"}, {ip: "%s"}]}\n---\n' "${POD_IP4[$pod]}" "${POD_IP6[$pod]}"
+	done
+}
+
 pods_start() {
 	local pod
 
@@ -262,10 +271,7 @@ test_adopt() {
 	pods_start
 	stream_open good web db 5432
 	stream_open bad spy db 5432
-	for pod in web db spy; do
-		pod_object "$pod" "app=$pod"
-		printf 'status: {podIPs: [{ip: "%s"}, {ip: "%s"}]}\n---\n' "${POD_IP4[$pod]}" "${POD_IP6[$pod]}"
-	done | apply - pods.yaml
+	pod_objects_with_addresses | apply - pods.yaml
 	wall web | apply - wall.yaml
 	agent_start
 	for pod in web db spy; do
@@ -429,7 +435,7 @@ test_run_full() {
 	WAIT_S=30 wait_until status_is '[.problems[].message] | any(contains("No space left"))' false
 }
 
-#: truncated, empty and foreign files among the records: named, and every pod stays enforced
+#: truncated, empty and foreign files among the records: named, and no pod is opened
 test_bad_records() {
 	local file
 
@@ -443,13 +449,13 @@ test_bad_records() {
 	wait_until status_is '[.problems[].message] | any(contains("records cannot be read"))' true
 	walled
 	agent_stop KILL
-	agent_start
-	walled
+	agent_start # nobody knows any more whose these addresses are: closed, never open
+	block spy db 5432
 	equal endpoints "$(status .endpoints.total)" 3
-	for file in web db spy; do # the documents say who has these addresses: they have names again
-		pod_object "$file" "app=$file"
-		printf 'status: {podIPs: [{ip: "%s"}, {ip: "%s"}]}\n---\n' "${POD_IP4[$file]}" "${POD_IP6[$file]}"
-	done | apply - pods.yaml
+	pod_objects_with_addresses | apply - pods.yaml # now the documents say it
+	opens web db 5432
+	block spy db 5432
+	wait_until is_judged db
 	wall spy | apply - wall.yaml
 	walled_for_spy
 }

@@ -200,12 +200,12 @@ test_sessions() {
 test_flows() {
 	reach web db 5432
 	block stranger db 5432
-	wait_until flow_is_there --verdict dropped --pod db
+	wait_until flow_is_there --verdict dropped --pod stranger
 	ctl flows --pod shop/db --port 5432 --direction ingress --verdict forwarded -o json
 	expect_rc 0
 	jq -se 'length >= 1 and all(.source.pod == "web" and .rule.policy == "db-in" and .rule.rule == "web")' \
 		"$SANDBOX_TMP/out" >/dev/null || fail "allowed flows are not those of web: $out"
-	ctl flows --verdict dropped --last 1
+	ctl flows --verdict dropped --port 5432 --last 1
 	expect_out "other/stranger"
 	expect_out "default-deny (isolated by shop/db-in)"
 	ctl flows --rule shop/db-in:web --last 1 -o json
@@ -227,7 +227,7 @@ follower_sees_stranger() {
 #: flows -f shows new flows once, and goes on
 test_flows_follow() {
 	reach web db 5432
-	wait_until flow_is_there --pod web
+	wait_until flow_is_there --pod web --port 5432
 	"$CTL" flows -f --last 0 --verdict dropped -o json >"$SANDBOX_TMP/follow" &
 	local pid=$!
 	wait_until follower_sees_stranger # tried again: what happened before it listened is the past

@@ -5,22 +5,24 @@
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 
-# db's ingress: app=web on 80, both protocols.
-web_only() {
+# only PEER TO SUBJECT (by app): may reach port 80, both protocols
+only() {
 	policy walls <<-YAML
 	kind: SegmentationPolicy
-	name: db-in
-	subject: {podSelector: {matchLabels: {app: ${1:-db}}}}
+	name: in
+	subject: {podSelector: {matchLabels: {app: $3}}}
 	isolate: [Ingress]
 	ingress:
-	- {name: web, from: [{podSelector: {matchLabels: {app: ${2:-web}}}}], ports: [{port: 80}, {protocol: UDP, port: 80}]}
+	- {name: peer, from: [{podSelector: {matchLabels: {app: $1}}}], ports: [{port: 80}, {protocol: UDP, port: 80}]}
 	YAML
 }
+
+web_only() { only web to db; }
 
 nobody() {
 	policy walls <<-YAML
 	kind: SegmentationPolicy
-	name: db-in
+	name: in
 	subject: {podSelector: {matchLabels: {app: db}}}
 	isolate: [Ingress]
 	YAML
@@ -56,25 +58,25 @@ test_revoke() {
 test_revoke_egress() {
 	cast db app=db -- web app=web
 	listen db 80
-	settings_egress
+	web_out 80
 	curtain_up
 	stream_open talk web db 80
-	settle settings_egress 81
+	settle web_out 81
 	stream_stalls talk
 	block web db 80
-	settle settings_egress
+	settle web_out 80
 	stream_runs talk
 	reach web db 80
 }
 
-settings_egress() {
+web_out() {
 	policy out <<-YAML
 	kind: SegmentationPolicy
 	name: web-out
 	subject: {podSelector: {matchLabels: {app: web}}}
 	isolate: [Egress]
 	egress:
-	- {name: db, to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: ${1:-80}}]}
+	- {name: db, to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: $1}]}
 	YAML
 }
 
@@ -171,11 +173,11 @@ test_selector_change() {
 	curtain_up
 	block spy db 80
 	reach spy web 80
-	settle web_only web db # subject is web, peer is db
+	settle only db to web
 	reach spy db 80
 	block spy web 80
 	reach db web 80
-	settle web_only db spy # another peer
+	settle only spy to db
 	reach spy db 80
 	block web db 80
 	reach spy web 80

@@ -62,8 +62,11 @@ static void start(struct scene *s, struct fake_reader *r)
 {
 	uint32_t addr = below(s, PLANS_ADDRS), port = below(s, PLANS_SEGMENTS);
 
-	*r = (struct fake_reader){ .step = 1, .slot = 1 + below(s, PLANS_SLOTS), .dir = below(s, 2),
-				   .port = port_of[port], .addr = s->w.addr[addr] };
+	*r = (struct fake_reader){ .step = 1,
+				   .slot = 1 + below(s, PLANS_SLOTS),
+				   .dir = below(s, 2),
+				   .port = port_of[port],
+				   .addr = s->w.addr[addr] };
 	r->tag = s->in_force << 8 | addr << 4 | port;
 	if (!s->f->endpoint[r->slot].ifindex)
 		r->step = 0;
@@ -71,7 +74,8 @@ static void start(struct scene *s, struct fake_reader *r)
 
 static uint32_t says(const struct scene *s, uint32_t plan, const struct fake_reader *r)
 {
-	return plans_judge(s->plan[plan % HISTORY], &s->slot[plan % HISTORY][r->slot - 1], r->dir, &r->addr, r->port);
+	return plans_judge(s->plan[plan % HISTORY], &s->slot[plan % HISTORY][r->slot - 1], r->dir,
+			   &r->addr, r->port);
 }
 
 static void arrived(struct fake_store *f, const struct fake_reader *r)
@@ -84,10 +88,12 @@ static void arrived(struct fake_store *f, const struct fake_reader *r)
 	for (plan = r->tag >> 8; plan <= s->trying && says(s, plan, r) != r->rule; plan++)
 		;
 	if (plan > s->trying && !s->wrong++)
-		test_failed(__FILE__, __LINE__, "slot %u dir %u addr %u port 0x%x: rule %u, plans %u to %u say "
-			    "%u ... %u (set %u class %u row %u pc %u col %u)", r->slot, r->dir, r->tag >> 4 & 15, r->port,
-			    r->rule, r->tag >> 8, s->trying, says(s, r->tag >> 8, r), says(s, s->trying, r), r->set, r->cls,
-			    r->row, r->pc, r->col);
+		test_failed(__FILE__, __LINE__,
+			    "slot %u dir %u addr %u port 0x%x: rule %u, plans %u to %u say "
+			    "%u ... %u (set %u class %u row %u pc %u col %u)",
+			    r->slot, r->dir, r->tag >> 4 & 15, r->port, r->rule, r->tag >> 8,
+			    s->trying, says(s, r->tag >> 8, r), says(s, s->trying, r), r->set,
+			    r->cls, r->row, r->pc, r->col);
 	*m = (struct remembered){ r->epoch, r->rule, true };
 }
 
@@ -124,8 +130,10 @@ static void check_sessions(struct scene *s)
 					if (!m->valid || m->epoch != s->f->node.epoch[r.slot] ||
 					    m->rule == says(s, s->in_force, &r) || s->wrong++)
 						continue;
-					test_failed(__FILE__, __LINE__, "slot %u dir %u addr %u port 0x%x: a session keeps "
-						    "rule %u, the plan says %u", r.slot, r.dir, a, r.port, m->rule,
+					test_failed(__FILE__, __LINE__,
+						    "slot %u dir %u addr %u port 0x%x: a session keeps "
+						    "rule %u, the plan says %u",
+						    r.slot, r.dir, a, r.port, m->rule,
 						    says(s, s->in_force, &r));
 				}
 }
@@ -144,8 +152,11 @@ static void check_all(struct scene *s)
 					r.rule = fake_judge(s->f, r.slot, r.dir, &r.addr, r.port);
 					if (r.rule == says(s, s->in_force, &r) || s->wrong++)
 						continue;
-					test_failed(__FILE__, __LINE__, "slot %u dir %u addr %u port 0x%x: maps say %u, the "
-						    "plan %u", r.slot, r.dir, a, r.port, r.rule, says(s, s->in_force, &r));
+					test_failed(__FILE__, __LINE__,
+						    "slot %u dir %u addr %u port 0x%x: maps say %u, the "
+						    "plan %u",
+						    r.slot, r.dir, a, r.port, r.rule,
+						    says(s, s->in_force, &r));
 				}
 	check_sessions(s);
 }
@@ -225,8 +236,11 @@ static void change_hands(struct scene *s)
 
 	fake_readers_finish(s->f);
 	memset(s->session[i + 1], 0, sizeof(s->session[i + 1]));
-	*slot = (struct plan_slot){ .ifindex = slot->ifindex + 100, .known = true, .fallback = below(s, 3),
-				    .judged = below(s, 2), .set = { below(s, 5), below(s, 5) } };
+	*slot = (struct plan_slot){ .ifindex = slot->ifindex + 100,
+				    .known = true,
+				    .fallback = below(s, 3),
+				    .judged = below(s, 2),
+				    .set = { below(s, 5), below(s, 5) } };
 	fake_slot_take(s->f, i + 1, slot->ifindex, slot->fallback);
 	/* until it is judged, what is in force for it is its fallback */
 	for (int h = 0; h < HISTORY; h++) {
@@ -280,7 +294,8 @@ static void reopen(struct scene *s)
 	ASSERT_OK(berm_apply_open_store(&s->f->s, &s->a, &err), &err);
 }
 
-TEST(random_plans, "every packet gets the old verdict or the new one, whenever it comes [update.atomic]")
+TEST(random_plans,
+     "every packet gets the old verdict or the new one, whenever it comes [update.atomic]")
 {
 	static struct scene s;
 	uint64_t random = seed();
@@ -326,7 +341,8 @@ TEST(idempotent, "the same plan again writes nothing, also after a restart [upda
 	scene_close(&s);
 }
 
-TEST(no_space, "a write that fails leaves the old generation in force, the next try succeeds [update.nospace]")
+TEST(no_space,
+     "a write that fails leaves the old generation in force, the next try succeeds [update.nospace]")
 {
 	static const int codes[] = { -E2BIG, -ENOMEM, -EINVAL, -ENOSPC };
 	static struct scene s;
@@ -365,7 +381,8 @@ TEST(no_space, "a write that fails leaves the old generation in force, the next 
 	scene_close(&s);
 }
 
-TEST(killed, "killed before any write, the next agent goes on and no packet sees a third verdict [restart.agent_kill9]")
+TEST(killed,
+     "killed before any write, the next agent goes on and no packet sees a third verdict [restart.agent_kill9]")
 {
 	static struct scene s;
 	struct berm_apply_result res = { 0 };
@@ -439,7 +456,8 @@ TEST(no_memo, "without its memory the agent writes everything anew, beside what 
 static struct berm_plan *plan_of_ports(struct scene *s, uint32_t count)
 {
 	struct berm_plan *plan = plans_plan(&s->w);
-	struct berm_plan_interval *old = plan->interval, *new = calloc(plan->interval_count + count + 1, sizeof(*new));
+	struct berm_plan_interval *old = plan->interval,
+				  *new = calloc(plan->interval_count + count + 1, sizeof(*new));
 	size_t cut = plan->interval_count - 1;
 	uint8_t *col;
 
@@ -475,7 +493,8 @@ static void expect_ports(struct scene *s, const struct berm_plan *plan)
 		for (uint32_t a = 0; a < PLANS_ADDRS; a++)
 			for (size_t i = 0; i < ARRAY_SIZE(port); i++)
 				EXPECT_EQ(fake_judge(s->f, slot, 0, &s->w.addr[a], port[i]),
-					  plans_judge(plan, &s->w.slot[slot - 1], 0, &s->w.addr[a], port[i]));
+					  plans_judge(plan, &s->w.slot[slot - 1], 0, &s->w.addr[a],
+						      port[i]));
 }
 
 static bool has_80_apart(const struct scene *s)
@@ -515,10 +534,12 @@ TEST(many_ports, "sets move to wider columns when port classes outgrow them; too
 	ASSERT_TRUE(plan->interval);
 	plan->interval_count = 0;
 	for (uint32_t n = 0; n < BERM_MAX_PORT_CLASSES; n++)
-		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ 0, (uint16_t)n, (uint16_t)n };
+		plan->interval[plan->interval_count++] =
+			(struct berm_plan_interval){ 0, (uint16_t)n, (uint16_t)n };
 	plan->interval[plan->interval_count - 1].last = 0xffff;
-	for (uint8_t plane = 1; plane < BERM_PLANE_COUNT; plane++)
-		plan->interval[plan->interval_count++] = (struct berm_plan_interval){ plane, 0, 0xffff };
+	for (int plane = 1; plane < BERM_PLANE_COUNT; plane++)
+		plan->interval[plan->interval_count++] =
+			(struct berm_plan_interval){ (uint8_t)plane, 0, 0xffff };
 	for (size_t i = 0; i < plan->set_count; i++) {
 		free(plan->set[i].col);
 		plan->set[i].col = calloc(plan->interval_count, 1);
