@@ -2,6 +2,8 @@
 /* reflector.c - one resource: which request comes next, and what its end means. */
 #include "reflector.h"
 
+
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 #include "stream.h"
 
 #define DELAY_FIRST_MS	200
-#define DELAY_MAX_MS	15000
+#define DELAY_MAX_MS	10000
 #define HEALTHY_MS	10000 /* a request that lasted so long was a good one */
 #define STREAM_IDLE_MS	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
 #define WATCH_MIN_S	300   /* the server ends it after this to twice this */
@@ -169,7 +171,7 @@ static void complete(struct berm_reflector *r)
 
 	berm_objects_sweep(&r->seen);
 	r->is_complete = r->has_synced = true;
-	r->must_list = r->must_list_storage = false;
+	r->must_list_storage = false;
 	r->seen.has_changed = true;
 	tell_well(r);
 	berm_log(is_first ? BERM_LOG_INFO : BERM_LOG_DEBUG, "watch-synced",
@@ -290,6 +292,10 @@ static void stop_streaming(struct berm_reflector *r, const char *why)
 static void on_gone(struct berm_reflector *r)
 {
 	r->must_list_storage = r->request == BERM_API_LIST;
+	if (r->request == BERM_API_STREAM && !r->is_complete) {
+		r->has_no_stream = true;
+		r->no_stream_ms = now_ms(r);
+	}
 	forget_version(r);
 	r->restarts++;
 	berm_log(BERM_LOG_DEBUG, "watch-gone", "resource=%s", r->opts.resource->plural);
@@ -382,6 +388,20 @@ static void on_watch_over(struct berm_reflector *r, bool was_healthy)
 	again(r, was_healthy);
 }
 
+/* A watch that breaks off now and then is how servers restart and balancers balance: no reason to cry. */
+static void on_broken(struct berm_reflector *r, const struct berm_apiend *end, bool was_healthy)
+{
+	r->restarts++;
+	if (r->is_complete && r->request != BERM_API_LIST && was_healthy) {
+		berm_log(BERM_LOG_INFO, "watch-broken", "resource=%s error=\"%s\"",
+			 r->opts.resource->plural, end->error);
+		again(r, true);
+		return;
+	}
+	tell(r, BERM_FAULT_UNREACHABLE, end->error);
+	again(r, false);
+}
+
 static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 {
 	struct berm_reflector *r = ctx;
@@ -398,9 +418,7 @@ static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 	} else if (end->is_stalled && r->request == BERM_API_STREAM && !r->is_complete) {
 		stop_streaming(r, end->error);
 	} else if (*end->error) {
-		r->restarts++;
-		tell(r, BERM_FAULT_UNREACHABLE, end->error);
-		again(r, false);
+		on_broken(r, end, was_healthy && end->status == 200);
 	} else if (end->status != 200) {
 		on_http_error(r, end, body);
 	} else if (is_list(r->request)) {

@@ -6,7 +6,7 @@
  *  - A streaming list first (a watch that begins with what there is); a plain list where the server has none.
  *  - What a new list lacks is removed when the list is complete, not before.
  *  - Whatever goes wrong, what is known stays until the server says otherwise. Tries go on for ever, ever more
- *    slowly (0.2 s doubling to 15 s, each time half more or less by chance).
+ *    slowly (0.2 s doubling to 10 s, each time half more or less by chance).
  */
 #ifndef BERM_REFLECTOR_H
 #define BERM_REFLECTOR_H

@@ -104,6 +104,24 @@ static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
 	}
 }
 
+static void add_api_problems(cJSON *array, const struct berm_api *api)
+{
+	struct berm_watch_view watch;
+	char text[600];
+	size_t i;
+
+	for (i = 0; berm_api_watch(api, i, &watch); i++) {
+		if (!watch.error)
+			continue;
+		snprintf(text, sizeof(text), "watch of %s: %s", watch.resource, watch.error);
+		add_own_problem(array, text,
+				"the last state stays in force; the agent tries again");
+	}
+	if (berm_api_lacks_node(api))
+		add_own_problem(array, "the API server has no Node of this node's name",
+				"give the right one with --node-name");
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -117,7 +135,9 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	berm_problems_clear(&of_files);
 	add_problems(array, &agent->start_problems);
 	add_problems(array, &agent->engine.problems);
-	if (berm_files_is_lost(agent->files))
+	if (agent->api)
+		add_api_problems(array, agent->api);
+	if (agent->files && berm_files_is_lost(agent->files))
 		add_own_problem(array, "the manifests directory is gone",
 				"the last documents stay in force; restore the directory");
 	if (agent->engine.failure.code)
@@ -281,11 +301,37 @@ static void add_process(cJSON *root, const struct berm_agent *agent)
 	add_number(root, "pid", (uint64_t)getpid());
 	add_number(root, "uptime_seconds",
 		   (uint64_t)((int64_t)uv_now(&agent->loop) - agent->started_ms) / 1000);
-	add_text(root, "manifests", agent->opts.manifests);
-	add_number(root, "files", berm_files_count(agent->files));
+	if (agent->files) {
+		add_text(root, "manifests", agent->opts.manifests);
+		add_number(root, "files", berm_files_count(agent->files));
+	}
 	add_number(root, "rss_bytes", rss_bytes());
 	add_number(root, "generation",
 		   __atomic_load_n(&agent->maps.node->generation, __ATOMIC_RELAXED));
+}
+
+static void add_watches(cJSON *root, const struct berm_agent *agent)
+{
+	struct berm_watch_view watch;
+	cJSON *list, *object;
+	size_t i;
+
+	if (!agent->api)
+		return;
+	add_text(root, "api_server", berm_api_server(agent->api));
+	list = cJSON_AddArrayToObject(root, "watches");
+	for (i = 0; berm_api_watch(agent->api, i, &watch); i++) {
+		object = cJSON_CreateObject();
+		add_text(object, "resource", watch.resource);
+		add_text(object, "state", watch.state);
+		cJSON_AddBoolToObject(object, "synced", watch.has_synced);
+		add_number(object, "since_seconds",
+			   (uv_now(&agent->loop) - watch.since_ms) / 1000);
+		add_number(object, "restarts", watch.restarts);
+		add_number(object, "objects", watch.objects);
+		add_text(object, "error", watch.error);
+		cJSON_AddItemToArray(list, object);
+	}
 }
 
 cJSON *berm_status_json(const struct berm_agent *agent)
@@ -294,6 +340,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	cJSON *root = cJSON_CreateObject(), *endpoints;
 
 	add_process(root, agent);
+	add_watches(root, agent);
 	add_policies_count(root, agent);
 	endpoints = cJSON_AddObjectToObject(root, "endpoints");
 	add_number(endpoints, "total", count.total);
