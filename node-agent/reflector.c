@@ -2,7 +2,6 @@
 /* reflector.c - one resource: which request comes next, and what its end means. */
 #include "reflector.h"
 
-
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -107,11 +106,20 @@ static const struct {
 	[BERM_FAULT_MALFORMED] = { "api-malformed", "is it an API server?" },
 };
 
+/* A quote would end the log's own quotes. */
+static void copy_plain(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text);
+	for (; *out; out++)
+		if (*out == '"')
+			*out = '\'';
+}
+
 static void tell(struct berm_reflector *r, enum berm_api_fault fault, const char *text)
 {
 	uint64_t *last = fault == BERM_FAULT_FORBIDDEN ? &r->told_ms : &r->opts.told->at_ms[fault];
 
-	snprintf(r->error, sizeof(r->error), "%s", text);
+	copy_plain(r->error, sizeof(r->error), text);
 	r->has_told = true;
 	if (*last && now_ms(r) - *last < TELL_AGAIN_MS)
 		return;
@@ -119,7 +127,7 @@ static void tell(struct berm_reflector *r, enum berm_api_fault fault, const char
 	berm_log(fault == BERM_FAULT_THROTTLED ? BERM_LOG_WARNING : BERM_LOG_ERROR,
 		 faults[fault].event,
 		 "resource=%s error=\"%s\" advice=\"%s\" effect=\"the last state stays in force\"",
-		 r->opts.resource->plural, text, faults[fault].advice);
+		 r->opts.resource->plural, r->error, faults[fault].advice);
 }
 
 static void tell_well(struct berm_reflector *r)
@@ -392,10 +400,11 @@ static void on_watch_over(struct berm_reflector *r, bool was_healthy)
 static void on_broken(struct berm_reflector *r, const struct berm_apiend *end, bool was_healthy)
 {
 	r->restarts++;
-	if (r->is_complete && r->request != BERM_API_LIST && was_healthy) {
-		berm_log(BERM_LOG_INFO, "watch-broken", "resource=%s error=\"%s\"",
+	if (r->is_complete && (was_healthy || end->is_stalled)) {
+		berm_log(BERM_LOG_INFO, end->is_stalled ? "watch-stalled" : "watch-broken",
+			 "resource=%s error=\"%s\"",
 			 r->opts.resource->plural, end->error);
-		again(r, true);
+		again(r, was_healthy);
 		return;
 	}
 	tell(r, BERM_FAULT_UNREACHABLE, end->error);
