@@ -31,6 +31,7 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
  * docs/reasons.md come from this list. Numbers are ABI: append, never renumber.
  * A verdict that no rule of a document decided carries the reason's number as its rule id.
  */
+/* clang-format off */
 #define BERM_REASONS(X)                                                                        \
 	X(NONE, 0, "none", "not decided yet")                                                  \
 	X(SESSION, 1, "session", "belongs to a session that a rule allowed")                   \
@@ -55,14 +56,15 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(FRAGMENT, 20, "fragment", "a later fragment of a pod that is isolated")              \
 	X(TABLE_FULL, 21, "table-full", "allowed, but the session table had no room")          \
 	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")
+/* clang-format on */
 
 enum berm_reason {
 #define X(id, num, name, help) BERM_REASON_##id = num,
 	BERM_REASONS(X)
 #undef X
-	BERM_REASON_COUNT
+		BERM_REASON_COUNT
 };
-#define BERM_REASON_MAX 64 /* room in the counters; never shrinks */
+#define BERM_REASON_MAX 64   /* room in the counters; never shrinks */
 #define BERM_RULE_FIRST 1024 /* rule ids below are reasons */
 
 /* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */
@@ -73,46 +75,46 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-#define BERM_MAX_ENDPOINTS 4096 /* slots; slot 0 is never used */
-#define BERM_MAX_ADDRS 4	/* own addresses of one pod */
-#define BERM_MAX_PEERS 400000
-#define BERM_MAX_CIDRS 131072
-#define BERM_MAX_ROWS 262144
-#define BERM_MAX_SETS 4096
-#define BERM_MAX_RULES 131072
-#define BERM_MAX_CELLS 524288  /* twice the documented limit: old and new blocks live side by side */
-#define BERM_MAX_COLS 1048576  /* bytes of column tables, all sets */
+#define BERM_MAX_ENDPOINTS    4096 /* slots; slot 0 is never used */
+#define BERM_MAX_ADDRS	      4	   /* own addresses of one pod */
+#define BERM_MAX_PEERS	      400000
+#define BERM_MAX_CIDRS	      131072
+#define BERM_MAX_ROWS	      262144
+#define BERM_MAX_SETS	      4096
+#define BERM_MAX_RULES	      131072
+#define BERM_MAX_CELLS	      524288 /* twice the documented limit: old and new blocks live side by side */
+#define BERM_MAX_COLS	      1048576 /* bytes of column tables, all sets */
 #define BERM_MAX_PORT_CLASSES 4096
-#define BERM_MAX_LOCAL 1024    /* node addresses */
-#define BERM_MAX_NAMESPACES 16384
+#define BERM_MAX_LOCAL	      1024 /* node addresses */
+#define BERM_MAX_NAMESPACES   16384
 
 /* ---- session table: set-associative buckets in an array map ---------------------------------- */
 
-#define BERM_WAYS 7
+#define BERM_WAYS	     7
 #define BERM_BUCKETS_DEFAULT 37450 /* 262,150 sessions, 19 MB */
 
 /* Session state bits (slot and header carry the same byte). */
-#define BERM_SESSION_OPEN 0x01	       /* the opener has spoken */
-#define BERM_SESSION_ANSWERED 0x02     /* the other side has answered */
-#define BERM_SESSION_CLOSING 0x04      /* FIN or RST seen */
-#define BERM_SESSION_HOST 0x08	       /* opened by the node itself: needs no policy */
-#define BERM_SESSION_FROM_POD 0x10     /* opener is the pod: judged as egress; else as ingress */
-#define BERM_SESSION_ADOPTED 0x20      /* picked up in the middle of a flow */
-#define BERM_SESSION_SPILLED 0x40      /* stands in its second bucket */
-#define BERM_SESSION_ESTABLISHED 0x80  /* decides the replacement class */
+#define BERM_SESSION_OPEN	 0x01 /* the opener has spoken */
+#define BERM_SESSION_ANSWERED	 0x02 /* the other side has answered */
+#define BERM_SESSION_CLOSING	 0x04 /* FIN or RST seen */
+#define BERM_SESSION_HOST	 0x08 /* opened by the node itself: needs no policy */
+#define BERM_SESSION_FROM_POD	 0x10 /* opener is the pod: judged as egress; else as ingress */
+#define BERM_SESSION_ADOPTED	 0x20 /* picked up in the middle of a flow */
+#define BERM_SESSION_SPILLED	 0x40 /* stands in its second bucket */
+#define BERM_SESSION_ESTABLISHED 0x80 /* decides the replacement class */
 
 /* One way, one cache line. Keyed from the pod's point of view, so both directions find it. */
 struct berm_session {
 	struct berm_addr peer;
-	__u64 word;	   /* epoch << 32 | signature of the whole key (stands for the local address):
+	__u64 word; /* epoch << 32 | signature of the whole key (stands for the local address):
 			    * ONE word, so an epoch is never read with another session's key */
 	__be16 local_port; /* ICMP echo: see datapath.md */
 	__be16 peer_port;
-	__u32 iface;	   /* ifindex << 8 | IP protocol */
-	__u32 rule;	   /* id of the rule that allowed it */
-	__u16 slot;	   /* endpoint slot = index of the epoch */
-	__u8 seen;	   /* jiffies >> 6 of the last packet */
-	__u8 state;	   /* BERM_SESSION_* */
+	__u32 iface; /* ifindex << 8 | IP protocol */
+	__u32 rule;  /* id of the rule that allowed it */
+	__u16 slot;  /* endpoint slot = index of the epoch */
+	__u8 seen;   /* jiffies >> 6 of the last packet */
+	__u8 state;  /* BERM_SESSION_* */
 	__u32 packets[BERM_DIR_COUNT];
 	__u64 bytes[BERM_DIR_COUNT];
 };
@@ -124,7 +126,7 @@ struct berm_bucket {
 	__u32 deadline[BERM_WAYS]; /* jiffies */
 	__u16 tag[BERM_WAYS];	   /* 0: free */
 	__u8 state[BERM_WAYS];
-	__u8 owner[BERM_WAYS];	   /* low byte of the endpoint slot */
+	__u8 owner[BERM_WAYS]; /* low byte of the endpoint slot */
 	struct berm_session way[BERM_WAYS];
 };
 _Static_assert(sizeof(struct berm_bucket) == 512, "berm_bucket is ABI");
@@ -132,30 +134,30 @@ _Static_assert(sizeof(struct berm_bucket) == 512, "berm_bucket is ABI");
 /* ---- node: one page-aligned block that programs and user space share (mmap) ------------------- */
 
 #define BERM_NODE_MISSING_DENY 0x1 /* interface without endpoint entry: drop instead of pass */
-#define BERM_NODE_EVENTS 0x2	   /* somebody reads the ring buffer */
+#define BERM_NODE_EVENTS       0x2 /* somebody reads the ring buffer */
 #define BERM_NODE_EVENTS_ALLOW 0x4 /* new allowed sessions make events too */
 
 struct berm_node {
-	__u32 abi;	     /* BERM_ABI_VERSION of whoever made the maps */
-	__u32 flags;	     /* BERM_NODE_* */
-	__u64 generation;    /* last generation that is completely in force; 0 = agent has never judged */
+	__u32 abi;	  /* BERM_ABI_VERSION of whoever made the maps */
+	__u32 flags;	  /* BERM_NODE_* */
+	__u64 generation; /* last generation that is completely in force; 0 = agent has never judged */
 	__u32 hash_seed[10]; /* random per boot, never 0 */
-	__u32 applying;	     /* a generation is being brought in: who finds it set after a crash of the
+	__u32 applying;	  /* a generation is being brought in: who finds it set after a crash of the
 			      * agent re-judges every session */
-	__u32 essentials;    /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
-	__u64 zero;	     /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
-	__s32 held[2][256];  /* ways by [established][owner] */
+	__u32 essentials; /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
+	__u64 zero;	  /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
+	__s32 held[2][256];		 /* ways by [established][owner] */
 	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
 };
 
 /* ---- endpoints -------------------------------------------------------------------------------- */
 
-#define BERM_EP_FALLBACK 0x01	  /* the agent has not judged it yet: verdicts say so */
-#define BERM_EP_ALLOW_SPOOF 0x02  /* no source check (annotation) */
+#define BERM_EP_FALLBACK      0x01 /* the agent has not judged it yet: verdicts say so */
+#define BERM_EP_ALLOW_SPOOF   0x02 /* no source check (annotation) */
 #define BERM_EP_ANY_ETHERTYPE 0x04
-#define BERM_EP_DHCP 0x08	  /* may send DHCP from 0.0.0.0 */
-#define BERM_EP_ISOLATED_IN 0x10  /* some policy isolates it (also for fragments, ethertypes) */
-#define BERM_EP_ISOLATED_OUT 0x20
+#define BERM_EP_DHCP	      0x08 /* may send DHCP from 0.0.0.0 */
+#define BERM_EP_ISOLATED_IN   0x10 /* some policy isolates it (also for fragments, ethertypes) */
+#define BERM_EP_ISOLATED_OUT  0x20
 
 /* ARRAY by slot, mmap-able: the two set ids are switched by one aligned 8-byte store. */
 struct berm_endpoint {
@@ -189,10 +191,10 @@ struct berm_cidr_key { /* LPM: prefixlen counts the 32 bits of table too */
 };
 _Static_assert(sizeof(struct berm_cidr_key) == 24, "berm_cidr_key is ABI");
 
-#define BERM_CLASS_NONE 0   /* never in a map */
+#define BERM_CLASS_NONE	  0 /* never in a map */
 #define BERM_CLASS_WORLD4 1 /* addresses that nothing names */
 #define BERM_CLASS_WORLD6 2
-#define BERM_CLASS_FIRST 16
+#define BERM_CLASS_FIRST  16
 
 /* Planes of the port table. Index inside: port; ICMP type << 8 | code; IP protocol number. */
 enum berm_plane {
@@ -207,7 +209,7 @@ enum berm_plane {
 
 /* Array elements take at least 8 bytes, so small things are packed 64 bytes to an element. */
 #define BERM_PORTS_PER_BLOCK 32
-#define BERM_COLS_PER_BLOCK 64
+#define BERM_COLS_PER_BLOCK  64
 #define BERM_CELLS_PER_BLOCK 16
 struct berm_port_block { /* element: (plane << 16 | index) / 32 */
 	__u16 port_class[BERM_PORTS_PER_BLOCK];
@@ -226,9 +228,10 @@ _Static_assert(sizeof(struct berm_cell_block) == 64, "packed block");
 
 /* ---- policy sets: immutable decision matrices -------------------------------------------------- */
 
-#define BERM_SET_OPEN 0	      /* not isolated: allowed without a matrix */
-#define BERM_SET_DENY 1	      /* denies everything, reason fallback: no matrix either */
-#define BERM_SET_ESSENTIALS 2 /* fallback isolate-namespace: whoever takes a slot with it gets
+#define BERM_SET_OPEN 0 /* not isolated: allowed without a matrix */
+#define BERM_SET_DENY 1 /* denies everything, reason fallback: no matrix either */
+#define BERM_SET_ESSENTIALS                                                                        \
+	2 /* fallback isolate-namespace: whoever takes a slot with it gets
 			       * node->essentials, a set like any other that the agent keeps;
 			       * until there is one, the same as BERM_SET_DENY */
 #define BERM_SET_FIRST 16
@@ -259,6 +262,7 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 /* ---- what happened ------------------------------------------------------------------------------ */
 
 /* Session table statistics. */
+/* clang-format off */
 #define BERM_STATS(X)                                                                          \
 	X(SESSION_NEW, "session_new")                                                          \
 	X(SESSION_PROMOTED, "session_promoted")                                                \
@@ -273,12 +277,13 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_LOST, "event_lost")                                                            \
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
 	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */
+/* clang-format on */
 
 enum berm_stat {
 #define X(id, name) BERM_STAT_##id,
 	BERM_STATS(X)
 #undef X
-	BERM_STAT_COUNT
+		BERM_STAT_COUNT
 };
 #define BERM_STAT_MAX 32
 
@@ -315,10 +320,12 @@ _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
 /* ---- names -------------------------------------------------------------------------------------- */
 
 /* Map name = pin name. (node is libbpf's ".data.node"; its pin is "berm_node".) */
+/* clang-format off */
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
 	X(ns_isolation)
+/* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)
  * berm_local:        HASH   berm_addr -> u32 1: addresses of the node itself
@@ -335,13 +342,13 @@ struct berm_ns {
  * ifindex, or it looks like the node's own.
  */
 #define BERM_EXPLAIN_HOST 0x1 /* cb[0]: the packet has a socket of this node */
-#define BERM_EXPLAIN_NEW 0x2  /* cb[0]: as if it had no session */
+#define BERM_EXPLAIN_NEW  0x2 /* cb[0]: as if it had no session */
 enum berm_explain_cb {
-	BERM_CB_FLAGS,	 /* in: BERM_EXPLAIN_* */
-	BERM_CB_IIF,	 /* in: ifindex it came in by, 0 = made on this node */
+	BERM_CB_FLAGS,	    /* in: BERM_EXPLAIN_* */
+	BERM_CB_IIF,	    /* in: ifindex it came in by, 0 = made on this node */
 	BERM_CB_REASON = 2, /* out: enum berm_reason */
-	BERM_CB_RULE,	 /* out: rule id */
-	BERM_CB_CLASS	 /* out: class of the peer, 0 = not looked up */
+	BERM_CB_RULE,	    /* out: rule id */
+	BERM_CB_CLASS	    /* out: class of the peer, 0 = not looked up */
 };
 
 /* Parameters of the maintenance program berm_sweep, at the start of the packet given to TEST_RUN

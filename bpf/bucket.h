@@ -160,6 +160,7 @@ static __always_inline __u32 bucket_find(const struct berm_bucket *b, const unio
 
 /* A score is {class 60-61, ways of its owner / 256: 36-59, age 3-34, way 0-2}. */
 #define SCORE_CLASS(score) ((__u32)((score) >> 60))
+#define SCORE_HELD(score)  ((__u32)((score) >> 36) & 0xffffff)
 #define SCORE_WAY(score)   ((__u32)(score) & 7)
 
 /* No branch in it: seven naive choices in a row are a million instructions to the verifier. */
@@ -216,15 +217,25 @@ static __always_inline __u32 bucket_live(const struct berm_bucket *b, __u32 now)
 /* From this many live ways on, the other bucket is looked at too. */
 #define BUCKET_CROWDED 5
 
-static __always_inline bool bucket_is_better(const struct berm_bucket *home, const struct berm_bucket *other,
-					     __u32 now)
+/*
+ * Is there no better victim than this? A half-open way of an owner that has more of them than 1/64 of the
+ * table: a flood. It is not worth a look at the other bucket, which would cost each of the flood's packets
+ * a fifth more.
+ */
+static __always_inline bool is_of_flood(__u64 score)
 {
-	__u64 here = bucket_victim(home, now) >> 3;
-	__u64 there = bucket_victim(other, now) >> 3;
+	__u32 share = cfg_buckets * BERM_WAYS / 64;
 
-	if (here >> 57 == CLASS_DEAD && there >> 57 == CLASS_DEAD)
+	return SCORE_CLASS(score) == CLASS_HALF_OPEN && SCORE_HELD(score) > share / 256;
+}
+
+/* Is the other bucket's victim the better one to lose? Of two dead ones that of the emptier bucket. */
+static __always_inline bool bucket_is_better(const struct berm_bucket *home, __u64 here,
+					     const struct berm_bucket *other, __u64 there, __u32 now)
+{
+	if (SCORE_CLASS(here) == CLASS_DEAD && SCORE_CLASS(there) == CLASS_DEAD)
 		return bucket_live(other, now) < bucket_live(home, now);
-	return there > here;
+	return there >> 3 > here >> 3;
 }
 
 static __always_inline __u32 held_by(__u32 established, __u8 owner)
@@ -257,12 +268,24 @@ static __always_inline bool may_displace(__u8 victim, __u8 newcomer, __u32 limit
 
 /* ---- writing; the caller holds the lock ------------------------------------------------------------ */
 
-/* The way a newcomer takes, as a score: the preferred one if it is dead, else the worst. */
-static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h, __u32 now)
+/*
+ * The way a newcomer takes, as a score: the preferred one if it is dead, else the worst. `hint` is the worst
+ * as it was before the lock was taken, 0 = not known: good if nobody has made more of that way since.
+ */
+static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h, __u32 now, __u64 hint)
 {
 	__u64 best = way_score(b, hash_way(h), now);
+	__u32 way = SCORE_WAY(hint);
 
-	return SCORE_CLASS(best) == CLASS_DEAD ? best : bucket_victim(b, now);
+	if (SCORE_CLASS(best) == CLASS_DEAD)
+		return best;
+	barrier_var(way);
+	if (hint && way < BERM_WAYS) {
+		best = way_score(b, way, now);
+		if (SCORE_CLASS(best) >= SCORE_CLASS(hint))
+			return best;
+	}
+	return bucket_victim(b, now);
 }
 
 static __always_inline void way_write(struct berm_bucket *b, __u32 i, const struct berm_session *value, __u16 tag,

@@ -275,13 +275,14 @@ struct put {
 	__u32 index;  /* bucket */
 	__u32 forced; /* way that must be taken, WAY_NONE = choose */
 	__u32 limit;  /* displace_limit() */
+	__u64 hint;   /* score of the victim, seen without the lock; 0 = none */
 };
 
 /* The way to take, or WAY_NONE. Under the lock. */
 static __always_inline __u32 put_choose(const struct berm_bucket *b, const struct pkt *p, const struct put *put,
 					__u32 *cls)
 {
-	__u64 score = bucket_choose(b, p->hash, p->now);
+	__u64 score = bucket_choose(b, p->hash, p->now, put->hint);
 	__u32 way = SCORE_WAY(score);
 
 	barrier_var(way);
@@ -343,12 +344,20 @@ static __always_inline bool put_spills(const struct pkt *p, struct berm_bucket *
 {
 	__u32 index = bucket_other(put->index, hash_tag(p->hash));
 	struct berm_bucket *other;
+	__u64 there;
 
 	if (bucket_live(home, p->now) < BUCKET_CROWDED || index == put->index)
 		return false;
-	other = bucket_at(index);
-	if (!other || !bucket_is_better(home, other, p->now))
+	put->hint = bucket_victim(home, p->now);
+	if (is_of_flood(put->hint))
 		return false;
+	other = bucket_at(index);
+	if (!other)
+		return false;
+	there = bucket_victim(other, p->now);
+	if (!bucket_is_better(home, put->hint, other, there, p->now))
+		return false;
+	put->hint = there;
 	put->index = index;
 	put->value.state |= BERM_SESSION_SPILLED;
 	return true;

@@ -41,7 +41,7 @@ static bool is_gone(const struct berm_record *rec)
 	uint64_t inode;
 
 	if (ifindex)
-		return !berm_netdev_is(ifindex, rec->peer_ifindex) ||
+		return berm_netdev_is_gone(ifindex, rec->peer_ifindex) ||
 		       !berm_record_owns(rec, ifindex);
 	return berm_netns_inode(rec->netns, &inode, NULL) || inode != rec->netns_inode;
 }

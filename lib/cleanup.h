@@ -31,8 +31,8 @@ static inline void berm_fclosep(FILE **f)
 	errno = saved;
 }
 
-#define auto_free __attribute__((cleanup(berm_freep)))
-#define auto_close __attribute__((cleanup(berm_closep)))
+#define auto_free   __attribute__((cleanup(berm_freep)))
+#define auto_close  __attribute__((cleanup(berm_closep)))
 #define auto_fclose __attribute__((cleanup(berm_fclosep)))
 
 /* Ownership leaves the scope:  *out = TAKE_FD(fd); */

@@ -135,10 +135,13 @@ int berm_fd_read(int fd, const char *name, size_t max, char **ret, size_t *ret_s
 
 int berm_file_read(const char *path, size_t max, char **ret, size_t *ret_size, struct berm_err *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* else a FIFO waits */
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st))
 		return berm_fail(err, -errno, "open %s", path);
+	if (S_ISFIFO(st.st_mode))
+		return berm_refuse(err, -EINVAL, "%s is a FIFO, not a file; remove it", path);
 	return berm_fd_read(fd, path, max, ret, ret_size, err);
 }
 

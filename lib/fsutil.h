@@ -14,7 +14,7 @@ int berm_file_write(const char *path, const void *data, size_t size, mode_t mode
 		    struct berm_err *err) must_check;
 
 /* The whole file, terminated by a NUL that is not counted in *ret_size (may be NULL). Caller frees *ret.
- * -ENOENT absent (no message worth printing); -EFBIG more than max bytes. */
+ * -ENOENT absent (no message worth printing); -EFBIG more than max bytes; -EINVAL a FIFO. */
 int berm_file_read(const char *path, size_t max, char **ret, size_t *ret_size,
 		   struct berm_err *err) must_check;
 

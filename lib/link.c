@@ -480,10 +480,21 @@ static int clsact_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hoo
 	return 0;
 }
 
+/* -ENODEV only if the kernel says so: slots are freed on it. */
+static int device_check(uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	if (if_indextoname(ifindex, name))
+		return 0;
+	if (errno == ENXIO)
+		return -ENODEV;
+	return errno == ENOENT ? -EMFILE : -errno; /* glibc's ENOENT: it got no socket to ask with */
+}
+
 int berm_link_glance(uint32_t ifindex, uint64_t *ret)
 {
 	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a, by words */
-	char name[IF_NAMESIZE];
 
 	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
 		uint32_t ids[TCX_MAX_PROGS] = { 0 }, count = TCX_MAX_PROGS, flags = 0;
@@ -492,7 +503,7 @@ int berm_link_glance(uint32_t ifindex, uint64_t *ret)
 
 		if (kernel_lacks_tcx(rc)) {
 			*ret = 0;
-			return if_indextoname(ifindex, name) ? 0 : -ENODEV;
+			return device_check(ifindex);
 		}
 		if (rc && rc != -ENOENT) /* -ENOENT: nothing is there */
 			return rc;
@@ -507,11 +518,10 @@ int berm_link_glance(uint32_t ifindex, uint64_t *ret)
 int berm_link_inspect(uint32_t ifindex, struct berm_hook_state hooks[2], struct berm_err *err)
 {
 	struct berm_hook_state seen[BERM_DIR_COUNT] = { 0 };
-	char name[IF_NAMESIZE];
-	int rc = 0;
+	int rc = device_check(ifindex);
 
-	if (!if_indextoname(ifindex, name))
-		return berm_fail(err, -ENODEV, "ifindex %u", ifindex);
+	if (rc)
+		return berm_fail(err, rc, "ifindex %u", ifindex);
 	for (int dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
 		rc = tcx_inspect(ifindex, dir, &seen[dir], err); /* tcx runs before the filters */
 		if (!rc)

@@ -423,14 +423,32 @@ int berm_netdev_veths(struct berm_veth **ret, size_t *ret_count, struct berm_err
 	return 0;
 }
 
-bool berm_netdev_is(uint32_t ifindex, uint32_t peer_ifindex)
+/* 0: it is; -ENODEV: it is not; else nobody knows. */
+static int veth_look(uint32_t ifindex, uint32_t peer_ifindex)
 {
 	struct link_query q = { .nsid = NO_NSID, .ifindex = ifindex };
 	auto_close int nl = berm_nl_open(0, NULL);
 	struct link host;
+	int rc;
 
-	return nl >= 0 && ifindex && !link_get(nl, &q, &host, NULL) && !strcmp(host.kind, "veth") &&
-	       host.peer == peer_ifindex;
+	if (!ifindex)
+		return -ENODEV;
+	if (nl < 0)
+		return nl;
+	rc = link_get(nl, &q, &host, NULL);
+	if (rc)
+		return rc;
+	return strcmp(host.kind, "veth") || host.peer != peer_ifindex ? -ENODEV : 0;
+}
+
+bool berm_netdev_is(uint32_t ifindex, uint32_t peer_ifindex)
+{
+	return !veth_look(ifindex, peer_ifindex);
+}
+
+bool berm_netdev_is_gone(uint32_t ifindex, uint32_t peer_ifindex)
+{
+	return veth_look(ifindex, peer_ifindex) == -ENODEV;
 }
 
 static uint32_t index_of(int nl, const char *name)

@@ -40,6 +40,10 @@ int berm_netdev_refresh(struct berm_veth *veth, struct berm_err *err) must_check
 /* Does the device exist, and is it a veth with this peer? */
 bool berm_netdev_is(uint32_t ifindex, uint32_t peer_ifindex);
 
+/* Does the kernel say that it is not (any more)? An error is no evidence, so this is not the opposite of
+ * berm_netdev_is(): what is taken down is taken down on this. */
+bool berm_netdev_is_gone(uint32_t ifindex, uint32_t peer_ifindex);
+
 /* Addresses of the host namespace, without those of kube-ipvs0; loopback included. Caller frees. */
 int berm_netdev_local(struct berm_addr **ret, size_t *ret_count, struct berm_err *err) must_check;
 

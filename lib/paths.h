@@ -3,22 +3,24 @@
 #ifndef BERM_PATHS_H
 #define BERM_PATHS_H
 
-#define BERM_BPFFS "/sys/fs/bpf"
-#define BERM_PIN_DIR BERM_BPFFS "/berm"
-#define BERM_PIN_MAPS BERM_PIN_DIR "/maps"   /* berm_<name>, see BERM_MAPS in abi.h */
+#define BERM_BPFFS     "/sys/fs/bpf"
+#define BERM_PIN_DIR   BERM_BPFFS "/berm"
+#define BERM_PIN_MAPS  BERM_PIN_DIR "/maps"  /* berm_<name>, see BERM_MAPS in abi.h */
 #define BERM_PIN_PROGS BERM_PIN_DIR "/progs" /* from_pod, to_pod, sweep */
 #define BERM_PIN_LINKS BERM_PIN_DIR "/links" /* <ifindex>_in, <ifindex>_out (tcx only) */
 
-#define BERM_RUN_DIR "/run/berm"
-#define BERM_LOCK BERM_RUN_DIR "/lock"	       /* flock: taking and freeing slots (microseconds) */
-#define BERM_LOAD_LOCK BERM_RUN_DIR "/load.lock"  /* flock: making maps and programs (a second) */
-#define BERM_OWNER_DIR BERM_RUN_DIR "/owners"     /* <ifindex> -> file name of the record that owns it */
+#define BERM_RUN_DIR   "/run/berm"
+#define BERM_LOCK      BERM_RUN_DIR "/lock" /* flock: taking and freeing slots (microseconds) */
+#define BERM_LOAD_LOCK BERM_RUN_DIR "/load.lock" /* flock: making maps and programs (a second) */
+#define BERM_OWNER_DIR                                                                             \
+	BERM_RUN_DIR "/owners" /* <ifindex> -> file name of the record that owns it */
 #define BERM_RECORD_DIR BERM_RUN_DIR "/endpoints" /* one JSON file per attachment (lib/record.h) */
-#define BERM_NAMES BERM_RUN_DIR "/rules"	  /* rule id -> name (lib/names.h) */
-#define BERM_APPLIED BERM_RUN_DIR "/applied"	  /* what the agent remembers of the maps (apply_memo.c) */
+#define BERM_NAMES	BERM_RUN_DIR "/rules"	  /* rule id -> name (lib/names.h) */
+#define BERM_APPLIED                                                                               \
+	BERM_RUN_DIR "/applied" /* what the agent remembers of the maps (apply_memo.c) */
 #define BERM_AGENT_SOCKET BERM_RUN_DIR "/agent.sock"
 
 #define BERM_STATE_DIR "/var/lib/berm" /* last good documents */
-#define BERM_LOG_DIR "/var/log/berm"
+#define BERM_LOG_DIR   "/var/log/berm"
 
 #endif /* BERM_PATHS_H */

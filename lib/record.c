@@ -385,16 +385,36 @@ int berm_record_write(const struct berm_record *rec, struct berm_err *err)
 	return berm_file_write(path, text, strlen(text), 0600, err);
 }
 
+/* A file under another attachment's name would have a DEL of the one take down the other. */
+static int check_name(const char *path, const struct berm_record *rec, struct berm_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char name[NAME_MAX + 1];
+
+	file_name(rec->container_id, rec->ifname, name);
+	if (!strcmp(slash ? slash + 1 : path, name))
+		return 0;
+	return berm_refuse(err, -EBADMSG, "%s is the record of %s: it was renamed or copied", path,
+			   name);
+}
+
 int berm_record_read_file(const char *path, struct berm_record *out, struct berm_err *err)
 {
 	auto_free char *text = NULL;
+	struct berm_record rec;
 	size_t size;
 	int rc = berm_file_read(path, RECORD_MAX_BYTES, &text, &size, err);
 
 	if (rc == -EFBIG)
 		return berm_refuse(err, -EBADMSG, "%s has more than %d bytes: not a record", path,
 				   RECORD_MAX_BYTES);
-	return rc ? rc : berm_record_parse(path, text, size, out, err);
+	if (!rc)
+		rc = berm_record_parse(path, text, size, &rec, err);
+	if (!rc)
+		rc = check_name(path, &rec, err);
+	if (!rc)
+		*out = rec;
+	return rc;
 }
 
 int berm_record_read(const char *container_id, const char *ifname, struct berm_record *out,

@@ -47,7 +47,7 @@ bool berm_container_id_is_valid(const char *id);
 bool berm_ifname_is_valid(const char *ifname);
 
 int berm_record_write(const struct berm_record *rec, struct berm_err *err) must_check;
-/* -ENOENT absent; -EBADMSG truncated or garbage (the message names the file). */
+/* -ENOENT absent; -EBADMSG truncated, garbage, or under another name (the message names the file). */
 int berm_record_read(const char *container_id, const char *ifname, struct berm_record *out,
 		     struct berm_err *err) must_check;
 int berm_record_read_file(const char *path, struct berm_record *out,

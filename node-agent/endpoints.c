@@ -69,7 +69,7 @@ void berm_endpoints_free(struct berm_endpoints *eps)
 
 static void make_key(const char *container_id, const char *ifname, char *out, size_t size)
 {
-	snprintf(out, size, "%s-%s", container_id, ifname);
+	snprintf(out, size, "%s@%s", container_id, ifname); /* "@" is in no container ID */
 }
 
 static struct entry *entry_find(const struct berm_endpoints *eps, const char *container_id,
@@ -307,17 +307,21 @@ bool berm_endpoints_view(const struct berm_endpoints *eps, uint32_t slot,
 			 struct berm_endpoint_view *out)
 {
 	const struct berm_endpoint *kernel = &eps->maps->endpoints[slot];
+	const struct berm_record *record;
 
 	if (!slot || slot >= BERM_MAX_ENDPOINTS || !kernel->ifindex)
 		return false;
+	record = eps->slot[slot].entry ? &eps->slot[slot].entry->rec : NULL;
 	*out = (struct berm_endpoint_view){
 		.slot = slot,
 		.ifindex = kernel->ifindex,
-		.record = eps->slot[slot].entry ? &eps->slot[slot].entry->rec : NULL,
+		.record = record,
 		.local = model_endpoint(eps->model, slot),
 		.fallback = kernel->flags & BERM_EP_FALLBACK,
 		.problem = eps->slot[slot].problem,
 	};
+	if (!out->problem && record && *record->problem)
+		out->problem = record->problem;
 	return true;
 }
 

@@ -260,15 +260,25 @@ static int read_one(const char *path, struct berm_kept_source *out, struct berm_
 	return 0;
 }
 
+/* Only what is in the file makes it damaged, not that we cannot read it now. */
+static bool is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EFBIG;
+}
+
 static int report(const char *path, const struct berm_err *why, struct berm_problems *problems)
 {
+	const char *hint = is_damage(why->code)
+				   ? "it is set aside; what the documents say now is kept anew"
+				   : "it stays; restart the agent when it can be read";
+
 	return berm_problems_add(
 		problems,
 		&(struct berm_problem){
 			.severity = BERM_WARNING,
 			.source = (char *)path,
 			.message = (char *)why->msg,
-			.hint = (char *)"it is set aside; what the documents say now is kept anew",
+			.hint = (char *)hint,
 		});
 }
 
@@ -289,8 +299,9 @@ static int take_file(const char *path, int (*take)(void *ctx, struct berm_kept_s
 	int rc = read_one(path, &kept, &why);
 
 	if (rc) {
+		if (is_damage(rc))
+			(void)set_aside(path); /* the problem is told; the next start may tell it again */
 		rc = report(path, &why, problems);
-		(void)set_aside(path); /* the problem is told; the next start may tell it again */
 	} else {
 		rc = take(ctx, &kept);
 	}

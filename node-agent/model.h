@@ -33,16 +33,17 @@ struct berm_container_port {
 };
 
 struct berm_pod {
-	char *ns, *name, *uid;	  /* uid may be NULL (files may leave it out) */
-	char *node;		  /* spec.nodeName or NULL */
+	char *ns, *name, *uid; /* uid may be NULL (files may leave it out) */
+	char *node;	       /* spec.nodeName or NULL */
 	struct berm_labels labels;
 	struct berm_addr addr[BERM_MAX_ADDRS]; /* status.podIPs; filled from CNI for local pods */
 	size_t addr_count;
 	bool host_network;
-	bool finished;		  /* Succeeded or Failed: owns no address */
-	int64_t created;	  /* metadata.creationTimestamp, seconds; 0 unknown. Of two pods that
+	bool finished;	 /* Succeeded or Failed: owns no address */
+	int64_t created; /* metadata.creationTimestamp, seconds; 0 unknown. Of two pods that
 				   * claim one address the later one has it */
-	struct berm_container_port *port; /* containers, and initContainers with restartPolicy Always */
+	struct berm_container_port
+		*port; /* containers, and initContainers with restartPolicy Always */
 	size_t port_count;
 	struct berm_cidr *allowed; /* annotation berm.dev/allowed-addresses */
 	size_t allowed_count;
@@ -60,13 +61,13 @@ struct berm_local_endpoint {
 struct berm_model {
 	struct berm_namespace **namespaces; /* sorted by name */
 	size_t namespace_count;
-	struct berm_pod **pods;		    /* sorted by ns, name */
+	struct berm_pod **pods; /* sorted by ns, name */
 	size_t pod_count;
-	struct berm_policy **policies;	    /* sorted by kind, ns, name */
+	struct berm_policy **policies; /* sorted by kind, ns, name */
 	size_t policy_count;
 	struct berm_local_endpoint *endpoints; /* sorted by slot */
 	size_t endpoint_count;
-	struct berm_addr *node_addrs;	    /* own node, for "own node" exceptions */
+	struct berm_addr *node_addrs; /* own node, for "own node" exceptions */
 	size_t node_addr_count;
 	uint64_t version;
 };
@@ -85,7 +86,8 @@ int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot);
 int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count);
 
 const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name);
-const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns, const char *name);
+const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,
+				      const char *name);
 /* The pod an endpoint belongs to: by uid if both sides know it, else by name. NULL: not known (yet). */
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
 					 const struct berm_local_endpoint *ep);

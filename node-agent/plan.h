@@ -35,16 +35,17 @@ struct berm_plan_table { /* CIDR table: equal ones are one */
 		struct berm_addr addr;
 		uint8_t bits; /* of 128 */
 		uint32_t cls; /* UINT32_MAX in a table of allowed source addresses */
-	} *prefix;	      /* sorted by bits descending, addr */
+	} * prefix;	      /* sorted by bits descending, addr */
 	size_t prefix_count;
 };
 
 struct berm_plan_interval { /* a port class: index in the array = plan port class */
 	uint8_t plane;
-	uint16_t first, last; /* inclusive; together the intervals cover every plane without gap or overlap */
+	uint16_t first,
+		last; /* inclusive; together the intervals cover every plane without gap or overlap */
 };
 
-struct berm_plan_rule { /* index = plan rule */
+struct berm_plan_rule {		    /* index = plan rule */
 	struct berm_rule_name name; /* name.index is filled in by apply */
 };
 
@@ -54,12 +55,12 @@ struct berm_plan_set {
 	 * need their row or column. */
 	struct berm_digest id;
 	uint8_t dir;
-	uint32_t table;		/* plan table, UINT32_MAX = none */
+	uint32_t table; /* plan table, UINT32_MAX = none */
 	uint16_t nrows, ncols;
 	uint16_t default_row;
-	uint8_t *col;		/* [interval_count] */
-	uint32_t *cell;		/* [nrows * ncols]: plan rule */
-	uint16_t *row;		/* [class_count]: row of each class */
+	uint8_t *col;	/* [interval_count] */
+	uint32_t *cell; /* [nrows * ncols]: plan rule */
+	uint16_t *row;	/* [class_count]: row of each class */
 };
 
 struct berm_plan_endpoint { /* sorted by slot */
@@ -68,7 +69,7 @@ struct berm_plan_endpoint { /* sorted by slot */
 	uint32_t set[BERM_DIR_COUNT]; /* plan set, UINT32_MAX = BERM_SET_OPEN */
 	uint32_t flags;		      /* BERM_EP_* without FALLBACK */
 	uint32_t allowed_table;	      /* plan table of extra source addresses, UINT32_MAX = none */
-	uint8_t judged;		      /* its pod is known: clear BERM_EP_FALLBACK; else leave sets alone */
+	uint8_t judged; /* its pod is known: clear BERM_EP_FALLBACK; else leave sets alone */
 };
 
 struct berm_plan_ns {
@@ -89,12 +90,12 @@ struct berm_plan {
 	size_t rule_count;
 	struct berm_plan_set *set;
 	size_t set_count;
-	uint32_t essentials;	/* plan set for BERM_SET_ESSENTIALS (egress), UINT32_MAX = none: deny */
+	uint32_t essentials; /* plan set for BERM_SET_ESSENTIALS (egress), UINT32_MAX = none: deny */
 	struct berm_plan_endpoint *endpoint;
 	size_t endpoint_count;
 	struct berm_plan_ns *ns;
 	size_t ns_count;
-	struct berm_digest id;	/* of everything: equal = the same plan */
+	struct berm_digest id; /* of everything: equal = the same plan */
 };
 
 void berm_plan_free(struct berm_plan *plan); /* accepts NULL; frees the struct too */

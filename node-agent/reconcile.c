@@ -91,17 +91,19 @@ static void set_problem(struct berm_reconcile *rec, uint32_t slot, const char *t
 
 /* ---- which device is it? ------------------------------------------------------------------------------------ */
 
-static bool is_mac_at(uint32_t ifindex, const uint8_t mac[6])
+/* 1: the veth at ifindex has this pod's side; 0: it has not; else nobody knows. */
+static int is_mac_at(uint32_t ifindex, const uint8_t mac[6])
 {
 	auto_free struct berm_veth *veth = NULL;
 	size_t i, count = 0;
+	int rc = berm_netdev_veths(&veth, &count, NULL);
 
-	if (berm_netdev_veths(&veth, &count, NULL))
-		return false;
+	if (rc)
+		return rc;
 	for (i = 0; i < count; i++)
 		if (veth[i].ifindex == ifindex)
 			return !memcmp(veth[i].mac, mac, 6);
-	return false;
+	return 0;
 }
 
 /* Interface indexes are used again. Is this still the device that the slot was taken for? */
@@ -109,7 +111,15 @@ static bool is_same_device(const struct berm_reconcile *rec, const struct berm_e
 {
 	if (view->record && view->record->peer_ifindex)
 		return berm_netdev_is(view->ifindex, view->record->peer_ifindex);
-	return is_mac_at(view->ifindex, rec->agent->maps.endpoints[view->slot].mac);
+	return is_mac_at(view->ifindex, rec->agent->maps.endpoints[view->slot].mac) == 1;
+}
+
+/* Not the opposite: who cannot ask the kernel knows neither, and a pod that loses its slot has no wall. */
+static bool is_other_device(const struct berm_reconcile *rec, const struct berm_endpoint_view *view)
+{
+	if (view->record && view->record->peer_ifindex)
+		return berm_netdev_is_gone(view->ifindex, view->record->peer_ifindex);
+	return is_mac_at(view->ifindex, rec->agent->maps.endpoints[view->slot].mac) == 0;
 }
 
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
@@ -132,7 +142,7 @@ static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view
 	if (rc)
 		return rc;
 	if (maps->endpoints[view->slot].ifindex != view->ifindex ||
-	    (!is_gone(view->ifindex) && is_same_device(rec, view)))
+	    (!is_gone(view->ifindex) && !is_other_device(rec, view)))
 		return berm_refuse(err, -EAGAIN, "slot %u has a new owner", view->slot);
 	return berm_slot_free(maps, view->slot, view->ifindex, err);
 }
@@ -338,7 +348,7 @@ static void check_device(struct berm_reconcile *rec, const struct berm_endpoint_
 {
 	struct watch *watch = &rec->slot[view->slot];
 
-	if (is_same_device(rec, view)) {
+	if (!is_other_device(rec, view)) {
 		watch->strange_ms = 0;
 		return;
 	}
@@ -560,7 +570,7 @@ static bool is_record_dead(const struct berm_reconcile *rec, const struct berm_r
 	if (berm_endpoints_view(rec->agent->endpoints, record->slot, &view) &&
 	    view.record == record)
 		return false;
-	return !berm_netdev_is(record->ifindex, record->peer_ifindex) ||
+	return berm_netdev_is_gone(record->ifindex, record->peer_ifindex) ||
 	       (record->adopted && !berm_record_owns(record, record->ifindex));
 }
 

@@ -88,8 +88,20 @@ static void add_own_problem(cJSON *array, const char *message, const char *hint)
 	cJSON_AddItemToArray(array, problem_json(&problem));
 }
 
+/* Started without a guard because the plugin was told to ("onUnsupported": "report"): in no slot. */
+static const struct berm_record *unguarded_next(const struct berm_agent *agent,
+						const struct berm_record *prev)
+{
+	const struct berm_record *record = berm_endpoints_next(agent->endpoints, prev);
+
+	while (record && (record->ifindex || record->intent_ifindex || !*record->problem))
+		record = berm_endpoints_next(agent->endpoints, record);
+	return record;
+}
+
 static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
 {
+	const struct berm_record *record;
 	struct berm_endpoint_view view;
 	char message[1024];
 	uint32_t slot;
@@ -101,6 +113,12 @@ static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
 			 view.local ? view.local->ns : "", view.local ? view.local->pod : "",
 			 view.ifindex, view.problem);
 		add_own_problem(array, message, "see docs/operations.md");
+	}
+	for (record = unguarded_next(agent, NULL); record; record = unguarded_next(agent, record)) {
+		snprintf(message, sizeof(message), "endpoint %s/%s (%s of container %s): %s",
+			 record->ns, record->pod, record->ifname, record->container_id,
+			 record->problem);
+		add_own_problem(array, message, "see docs/cni.md, onUnsupported");
 	}
 }
 
@@ -167,6 +185,7 @@ struct endpoint_count {
 static struct endpoint_count count_endpoints(const struct berm_agent *agent)
 {
 	struct endpoint_count count = { 0 };
+	const struct berm_record *record;
 	struct berm_endpoint_view view;
 	uint32_t slot;
 
@@ -177,6 +196,10 @@ static struct endpoint_count count_endpoints(const struct berm_agent *agent)
 		count.fallback += view.fallback;
 		count.judged += !view.fallback;
 		count.broken += view.problem != NULL;
+	}
+	for (record = unguarded_next(agent, NULL); record; record = unguarded_next(agent, record)) {
+		count.total++;
+		count.broken++;
 	}
 	return count;
 }
@@ -423,8 +446,6 @@ static cJSON *endpoint_json(const struct berm_agent *agent, const struct berm_en
 	cJSON *object = cJSON_CreateObject();
 	const char *problem = view->problem;
 
-	if (!problem && view->record && *view->record->problem)
-		problem = view->record->problem;
 	add_names(object, agent, view);
 	add_record(object, view);
 	add_number(object, "ifindex", view->ifindex);
@@ -436,15 +457,33 @@ static cJSON *endpoint_json(const struct berm_agent *agent, const struct berm_en
 	return object;
 }
 
+static cJSON *unguarded_json(const struct berm_record *record)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	add_text(object, "namespace", record->ns);
+	add_text(object, "pod", record->pod);
+	add_text(object, "uid", record->uid);
+	add_text(object, "container_id", record->container_id);
+	add_text(object, "ifname", record->ifname);
+	cJSON_AddBoolToObject(object, "judged", false);
+	add_text(object, "state", "problem");
+	add_text(object, "problem", record->problem);
+	return object;
+}
+
 cJSON *berm_endpoints_json(const struct berm_agent *agent)
 {
 	cJSON *array = cJSON_CreateArray();
+	const struct berm_record *record;
 	struct berm_endpoint_view view;
 	uint32_t slot;
 
 	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
 		if (berm_endpoints_view(agent->endpoints, slot, &view))
 			cJSON_AddItemToArray(array, endpoint_json(agent, &view));
+	for (record = unguarded_next(agent, NULL); record; record = unguarded_next(agent, record))
+		cJSON_AddItemToArray(array, unguarded_json(record));
 	return root_with("endpoints", array);
 }
 

@@ -460,6 +460,21 @@ test_bad_records() {
 	walled_for_spy
 }
 
+#: a pod that the plugin was told to start without a guard is counted and named, not passed over
+test_unguarded() {
+	start_walled
+	equal enforcing "$(status .enforcing)" true
+	jq -n '{container_id: "bare", ifname: "eth0", namespace: "shop", name: "bare", problem: "not enforced: macvlan"}' \
+		>/run/berm/endpoints/bare@eth0.json
+	wait_until status_is .enforcing false
+	equal pods "$(status '.endpoints.total')" 4
+	equal judged "$(status '.endpoints.judged')" 3
+	equal state "$(endpoint bare '.state + ", " + .problem')" 'problem, not enforced: macvlan'
+	status_is '[.problems[].message] | any(contains("shop/bare"))' true || fail "it is not among the problems"
+	rm /run/berm/endpoints/bare@eth0.json
+	wait_until status_is .enforcing true
+}
+
 # Bytes from stdin to the socket; what comes back is thrown away.
 to_socket() { timeout 3 socat -t1 - UNIX-CONNECT:/run/berm/agent.sock >/dev/null 2>&1 || true; }
 

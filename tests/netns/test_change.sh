@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# timeout: 1800
 #
 # test_change.sh - what traffic sees when policies and labels change under it.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
+
+TEST_TIMEOUT_S=${BERM_LONG:+1000}
 
 # only PEER TO SUBJECT (by app): may reach port 80, both protocols
 only() {

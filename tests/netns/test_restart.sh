@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# timeout: 1800
 #
 # test_restart.sh - the agent dies under load, again and again, at moments it cannot choose.
 # shellcheck disable=SC2034 # sandbox.sh reads them

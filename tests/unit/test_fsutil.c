@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fsutil.h"
 #include "log.h"
@@ -110,4 +111,19 @@ TEST(logs_stay_below_their_cap)
 	EXPECT_STR_HAS(text, " last level=error");
 	EXPECT_STR_LACKS(text, "unwanted");
 	free(text);
+}
+
+TEST(reads_do_not_wait, "a FIFO in a watched directory does not hold up its reader")
+{
+	struct berm_err err = { 0 };
+	char path[256], *text = NULL;
+	size_t size = 0;
+
+	in_dir("fifo", path);
+	ASSERT_EQ(mkfifo(path, 0600), 0);
+	alarm(10); /* instead of hanging for ever */
+	EXPECT_EQ(berm_file_read(path, 10, &text, &size, &err), -EINVAL);
+	alarm(0);
+	EXPECT_STR_HAS(err.msg, "fifo");
+	EXPECT_TRUE(!text);
 }

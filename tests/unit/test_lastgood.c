@@ -507,3 +507,28 @@ TEST(lastgood_killed_writer, "temporary files of a writer that was killed are sw
 	EXPECT_EQ(access(left, F_OK), -1);
 	finish(&f);
 }
+
+TEST(lastgood_unreadable_now, "a file that cannot be read at the moment is not set aside as damaged")
+{
+	struct fixture f = { 0 };
+	struct rlimit before, few;
+	int fd;
+
+	reopen(&f);
+	say(&f, MAP("shop", "p.yaml", GOOD("a", "Ingress")));
+	save(&f);
+	fd = dup(0);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ (rlim_t)fd + 1, before.rlim_max }; /* the directory, and no file in it */
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	reopen(&f);
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+	EXPECT_EQ(f.damage.count, 1);
+	EXPECT_STR_HAS(f.damage.item[0].message, "Too many open files");
+	reopen(&f);
+	say(&f, MAP("shop", "p.yaml", CUT));
+	EXPECT_STR_EQ(standing(&f), "shop/a invalid-last-good");
+	finish(&f);
+}

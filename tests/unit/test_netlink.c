@@ -4,9 +4,12 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "link.h"
+#include "netdev.h"
 #include "netlink.h"
 #include "test.h"
 
@@ -136,4 +139,27 @@ TEST(netlink_hostile_attributes)
 		EXPECT_TRUE(!tb[2]);
 	}
 	EXPECT_STR_EQ(berm_nl_str(NULL, "absent"), "absent");
+}
+
+/* Slots are freed and hooks taken down on this evidence. */
+TEST(netlink_no_descriptors, "that the kernel cannot be asked does not mean that a device is gone")
+{
+	struct berm_hook_state hooks[BERM_DIR_COUNT];
+	struct berm_err err = { 0 };
+	struct rlimit before, none;
+	uint64_t glance;
+	int fd = dup(0);
+
+	ASSERT_GE(fd, 0);
+	close(fd);
+	EXPECT_TRUE(berm_netdev_is_gone(1, 4711)); /* lo is no veth: the control */
+	EXPECT_TRUE(berm_netdev_is_gone(0x7ffffff0, 1));
+	EXPECT_EQ(berm_link_inspect(0x7ffffff0, hooks, &err), -ENODEV);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ (rlim_t)fd, before.rlim_max };
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	EXPECT_TRUE(!berm_netdev_is_gone(1, 4711));
+	EXPECT_EQ(berm_link_inspect(1, hooks, &err), -EMFILE);
+	EXPECT_TRUE(berm_link_glance(1, &glance) != -ENODEV);
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }

@@ -86,11 +86,15 @@ TEST(record_file_truncated_or_absent)
 {
 	struct berm_record rec = sample(), got;
 	struct berm_err err = { 0 };
-	char *text = berm_record_format(&rec, -1);
+	char *text = berm_record_format(&rec, -1), name[200];
 
 	ASSERT_TRUE(text);
-	EXPECT_OK(berm_record_read_file(test_file("good.json", text), &got, &err), &err);
+	snprintf(name, sizeof(name), "%s@%s.json", rec.container_id, rec.ifname);
+	EXPECT_OK(berm_record_read_file(test_file(name, text), &got, &err), &err);
 	EXPECT_STR_EQ(got.pod, "web-1");
+	/* Somebody else's name: a DEL of this file would take down that pod. */
+	EXPECT_EQ(berm_record_read_file(test_file("other@eth0.json", text), &got, &err), -EBADMSG);
+	EXPECT_STR_HAS(err.msg, "other@eth0.json");
 	text[strlen(text) / 2] = '\0';
 	EXPECT_EQ(berm_record_read_file(test_file("half.json", text), &got, &err), -EBADMSG);
 	EXPECT_STR_HAS(err.msg, "half.json");

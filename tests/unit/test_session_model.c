@@ -107,16 +107,22 @@ static void forget(struct model *m, struct berm_bucket *b, uint32_t way, uint32_
 /* As session.h does it. Where the flow stands, or NULL. */
 static bool model_open(struct model *m, const union flow *f, uint8_t owner)
 {
-	uint64_t h = flow_hash(f), score;
+	uint64_t h = flow_hash(f), score, here = 0, there;
 	uint32_t home = hash_bucket(h), index = home, other = bucket_other(home, hash_tag(h)), way;
 	struct berm_session value = { .peer = f->peer, .word = session_word(h, 1), .iface = f->iface, .slot = owner,
 				      .local_port = f->local_port, .peer_port = f->peer_port,
 				      .state = BERM_SESSION_OPEN };
 
-	if (bucket_live(&m->bucket[home], m->now) >= BUCKET_CROWDED && other != home &&
-	    bucket_is_better(&m->bucket[home], &m->bucket[other], m->now))
-		index = other;
-	score = bucket_choose(&m->bucket[index], h, m->now);
+	if (bucket_live(&m->bucket[home], m->now) >= BUCKET_CROWDED && other != home) {
+		here = bucket_victim(&m->bucket[home], m->now);
+		there = bucket_victim(&m->bucket[other], m->now);
+		if (!is_of_flood(here) &&
+		    bucket_is_better(&m->bucket[home], here, &m->bucket[other], there, m->now)) {
+			index = other;
+			here = there;
+		}
+	}
+	score = bucket_choose(&m->bucket[index], h, m->now, here);
 	way = SCORE_WAY(score);
 	if (SCORE_CLASS(score) == CLASS_ESTABLISHED && !m->may_displace(m->bucket[index].owner[way], owner)) {
 		m->full++;
