@@ -234,6 +234,19 @@ static size_t on_body(char *text, size_t one, size_t size, void *ctx)
 	return size;
 }
 
+/* Each line of the head; the empty one ends it. */
+static size_t on_head(char *text, size_t one, size_t size, void *ctx)
+{
+	struct berm_apiget *get = ctx;
+	long status = 0;
+
+	(void)one; /* is 1 */
+	(void)curl_easy_getinfo(get->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200 && size && (*text == '\r' || *text == '\n'))
+		get->opts.opened(get->opts.ctx);
+	return size;
+}
+
 static int add_header(struct berm_apiget *get, const char *name, const char *value)
 {
 	struct curl_slist *list;
@@ -290,6 +303,8 @@ static void set_options(struct berm_apiget *get)
 	curl_easy_setopt(curl, CURLOPT_URL, get->url);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, get->headers);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "berm-agent");
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_head);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, get);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, get);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, get->error);

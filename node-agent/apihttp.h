@@ -28,6 +28,8 @@ struct berm_apiget_opts {
 	const char *path;   /* with the query, behind the server's address */
 	const char *accept; /* media type */
 	unsigned int idle_ms;
+	/* The server answers with 200; the body of a watch may be long in coming. */
+	void (*opened)(void *ctx);
 	/* Body of a 200. A return value other than 0 ends the request: end() is called with no error. Must not cancel. */
 	int (*data)(const char *text, size_t size, void *ctx);
 	/* First bytes of the body of anything else come here when it is over. The request is gone after it. */

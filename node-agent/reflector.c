@@ -272,10 +272,17 @@ static int on_data(const char *text, size_t size, void *ctx)
 				 : berm_lines_feed(&r->lines, &chunk, on_line, r);
 	if (rc && !r->fault.code)
 		berm_fail(&r->fault, rc, "read %s", r->opts.resource->plural);
-	if (!rc && r->is_complete)
-		tell_well(r);
 	pass_on(r);
 	return rc;
+}
+
+/* A watch goes on; a list says that all is well when it is complete. */
+static void on_opened(void *ctx)
+{
+	struct berm_reflector *r = ctx;
+
+	if (r->is_complete)
+		tell_well(r);
 }
 
 /* ---- how it ends ----------------------------------------------------------------------------------------------- */
@@ -481,6 +488,7 @@ static int request(struct berm_reflector *r, struct berm_err *err)
 		.accept = berm_apiquery_accept(&query),
 		.idle_ms = is_stream && r->opts.idle_ms > STREAM_IDLE_MS ? STREAM_IDLE_MS
 									 : r->opts.idle_ms,
+		.opened = on_opened,
 		.data = on_data,
 		.end = on_end,
 		.ctx = r,

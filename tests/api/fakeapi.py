@@ -41,7 +41,8 @@ STORE = {}   # resource -> {(ns, name): object}
 EVENTS = []  # (version, resource, line or None)
 MOOD = dict(MOODS)
 COUNT = {}
-STATE = {"version": 100, "oldest": 0, "cut": 0}
+STATE = {"version": int(time.time()),  # of a server that has started again they are later ones
+          "oldest": 0, "cut": 0}
 
 
 def status(code, message):
