@@ -11,9 +11,9 @@
 #ifndef BERM_BPF_BUCKET_H
 #define BERM_BPF_BUCKET_H
 
-#define READ(x)	       (*(const volatile __typeof__(x) *)&(x))
-#define WRITE(x, v)    (*(volatile __typeof__(x) *)&(x) = (v))
-#define ADD(x, n)      __sync_fetch_and_add(&(x), (n)) /* BPF_XADD: result unused */
+#define READ(x)	    (*(const volatile __typeof__(x) *)&(x))
+#define WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define ADD(x, n)   __sync_fetch_and_add(&(x), (n)) /* BPF_XADD: result unused */
 /* barrier_var() (bpf_helpers.h) hides a value from the compiler: masks stay masks for the verifier, and
  * code without branches stays so. */
 
@@ -122,8 +122,8 @@ static __always_inline bool session_is(const struct berm_session *s, const union
 {
 	const volatile word64 *peer = (const volatile word64 *)&s->peer;
 
-	return peer[1] == f->q[1] && session_ports(s) == f->q[4] && (__u32)READ(s->word) == hash_signature(h) &&
-	       peer[0] == f->q[0];
+	return peer[1] == f->q[1] && session_ports(s) == f->q[4] &&
+	       (__u32)READ(s->word) == hash_signature(h) && peer[0] == f->q[0];
 }
 
 #define WAY_NONE BERM_WAYS
@@ -161,7 +161,7 @@ static __always_inline __u32 bucket_find(const struct berm_bucket *b, const unio
 /* A score is {class 60-61, ways of its owner / 256: 36-59, age 3-34, way 0-2}. */
 #define SCORE_CLASS(score) ((__u32)((score) >> 60))
 #define SCORE_HELD(score)  ((__u32)((score) >> 36) & 0xffffff)
-#define SCORE_WAY(score)   ((__u32)(score) & 7)
+#define SCORE_WAY(score)   ((__u32)(score)&7)
 
 /* No branch in it: seven naive choices in a row are a million instructions to the verifier. */
 static __always_inline __u64 way_score(const struct berm_bucket *b, __u32 i, __u32 now)
@@ -179,7 +179,8 @@ static __always_inline __u64 way_score(const struct berm_bucket *b, __u32 i, __u
 	held = berm_node.held[established & 1][b->owner[i]];
 	held &= ~(held >> 31);
 	cls = CLASS_DEAD - (alive & 1) - (alive & established & 2);
-	return cls << 60 | (__u64)(((__u32)held >> 8) & alive) << 36 | (__u64)((__u32)late ^ 0x80000000u) << 3 | i;
+	return cls << 60 | (__u64)(((__u32)held >> 8) & alive) << 36 |
+	       (__u64)((__u32)late ^ 0x80000000u) << 3 | i;
 }
 
 static __always_inline __u64 score_max(__u64 a, __u64 b)
@@ -210,8 +211,9 @@ static __always_inline __u32 way_is_live(const struct berm_bucket *b, __u32 i, _
 
 static __always_inline __u32 bucket_live(const struct berm_bucket *b, __u32 now)
 {
-	return way_is_live(b, 0, now) + way_is_live(b, 1, now) + way_is_live(b, 2, now) + way_is_live(b, 3, now) +
-	       way_is_live(b, 4, now) + way_is_live(b, 5, now) + way_is_live(b, 6, now);
+	return way_is_live(b, 0, now) + way_is_live(b, 1, now) + way_is_live(b, 2, now) +
+	       way_is_live(b, 3, now) + way_is_live(b, 4, now) + way_is_live(b, 5, now) +
+	       way_is_live(b, 6, now);
 }
 
 /* From this many live ways on, the other bucket is looked at too. */
@@ -231,7 +233,8 @@ static __always_inline bool is_of_flood(__u64 score)
 
 /* Is the other bucket's victim the better one to lose? Of two dead ones that of the emptier bucket. */
 static __always_inline bool bucket_is_better(const struct berm_bucket *home, __u64 here,
-					     const struct berm_bucket *other, __u64 there, __u32 now)
+					     const struct berm_bucket *other, __u64 there,
+					     __u32 now)
 {
 	if (SCORE_CLASS(here) == CLASS_DEAD && SCORE_CLASS(there) == CLASS_DEAD)
 		return bucket_live(other, now) < bucket_live(home, now);
@@ -272,7 +275,8 @@ static __always_inline bool may_displace(__u8 victim, __u8 newcomer, __u32 limit
  * The way a newcomer takes, as a score: the preferred one if it is dead, else the worst. `hint` is the worst
  * as it was before the lock was taken, 0 = not known: good if nobody has made more of that way since.
  */
-static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h, __u32 now, __u64 hint)
+static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h, __u32 now,
+					   __u64 hint)
 {
 	__u64 best = way_score(b, hash_way(h), now);
 	__u32 way = SCORE_WAY(hint);
@@ -288,8 +292,8 @@ static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h,
 	return bucket_victim(b, now);
 }
 
-static __always_inline void way_write(struct berm_bucket *b, __u32 i, const struct berm_session *value, __u16 tag,
-				      __u32 deadline)
+static __always_inline void way_write(struct berm_bucket *b, __u32 i,
+				      const struct berm_session *value, __u16 tag, __u32 deadline)
 {
 	const word64 *from = (const word64 *)value;
 	volatile word64 *to = (volatile word64 *)&b->way[i];

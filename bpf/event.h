@@ -40,7 +40,8 @@ static __always_inline bool throttle_is_over(const struct berm_throttle *t, __u3
 }
 
 /* The interval begins anew. How many verdicts of this key were kept back in the last one. */
-static __always_inline __u32 throttle_restart(struct berm_throttle *t, const struct throttle_key *k, __u32 now)
+static __always_inline __u32 throttle_restart(struct berm_throttle *t, const struct throttle_key *k,
+					      __u32 now)
 {
 	__u32 suppressed = 0;
 
@@ -58,13 +59,15 @@ static __always_inline __u32 throttle_restart(struct berm_throttle *t, const str
 }
 
 /* May an event go out? *suppressed: how many did not since the last one. */
-static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir dir, __u32 *suppressed)
+static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir dir,
+					    __u32 *suppressed)
 {
 	struct throttle_key k = {
 		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
 		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24,
 	};
-	__u32 index = ((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;
+	__u32 index =
+		((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;
 	struct berm_throttle *t = bpf_map_lookup_elem(&berm_throttle, &index);
 
 	if (!t)

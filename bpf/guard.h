@@ -17,10 +17,12 @@ static __always_inline bool addr_is(const struct berm_addr *a, const struct berm
 
 static __always_inline bool mac_is(const __u8 *a, const __u8 *b)
 {
-	return a[5] == b[5] && a[4] == b[4] && a[3] == b[3] && a[2] == b[2] && a[1] == b[1] && a[0] == b[0];
+	return a[5] == b[5] && a[4] == b[4] && a[3] == b[3] && a[2] == b[2] && a[1] == b[1] &&
+	       a[0] == b[0];
 }
 
-static __always_inline bool has_address(const struct berm_endpoint *ep, const struct berm_addr *addr)
+static __always_inline bool has_address(const struct berm_endpoint *ep,
+					const struct berm_addr *addr)
 {
 	__u8 n = ep->addr_count;
 
@@ -45,7 +47,8 @@ static __always_inline bool is_loopback(const struct pkt *p, const struct berm_a
 
 static __always_inline bool is_unspecified(const struct berm_addr *addr)
 {
-	return !addr->w[0] && !addr->w[1] && !addr->w[3] && (!addr->w[2] || addr->w[2] == bpf_htonl(0xffff));
+	return !addr->w[0] && !addr->w[1] && !addr->w[3] &&
+	       (!addr->w[2] || addr->w[2] == bpf_htonl(0xffff));
 }
 
 static __always_inline bool is_link_local6(const struct berm_addr *addr)
@@ -59,14 +62,15 @@ static __always_inline bool is_link_local_of(const struct berm_addr *addr, const
 	__u32 high = (__u32)(mac[0] ^ 2) << 24 | mac[1] << 16 | mac[2] << 8 | 0xff;
 	__u32 low = 0xfe000000 | mac[3] << 16 | mac[4] << 8 | mac[5];
 
-	return addr->w[0] == bpf_htonl(0xfe800000) && !addr->w[1] && addr->w[2] == bpf_htonl(high) &&
-	       addr->w[3] == bpf_htonl(low);
+	return addr->w[0] == bpf_htonl(0xfe800000) && !addr->w[1] &&
+	       addr->w[2] == bpf_htonl(high) && addr->w[3] == bpf_htonl(low);
 }
 
 static __always_inline bool is_multicast(const struct pkt *p, const struct berm_addr *addr)
 {
 	if (p->is_v4)
-		return (addr->w[3] & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000); /* and broadcast */
+		return (addr->w[3] & bpf_htonl(0xe0000000)) ==
+		       bpf_htonl(0xe0000000); /* and broadcast */
 	return (addr->w[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
 }
 
@@ -112,18 +116,18 @@ static __always_inline bool guard_arp(struct pkt *p, enum berm_dir dir)
 
 /* ---- neighbour discovery and multicast listeners ----------------------------------------------------- */
 
-#define ND_ROUTER_SOLICIT	133
-#define ND_ROUTER_ADVERT	134
-#define ND_NEIGHBOUR_SOLICIT	135
-#define ND_NEIGHBOUR_ADVERT	136
-#define ND_REDIRECT		137
-#define MLD_QUERY		130
-#define MLD_REPORT		131
-#define MLD_DONE		132
-#define MLD2_REPORT		143
+#define ND_ROUTER_SOLICIT    133
+#define ND_ROUTER_ADVERT     134
+#define ND_NEIGHBOUR_SOLICIT 135
+#define ND_NEIGHBOUR_ADVERT  136
+#define ND_REDIRECT	     137
+#define MLD_QUERY	     130
+#define MLD_REPORT	     131
+#define MLD_DONE	     132
+#define MLD2_REPORT	     143
 
-#define ND_HOP_LIMIT 255 /* a router would have lowered it (RFC 4861, 7.1) */
-#define MLD_HOP_LIMIT 1	 /* RFC 3810, 5 */
+#define ND_HOP_LIMIT  255 /* a router would have lowered it (RFC 4861, 7.1) */
+#define MLD_HOP_LIMIT 1	  /* RFC 3810, 5 */
 
 static __always_inline bool is_nd(const struct pkt *p)
 {
@@ -132,7 +136,8 @@ static __always_inline bool is_nd(const struct pkt *p)
 
 static __always_inline bool is_mld(const struct pkt *p)
 {
-	return (p->icmp_type >= MLD_QUERY && p->icmp_type <= MLD_DONE) || p->icmp_type == MLD2_REPORT;
+	return (p->icmp_type >= MLD_QUERY && p->icmp_type <= MLD_DONE) ||
+	       p->icmp_type == MLD2_REPORT;
 }
 
 static __always_inline bool nd_target_is_ours(const struct pkt *p)
@@ -303,7 +308,8 @@ static __always_inline bool is_made_here(const struct pkt *p)
  */
 static __always_inline bool guard_host(struct pkt *p)
 {
-	if (p->found == SESSION_STALE || !is_made_here(p) || !bpf_map_lookup_elem(&berm_local, &p->flow.peer))
+	if (p->found == SESSION_STALE || !is_made_here(p) ||
+	    !bpf_map_lookup_elem(&berm_local, &p->flow.peer))
 		return false;
 	allow(p, BERM_REASON_HOST);
 	p->state = BERM_SESSION_HOST;

@@ -16,7 +16,6 @@
 #include "event.h"
 #include "sweep.h"
 
-
 /* The pod behind this interface. The epoch is read before anything that it covers. */
 static __always_inline bool endpoint_find(struct pkt *p)
 {
@@ -31,7 +30,9 @@ static __always_inline bool endpoint_find(struct pkt *p)
 	if (p->slot && p->ep && READ(p->ep->ifindex) == ifindex)
 		return true;
 	p->slot = 0;
-	verdict_set(p, READ(berm_node.flags) & BERM_NODE_MISSING_DENY ? BERM_ACTION_DENY : BERM_ACTION_ALLOW,
+	verdict_set(p,
+		    READ(berm_node.flags) & BERM_NODE_MISSING_DENY ? BERM_ACTION_DENY
+								   : BERM_ACTION_ALLOW,
 		    BERM_REASON_MISSING_STATE);
 	return false;
 }

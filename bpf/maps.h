@@ -9,10 +9,11 @@
  * Load-time switches. The verifier removes the branches they close, so what is off costs nothing: no
  * #ifdef, no second object file.
  */
-const volatile __u32 cfg_buckets = BERM_BUCKETS_DEFAULT; /* must equal max_entries of berm_sessions */
-const volatile __u32 cfg_hz = 250;			 /* jiffies a second */
-const volatile __u32 cfg_event_ms = 1000;		 /* at most one event per key in this time */
-const volatile __u32 cfg_explain = 0;			 /* BERM_EXPLAIN_*: judge, but leave no trace */
+const volatile __u32 cfg_buckets =
+	BERM_BUCKETS_DEFAULT;		  /* must equal max_entries of berm_sessions */
+const volatile __u32 cfg_hz = 250;	  /* jiffies a second */
+const volatile __u32 cfg_event_ms = 1000; /* at most one event per key in this time */
+const volatile __u32 cfg_explain = 0;	  /* BERM_EXPLAIN_*: judge, but leave no trace */
 
 /* One page-aligned block, shared with user space by mmap. libbpf calls the map ".data.node". */
 struct berm_node berm_node SEC(".data.node") = { .abi = BERM_ABI_VERSION };

@@ -35,7 +35,7 @@ struct pkt {
 	__u64 hash;
 	struct berm_endpoint *ep;
 	struct berm_bucket *bucket; /* of the entry found; NULL = none */
-	__u32 now;   /* jiffies */
+	__u32 now;		    /* jiffies */
 	__u32 slot;
 	__u32 epoch; /* read before set and class: an entry never looks fresher than its verdict */
 	__u32 l4;    /* offset of layer 4 */
@@ -61,10 +61,10 @@ struct pkt {
 			__u8 is_group; /* sent to a multicast or broadcast MAC */
 			__u8 found;    /* enum pkt_session */
 			__u8 opener;   /* enum berm_dir: who opened the flow */
-			__u8 state;    /* BERM_SESSION_* of the entry found, or of the one to be made */
-			__u8 is_new;   /* a session was recorded */
-			__u8 action;   /* enum berm_action */
-			__u8 reason;   /* enum berm_reason */
+			__u8 state; /* BERM_SESSION_* of the entry found, or of the one to be made */
+			__u8 is_new; /* a session was recorded */
+			__u8 action; /* enum berm_action */
+			__u8 reason; /* enum berm_reason */
 		};
 		__u64 facts[2];
 	};
@@ -82,7 +82,8 @@ static __always_inline void pkt_forget(struct pkt *p)
 	p->ids[1] = unknown(p->ids[1]);
 }
 
-static __always_inline void verdict_set(struct pkt *p, enum berm_action action, enum berm_reason reason)
+static __always_inline void verdict_set(struct pkt *p, enum berm_action action,
+					enum berm_reason reason)
 {
 	p->action = action;
 	p->reason = reason;
@@ -128,9 +129,9 @@ static __always_inline void *header(struct __sk_buff *skb, __u32 off, __u32 size
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-#define ICMP_ECHO_ANSWER 0
-#define ICMP_ECHO_ASK	 8
-#define ICMP6_ECHO_ASK	 128
+#define ICMP_ECHO_ANSWER  0
+#define ICMP_ECHO_ASK	  8
+#define ICMP6_ECHO_ASK	  128
 #define ICMP6_ECHO_ANSWER 129
 
 /* Enough of any header of layer 4: the fixed part of TCP. */
@@ -188,7 +189,8 @@ static __always_inline __u32 icmp_parse(struct pkt *p, const union l4_header *h,
 		return two_ports(type, type);
 	}
 	p->flags = p->icmp_type == ask ? PKT_RIDES | PKT_OPENS : PKT_RIDES;
-	return (dir == BERM_EGRESS) == (p->icmp_type == ask) ? two_ports(id, type) : two_ports(type, id);
+	return (dir == BERM_EGRESS) == (p->icmp_type == ask) ? two_ports(id, type)
+							     : two_ports(type, id);
 }
 
 /* Bytes of layer 4 that must be there. */
@@ -303,7 +305,7 @@ struct ipv6_ext {
 	__u32 rest;
 };
 
-#define IPV6_EXT_MAX	6
+#define IPV6_EXT_MAX	 6
 #define IPV6_OFFSET_MASK 0xfff8
 
 static __always_inline bool is_ipv6_ext(__u8 next)
@@ -314,7 +316,8 @@ static __always_inline bool is_ipv6_ext(__u8 next)
 
 /* One extension header. A packet that still has a way to go (segments left) is not sent to the address
  * that we would judge: refuse it (for type 0 RFC 5095 says so for everybody). */
-static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext *ext, __u32 *fragment)
+static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext *ext,
+					   __u32 *fragment)
 {
 	__u8 segments_left = ((const __u8 *)ext)[3];
 
@@ -340,7 +343,8 @@ static __always_inline bool ipv6_walk(struct pkt *p, __u32 *fragment)
 	for (int i = 0; i < IPV6_EXT_MAX; i++) {
 		if (!is_ipv6_ext(p->proto) || *fragment)
 			break;
-		if (bpf_skb_load_bytes(p->skb, p->l4, &ext, sizeof(ext)) || !ipv6_ext_parse(p, &ext, fragment))
+		if (bpf_skb_load_bytes(p->skb, p->l4, &ext, sizeof(ext)) ||
+		    !ipv6_ext_parse(p, &ext, fragment))
 			return false;
 	}
 	p->proto = unknown(p->proto); /* the ways through the loop meet */
@@ -358,7 +362,8 @@ static __always_inline bool is_mapped_v4(const word64 *addr)
 
 static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir dir)
 {
-	struct ipv6hdr room __attribute__((aligned(8))), *ip = header(p->skb, off, sizeof(*ip), &room);
+	struct ipv6hdr room __attribute__((aligned(8))),
+		*ip = header(p->skb, off, sizeof(*ip), &room);
 	__u32 end, length, fragment = 0;
 	const word64 *src, *dst;
 

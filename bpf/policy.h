@@ -140,7 +140,8 @@ static __always_inline bool may_adopt(const struct pkt *p)
 {
 	__u32 until = p->ep->adopt_until;
 
-	return p->found == SESSION_NONE && tcp_is_middle(p) && until && !clock_is_past(p->now, until);
+	return p->found == SESSION_NONE && tcp_is_middle(p) && until &&
+	       !clock_is_past(p->now, until);
 }
 
 static __always_inline void policy_decide(struct pkt *p, enum berm_dir dir)

@@ -13,13 +13,14 @@
 /* ---- how long ---------------------------------------------------------------------------------------- */
 
 #define HALF_OPEN_S 30
-#define RESET_S 10
-#define CLOSING_S 120
-#define TCP_S 10800 /* more than the 2 h 4 min that RFC 5382 demands of a NAT */
-#define OTHER_S 180
+#define RESET_S	    10
+#define CLOSING_S   120
+#define TCP_S	    10800 /* more than the 2 h 4 min that RFC 5382 demands of a NAT */
+#define OTHER_S	    180
 
-#define ONE_WAY_PACKETS 16 /* a flow that is never answered is established after so many packets... */
-#define ONE_WAY_S 1	   /* ...over at least this time */
+#define ONE_WAY_PACKETS                                                                            \
+	16	    /* a flow that is never answered is established after so many packets... */
+#define ONE_WAY_S 1 /* ...over at least this time */
 
 static __always_inline __u32 session_timeout(__u8 state, __u8 proto)
 {
@@ -63,8 +64,8 @@ static __always_inline __u8 session_advance(const struct pkt *p, __u8 state, enu
 	return state;
 }
 
-static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b, __u32 way, __u8 state,
-					    enum berm_dir dir)
+static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b,
+					    __u32 way, __u8 state, enum berm_dir dir)
 {
 	__u32 made;
 
@@ -109,7 +110,8 @@ static __noinline int session_move(struct pkt *p, __u32 state)
 }
 
 /* Once a tick: is it over, and until when does it live from now on? The header's line is read only then. */
-static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state)
+static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket *b, __u32 way,
+					 __u8 state)
 {
 	struct berm_session *s = &b->way[way];
 	__u8 tick = clock_tick(p->now);
@@ -126,13 +128,15 @@ static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket
 	return true;
 }
 
-static __always_inline void session_count(const struct pkt *p, struct berm_session *s, enum berm_dir dir)
+static __always_inline void session_count(const struct pkt *p, struct berm_session *s,
+					  enum berm_dir dir)
 {
 	ADD(s->packets[dir], 1);
 	ADD(s->bytes[dir], p->skb->len);
 }
 
-static __always_inline void session_found(struct pkt *p, struct berm_bucket *b, __u32 way, enum pkt_session found)
+static __always_inline void session_found(struct pkt *p, struct berm_bucket *b, __u32 way,
+					  enum pkt_session found)
 {
 	p->found = found;
 	p->bucket = b;
@@ -143,7 +147,8 @@ static __always_inline void session_found(struct pkt *p, struct berm_bucket *b, 
  * A SYN is never an answer. On a session that is over it opens a new one; from the other side of a living
  * one it is judged by itself and leaves no trace.
  */
-static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state, enum berm_dir dir)
+static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state,
+				      enum berm_dir dir)
 {
 	if (state & BERM_SESSION_CLOSING) {
 		session_found(p, b, way, SESSION_REPLACE);
@@ -156,7 +161,8 @@ static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u3
 }
 
 /* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */
-static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way, enum berm_dir dir)
+static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way,
+					  enum berm_dir dir)
 {
 	struct berm_session *s;
 	__u8 state, next;
@@ -200,7 +206,8 @@ static __always_inline bool session_admits(struct pkt *p, enum berm_dir dir)
 	struct berm_bucket *b;
 	__u32 index, way;
 
-	if (!(p->flags & PKT_RIDES) || (cfg_explain && p->skb->cb[BERM_CB_FLAGS] & BERM_EXPLAIN_NEW))
+	if (!(p->flags & PKT_RIDES) ||
+	    (cfg_explain && p->skb->cb[BERM_CB_FLAGS] & BERM_EXPLAIN_NEW))
 		return false;
 	p->hash = flow_hash(&p->flow);
 	index = hash_bucket(p->hash);
@@ -279,8 +286,8 @@ struct put {
 };
 
 /* The way to take, or WAY_NONE. Under the lock. */
-static __always_inline __u32 put_choose(const struct berm_bucket *b, const struct pkt *p, const struct put *put,
-					__u32 *cls)
+static __always_inline __u32 put_choose(const struct berm_bucket *b, const struct pkt *p,
+					const struct put *put, __u32 *cls)
 {
 	__u64 score = bucket_choose(b, p->hash, p->now, put->hint);
 	__u32 way = SCORE_WAY(score);
@@ -294,8 +301,8 @@ static __always_inline __u32 put_choose(const struct berm_bucket *b, const struc
 	return way;
 }
 
-static __always_inline enum put_result put_locked(struct berm_bucket *b, const struct pkt *p, struct put *put,
-						  __u32 *left, __u32 *cls)
+static __always_inline enum put_result put_locked(struct berm_bucket *b, const struct pkt *p,
+						  struct put *put, __u32 *left, __u32 *cls)
 {
 	__u32 known = bucket_find(b, &p->flow, p->hash);
 	__u32 way = put->forced;
@@ -333,14 +340,15 @@ static __noinline int session_put(struct pkt *p, struct put *put)
 	ADD(berm_node.held[0][put->value.slot & 0xff], 1);
 	session_left(put->index, left);
 	if (left && put->forced == WAY_NONE)
-		account_stat(cls == CLASS_DEAD	    ? BERM_STAT_REPLACED_DEAD :
-			     cls == CLASS_HALF_OPEN ? BERM_STAT_REPLACED_HALF_OPEN :
-						      BERM_STAT_REPLACED_ESTABLISHED);
+		account_stat(cls == CLASS_DEAD	      ? BERM_STAT_REPLACED_DEAD
+			     : cls == CLASS_HALF_OPEN ? BERM_STAT_REPLACED_HALF_OPEN
+						      : BERM_STAT_REPLACED_ESTABLISHED);
 	return PUT_NEW;
 }
 
 /* The other bucket, if the home is crowded and the other has the better victim. */
-static __always_inline bool put_spills(const struct pkt *p, struct berm_bucket *home, struct put *put)
+static __always_inline bool put_spills(const struct pkt *p, struct berm_bucket *home,
+				       struct put *put)
 {
 	__u32 index = bucket_other(put->index, hash_tag(p->hash));
 	struct berm_bucket *other;

@@ -8,11 +8,13 @@
 
 #define SWEEP_MAX 256 /* buckets in one run */
 
-static __always_inline bool sweep_wants(const struct berm_bucket *b, __u32 way, __u32 ifindex, __u32 now)
+static __always_inline bool sweep_wants(const struct berm_bucket *b, __u32 way, __u32 ifindex,
+					__u32 now)
 {
 	if (!READ(b->tag[way]))
 		return false;
-	return ifindex ? READ(b->way[way].iface) >> 8 == ifindex : clock_is_past(now, READ(b->deadline[way]));
+	return ifindex ? READ(b->way[way].iface) >> 8 == ifindex
+		       : clock_is_past(now, READ(b->deadline[way]));
 }
 
 /* Global on purpose: the verifier proves them once by themselves instead of in every round of the loop. */

@@ -165,13 +165,13 @@ static struct pod_sets sets_both(uint32_t set)
  * generation yet nobody knows, and then it is both. */
 static struct pod_sets sets_isolate_namespace(const struct add *a, bool is_boot)
 {
+	const uint32_t both = 1u << BERM_INGRESS | 1u << BERM_EGRESS;
 	struct pod_sets sets = sets_both(BERM_SET_OPEN);
-	uint32_t dirs = 0;
+	uint32_t dirs = both;
+	int rc = is_boot ? 0 : berm_ns_isolation_get(&a->maps, a->rec.ns, &dirs);
 
-	if (is_boot)
-		dirs = 1u << BERM_INGRESS | 1u << BERM_EGRESS;
-	else if (berm_ns_isolation_get(&a->maps, a->rec.ns, &dirs))
-		dirs = 0;
+	if (rc)
+		dirs = rc == -ENOENT ? 0 : both; /* an error does not say that nothing isolates it */
 	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
 		if (dirs & 1u << dir)
 			sets.of[dir] = BERM_SET_ESSENTIALS;

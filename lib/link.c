@@ -489,7 +489,8 @@ static int device_check(uint32_t ifindex)
 		return 0;
 	if (errno == ENXIO)
 		return -ENODEV;
-	return errno == ENOENT ? -EMFILE : -errno; /* glibc's ENOENT: it got no socket to ask with */
+	return errno == ENOENT ? -EMFILE
+			       : -errno; /* glibc's ENOENT: it got no socket to ask with */
 }
 
 int berm_link_glance(uint32_t ifindex, uint64_t *ret)

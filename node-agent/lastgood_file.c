@@ -272,14 +272,12 @@ static int report(const char *path, const struct berm_err *why, struct berm_prob
 				   ? "it is set aside; what the documents say now is kept anew"
 				   : "it stays; restart the agent when it can be read";
 
-	return berm_problems_add(
-		problems,
-		&(struct berm_problem){
-			.severity = BERM_WARNING,
-			.source = (char *)path,
-			.message = (char *)why->msg,
-			.hint = (char *)hint,
-		});
+	return berm_problems_add(problems, &(struct berm_problem){
+						   .severity = BERM_WARNING,
+						   .source = (char *)path,
+						   .message = (char *)why->msg,
+						   .hint = (char *)hint,
+					   });
 }
 
 static int set_aside(const char *path)
@@ -300,7 +298,8 @@ static int take_file(const char *path, int (*take)(void *ctx, struct berm_kept_s
 
 	if (rc) {
 		if (is_damage(rc))
-			(void)set_aside(path); /* the problem is told; the next start may tell it again */
+			(void)set_aside(
+				path); /* the problem is told; the next start may tell it again */
 		rc = report(path, &why, problems);
 	} else {
 		rc = take(ctx, &kept);

@@ -147,12 +147,33 @@ static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view
 	return berm_slot_free(maps, view->slot, view->ifindex, err);
 }
 
+static uint32_t claimed(const struct berm_record *record)
+{
+	return record->ifindex ? record->ifindex : record->intent_ifindex;
+}
+
+/* Under the lock, as an ADD writes: a container that was started again has a record of the same name, of which
+ * we may not have heard yet. */
+static int delete_if_same(const struct berm_record *record, struct berm_err *err)
+{
+	struct berm_record now;
+	auto_close int lock = -1;
+	int rc = berm_lock_take(LOCK_MS, &lock, err);
+
+	if (rc)
+		return rc;
+	if (!berm_record_read(record->container_id, record->ifname, &now, NULL) &&
+	    (claimed(&now) != claimed(record) || now.peer_ifindex != record->peer_ifindex))
+		return berm_refuse(err, -EAGAIN, "%s has been started again", record->container_id);
+	return berm_record_delete(record->container_id, record->ifname, err);
+}
+
 static void delete_record(struct berm_reconcile *rec, const struct berm_record *record)
 {
 	struct berm_record copy = *record;
 	struct berm_err err = { 0 };
 
-	if (berm_record_delete(copy.container_id, copy.ifname, &err))
+	if (delete_if_same(&copy, &err))
 		berm_log(BERM_LOG_WARNING, "record-not-deleted", "error=\"%s\"", err.msg);
 	else
 		berm_endpoints_drop(rec->agent->endpoints, copy.container_id, copy.ifname);
@@ -433,7 +454,10 @@ static struct berm_record new_record(const struct berm_veth *veth, const struct 
  * has what its fallback says. */
 static uint32_t first_set(const struct berm_record *lost)
 {
-	return !lost || !strcmp(lost->fallback, "allow") ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
+	bool is_open = !lost || !strcmp(lost->fallback, "allow") ||
+		       !strcmp(lost->fallback, "exempt");
+
+	return is_open ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
 }
 
 static int take_slot(struct berm_reconcile *rec, const struct berm_veth *veth, uint32_t set,
@@ -550,6 +574,24 @@ static void adopt_strays(struct berm_reconcile *rec)
 
 /* ---- records that nothing belongs to ------------------------------------------------------------------------- */
 
+/* Is the namespace's path gone? Only if we see the directory that it was in: without the host's /run/netns and
+ * /proc every one seems to be. */
+static bool is_netns_gone(const char *path)
+{
+	char dir[256];
+	struct stat st;
+	char *slash;
+
+	if (!stat(path, &st) || errno != ENOENT)
+		return false;
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return false;
+	*slash = '\0';
+	return !stat(dir, &st);
+}
+
 static bool is_intent_dead(const struct berm_record *record)
 {
 	char path[512];
@@ -557,8 +599,11 @@ static bool is_intent_dead(const struct berm_record *record)
 
 	snprintf(path, sizeof(path), BERM_RECORD_DIR "/%s@%s.json", record->container_id,
 		 record->ifname);
-	return !stat(path, &st) && time(NULL) - st.st_mtime > MAX_INTENT_S && *record->netns &&
-	       stat(record->netns, &st) && errno == ENOENT;
+	if (stat(path, &st) || time(NULL) - st.st_mtime <= MAX_INTENT_S)
+		return false;
+	if (record->intent_ifindex)
+		return berm_netdev_is_gone(record->intent_ifindex, record->peer_ifindex);
+	return *record->netns && is_netns_gone(record->netns);
 }
 
 static bool is_record_dead(const struct berm_reconcile *rec, const struct berm_record *record)

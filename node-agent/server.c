@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ struct call { /* one HTTP request */
 	char ifname[sizeof(((struct berm_record *)0)->ifname)];
 	int64_t until_ms;
 	/* CALL_FOLLOW, and flows in general */
-	bool must_follow;
+	bool must_follow, has_left;
 	uint64_t seq, end; /* next flow; behind the last one if it does not follow */
 	char *line;	   /* what is left to send of a flow */
 	size_t line_len, line_at, line_room;
@@ -304,6 +305,8 @@ static ssize_t read_flows(void *ctx, uint64_t pos, char *buf, size_t max)
 	}
 	if (done)
 		return (ssize_t)done;
+	if (call->has_left)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (!call->must_follow || call->server->is_stopping)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	suspend(call);
@@ -403,6 +406,29 @@ static enum MHD_Result take_body(struct call *call, const char *data, size_t *si
 	return MHD_YES;
 }
 
+static bool has_hung_up(const struct call *call)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(call->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct pollfd pfd = { .fd = info ? info->connect_fd : -1 };
+
+	return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLHUP;
+}
+
+/* libmicrohttpd does not watch a suspended connection, and without flows nothing is written to it: whoever has
+ * left would keep his place for ever. It is enough to look when somebody else comes. */
+static void drop_leavers(struct berm_server *server)
+{
+	struct call *call;
+
+	for (call = server->calls; call; call = call->next) {
+		if (call->kind != CALL_FOLLOW || !call->is_suspended || !has_hung_up(call))
+			continue;
+		call->has_left = true;
+		resume(call);
+	}
+}
+
 static struct call *call_new(struct berm_server *server, struct MHD_Connection *conn)
 {
 	struct call *call = calloc(1, sizeof(*call));
@@ -424,6 +450,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
 
 	(void)version;
 	if (!call) { /* only the headers are here */
+		drop_leavers(ctx);
 		*state = call_new(ctx, conn);
 		return *state ? MHD_YES : MHD_NO;
 	}

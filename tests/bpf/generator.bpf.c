@@ -27,7 +27,7 @@ __u32 gen_by_peer;  /* the peer opens the flows, else the pod */
 __u32 gen_net;	    /* host order: first address of the peers */
 __u32 gen_one_peer; /* only ports vary */
 
-#define PORTS 16384 /* flows of one peer */
+#define PORTS	 16384 /* flows of one peer */
 #define PORT_MIN 1024
 
 struct frame {

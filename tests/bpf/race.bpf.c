@@ -42,7 +42,8 @@ static __always_inline void key_make(struct pkt *p, __u32 rnd)
 	p->flow.q[1] = mapped_v4(bpf_htonl(0x0a000000 + (rnd >> 4 & 1)));
 	p->flow.q[2] = 0;
 	p->flow.q[3] = mapped_v4(bpf_htonl(0x0b000000));
-	p->flow.q[4] = HALVES(two_ports(bpf_htons(80), bpf_htons(rnd >> 8 & 3)), slot << 8 | IPPROTO_UDP);
+	p->flow.q[4] =
+		HALVES(two_ports(bpf_htons(80), bpf_htons(rnd >> 8 & 3)), slot << 8 | IPPROTO_UDP);
 	p->hash = flow_hash(&p->flow);
 	p->proto = IPPROTO_UDP;
 	p->flags = PKT_RIDES | PKT_OPENS;

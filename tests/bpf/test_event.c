@@ -52,9 +52,11 @@ TEST(event_tells_all)
 	EXPECT_GT(e->time_ns, 0);
 }
 
-TEST(suppressed, "at most one event a key and interval, and the next one says how many were kept back")
+TEST(suppressed,
+     "at most one event a key and interval, and the next one says how many were kept back")
 {
-	struct packet p = { .src = WEB, .dst = DB, .dport = 5432 }, other = { .src = WEB, .dst = DB, .dport = 22 };
+	struct packet p = { .src = WEB, .dst = DB, .dport = 5432 },
+		      other = { .src = WEB, .dst = DB, .dport = 22 };
 	struct datapath *dp = closed_db(200);
 
 	for (uint16_t port = 1; port <= 100; port++) {
@@ -90,7 +92,8 @@ static bool has_event(void *ctx)
 
 TEST(suppressed_told, "the counts of kept back events add up over intervals")
 {
-	struct retry r = { .dp = closed_db(50), .packet = { .src = WEB, .dst = DB, .dport = 5432 } };
+	struct retry r = { .dp = closed_db(50),
+			   .packet = { .src = WEB, .dst = DB, .dport = 5432 } };
 	uint32_t told = 0;
 
 	EXPECT_TRUE(has_event(&r));
@@ -114,7 +117,8 @@ TEST(lost, "events that find no room are counted, exactly [events.exact_loss]")
 	EXPECT_EQ(datapath_packets(dp, BERM_INGRESS, BERM_REASON_DEFAULT_DENY), 200000);
 	EXPECT_EQ(wanted(dp), 200000);
 	EXPECT_GT(datapath_stat(dp, BERM_STAT_EVENT_LOST), 0);
-	(void)datapath_send(dp, BERM_INGRESS, 0, &p); /* reads the ring; what it holds is what was sent */
+	(void)datapath_send(dp, BERM_INGRESS, 0,
+			    &p); /* reads the ring; what it holds is what was sent */
 	EXPECT_EQ(dp->events, datapath_stat(dp, BERM_STAT_EVENT_SENT));
 	generator_free(g);
 }

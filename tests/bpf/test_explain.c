@@ -38,14 +38,15 @@ struct path {
 	uint32_t iif;
 };
 
-static struct __sk_buff explain(const struct berm_bpf *skel, enum berm_dir dir, const struct packet *p,
-				struct path path, int *ret_verdict)
+static struct __sk_buff explain(const struct berm_bpf *skel, enum berm_dir dir,
+				const struct packet *p, struct path path, int *ret_verdict)
 {
-	struct bpf_program *prog = dir == BERM_EGRESS ? skel->progs.berm_from_pod : skel->progs.berm_to_pod;
+	struct bpf_program *prog = dir == BERM_EGRESS ? skel->progs.berm_from_pod
+						      : skel->progs.berm_to_pod;
 	struct __sk_buff in = { .ifindex = 1, .cb = { path.flags, path.iif } }, out = { 0 };
 	_Alignas(8) char frame[PACKET_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &in, .ctx_size_in = sizeof(in),
-		    .ctx_out = &out, .ctx_size_out = sizeof(out));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &in,
+		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out));
 
 	opts.data_size_in = (__u32)packet_build(p, frame);
 	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
@@ -53,19 +54,21 @@ static struct __sk_buff explain(const struct berm_bpf *skel, enum berm_dir dir, 
 	return out;
 }
 
-#define EXPLAIN(skel, dir, packet, path_, retval, reason_, rule_)                                             \
-	do {                                                                                                  \
-		int got_;                                                                                     \
-		struct __sk_buff out_ = explain(skel, dir, packet, path_, &got_);                             \
-		EXPECT_EQ(got_, retval);                                                                      \
-		EXPECT_STR_EQ(datapath_reason(out_.cb[BERM_CB_REASON]), datapath_reason(BERM_REASON_##reason_)); \
-		EXPECT_EQ(out_.cb[BERM_CB_RULE], rule_);                                                      \
+#define EXPLAIN(skel, dir, packet, path_, retval, reason_, rule_)                                  \
+	do {                                                                                       \
+		int got_;                                                                          \
+		struct __sk_buff out_ = explain(skel, dir, packet, path_, &got_);                  \
+		EXPECT_EQ(got_, retval);                                                           \
+		EXPECT_STR_EQ(datapath_reason(out_.cb[BERM_CB_REASON]),                            \
+			      datapath_reason(BERM_REASON_##reason_));                             \
+		EXPECT_EQ(out_.cb[BERM_CB_RULE], rule_);                                           \
 	} while (0)
 
 TEST(explain_agrees, "explain says what would happen, by path, and changes nothing")
 {
 	static const struct rule web_to_db = { CLASS_WEB, TCP_PORT(5432), 2001, BERM_ACTION_ALLOW };
-	static const struct path outside = { .iif = 4 }, node = { .flags = BERM_EXPLAIN_HOST }, stray = { 0 };
+	static const struct path outside = { .iif = 4 }, node = { .flags = BERM_EXPLAIN_HOST },
+				 stray = { 0 };
 	static const struct path fresh = { .flags = BERM_EXPLAIN_NEW, .iif = 4 };
 	struct packet web = { .src = WEB, .dst = DB, .sport = 1, .dport = 5432 };
 	struct packet host = { .src = NODE, .dst = DB, .sport = 1, .dport = 5432 };
@@ -84,11 +87,14 @@ TEST(explain_agrees, "explain says what would happen, by path, and changes nothi
 	skel = load_explain(dp);
 	ASSERT_OK(berm_counters_read(&dp->maps, &before, &err), &err);
 	EXPLAIN(skel, BERM_INGRESS, &web, outside, ALLOWED, POLICY_ALLOW, 2001);
-	EXPLAIN(skel, BERM_INGRESS, &web, outside, ALLOWED, POLICY_ALLOW, 2001); /* no session came of it */
-	EXPLAIN(skel, BERM_INGRESS, &host, outside, DROPPED, DEFAULT_DENY, BERM_REASON_DEFAULT_DENY);
+	EXPLAIN(skel, BERM_INGRESS, &web, outside, ALLOWED, POLICY_ALLOW,
+		2001); /* no session came of it */
+	EXPLAIN(skel, BERM_INGRESS, &host, outside, DROPPED, DEFAULT_DENY,
+		BERM_REASON_DEFAULT_DENY);
 	EXPLAIN(skel, BERM_INGRESS, &host, node, ALLOWED, HOST, BERM_REASON_HOST);
 	EXPLAIN(skel, BERM_INGRESS, &host, stray, DROPPED, DEFAULT_DENY, BERM_REASON_DEFAULT_DENY);
-	EXPLAIN(skel, BERM_EGRESS, &web, outside, DROPPED, SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE);
+	EXPLAIN(skel, BERM_EGRESS, &web, outside, DROPPED, SPOOFED_SOURCE,
+		BERM_REASON_SPOOFED_SOURCE);
 	ASSERT_OK(berm_counters_read(&dp->maps, &after, &err), &err);
 	EXPECT_MEM_EQ(&after, &before, sizeof(before));
 	EXPECT_EQ(berm_hits_read(&dp->maps, 1, &hits), 0);
@@ -99,7 +105,8 @@ TEST(explain_agrees, "explain says what would happen, by path, and changes nothi
 	EXPLAIN(skel, BERM_INGRESS, &next, outside, ALLOWED, SESSION, 2001);
 	EXPLAIN(skel, BERM_INGRESS, &next, fresh, ALLOWED, POLICY_ALLOW, 2001);
 	datapath_policy(dp, db, BERM_INGRESS, NULL, 0);
-	EXPLAIN(skel, BERM_INGRESS, &next, outside, DROPPED, DEFAULT_DENY, BERM_REASON_DEFAULT_DENY);
+	EXPLAIN(skel, BERM_INGRESS, &next, outside, DROPPED, DEFAULT_DENY,
+		BERM_REASON_DEFAULT_DENY);
 	ASSERT_TRUE(session_find(dp, 1, WEB, 5432, 1, &t));
 	EXPECT_MEM_EQ(&t, &s, sizeof(s));
 	EXPECT_EQ(dp->events, 1);

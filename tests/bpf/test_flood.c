@@ -14,17 +14,26 @@
 
 #define NO_EVENT 0
 
-static const struct packet quiet_out = { .src = QUIET_ADDR, .dst = "10.64.0.0", .sport = 1024, .dport = 80 };
-static const struct packet noisy_out = { .src = NOISY_ADDR, .dst = "10.96.0.0", .sport = 1024, .dport = 80 };
-static const struct packet noisy_in = { .src = "10.128.0.0", .dst = NOISY_ADDR, .sport = 1024, .dport = 80 };
+static const struct packet quiet_out = {
+	.src = QUIET_ADDR, .dst = "10.64.0.0", .sport = 1024, .dport = 80
+};
+static const struct packet noisy_out = {
+	.src = NOISY_ADDR, .dst = "10.96.0.0", .sport = 1024, .dport = 80
+};
+static const struct packet noisy_in = {
+	.src = "10.128.0.0", .dst = NOISY_ADDR, .sport = 1024, .dport = 80
+};
 
 static struct datapath *two_pods(struct generator **ret_g)
 {
-	struct datapath *dp = datapath_load(&(struct datapath_opts){ .buckets = BERM_BUCKETS_DEFAULT });
+	struct datapath *dp =
+		datapath_load(&(struct datapath_opts){ .buckets = BERM_BUCKETS_DEFAULT });
 
 	dp->maps.node->flags = BERM_NODE_MISSING_DENY;
 	datapath_pod(dp, &(struct pod){ .ifindex = QUIET, .addr = { QUIET_ADDR } });
-	datapath_pod(dp, &(struct pod){ .ifindex = NOISY, .addr = { NOISY_ADDR }, .mac = "02:00:00:00:00:04" });
+	datapath_pod(dp, &(struct pod){ .ifindex = NOISY,
+					.addr = { NOISY_ADDR },
+					.mac = "02:00:00:00:00:04" });
 	*ret_g = generator_load(dp, 0);
 	return dp;
 }
@@ -61,13 +70,22 @@ static struct flood flows(const struct packet *pattern, uint32_t ifindex, uint32
 			       .flows = count };
 }
 
-TEST(syn_flood, "3,000,000 unanswered SYNs cost no established session, and no memory [session.syn_flood]")
+TEST(syn_flood,
+     "3,000,000 unanswered SYNs cost no established session, and no memory [session.syn_flood]")
 {
 	struct generator *g;
 	struct datapath *dp = two_pods(&g);
-	struct flood flood = { .packet = &noisy_in, .net = "10.128.0.0", .ifindex = NOISY, .flows = 3000000, .by_peer = true };
+	struct flood flood = { .packet = &noisy_in,
+			       .net = "10.128.0.0",
+			       .ifindex = NOISY,
+			       .flows = 3000000,
+			       .by_peer = true };
 	struct packet syn = { .src = "10.1.1.1", .dst = QUIET_ADDR, .sport = 1, .dport = 80 };
-	struct packet syn_ack = { .src = QUIET_ADDR, .dst = "10.1.1.1", .sport = 80, .dport = 1, .flags = TCP_SYN | TCP_ACK };
+	struct packet syn_ack = { .src = QUIET_ADDR,
+				  .dst = "10.1.1.1",
+				  .sport = 80,
+				  .dport = 1,
+				  .flags = TCP_SYN | TCP_ACK };
 	uint32_t quiet, noisy;
 
 	generator_establish(g, flows(&quiet_out, QUIET, 80000));
@@ -84,13 +102,15 @@ TEST(syn_flood, "3,000,000 unanswered SYNs cost no established session, and no m
 	EXPECT_EQ(established_of(dp, QUIET), quiet);
 	EXPECT_EQ(established_of(dp, NOISY), noisy); /* the flooded pod's own neither */
 	EXPECT_LE(entries(dp), (int64_t)BERM_BUCKETS_DEFAULT * BERM_WAYS);
-	EXPECT_GT(datapath_stat(dp, BERM_STAT_REPLACED_HALF_OPEN), 2000000); /* the flood ate itself */
+	EXPECT_GT(datapath_stat(dp, BERM_STAT_REPLACED_HALF_OPEN),
+		  2000000); /* the flood ate itself */
 	EXPECT_BOOKS(dp);
 	SEND_TO(dp, BERM_INGRESS, QUIET, &syn, ALLOWED, NOT_ISOLATED, NO_EVENT);
 	SEND_TO(dp, BERM_EGRESS, QUIET, &syn_ack, ALLOWED, SESSION, NO_EVENT);
 }
 
-TEST(noisy_neighbour, "600,000 answered flows of one pod evict none of another's [session.noisy_neighbour]")
+TEST(noisy_neighbour,
+     "600,000 answered flows of one pod evict none of another's [session.noisy_neighbour]")
 {
 	struct generator *g;
 	struct datapath *dp = two_pods(&g);
@@ -106,19 +126,25 @@ TEST(noisy_neighbour, "600,000 answered flows of one pod evict none of another's
 	/* And the quiet one goes on opening. */
 	for (uint16_t port = 1; port <= 500; port++) {
 		syn.sport = port;
-		unrecorded += datapath_send(dp, BERM_EGRESS, QUIET, &syn).reason != BERM_REASON_NOT_ISOLATED;
+		unrecorded += datapath_send(dp, BERM_EGRESS, QUIET, &syn).reason !=
+			      BERM_REASON_NOT_ISOLATED;
 	}
 	EXPECT_EQ(unrecorded, 0);
 	EXPECT_BOOKS(dp);
 }
 
-TEST(noisy_halfopen, "one pod's unanswered flows leave others' new connections alone [session.noisy_halfopen]")
+TEST(noisy_halfopen,
+     "one pod's unanswered flows leave others' new connections alone [session.noisy_halfopen]")
 {
 	struct generator *g;
 	struct datapath *dp = two_pods(&g);
 	struct flood flood = flows(&noisy_out, NOISY, 1500000);
-	struct packet ask = { .src = QUIET_ADDR, .dst = "10.1.1.1", .proto = IPPROTO_UDP, .dport = 53 };
-	struct packet answer = { .src = "10.1.1.1", .dst = QUIET_ADDR, .proto = IPPROTO_UDP, .sport = 53 };
+	struct packet ask = {
+		.src = QUIET_ADDR, .dst = "10.1.1.1", .proto = IPPROTO_UDP, .dport = 53
+	};
+	struct packet answer = {
+		.src = "10.1.1.1", .dst = QUIET_ADDR, .proto = IPPROTO_UDP, .sport = 53
+	};
 
 	datapath_policy(dp, 1, BERM_INGRESS, NULL, 0); /* so that answers need their session */
 	generator_establish(g, flows(&quiet_out, QUIET, 100000));

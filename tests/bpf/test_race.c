@@ -16,11 +16,11 @@
 
 #include "race.skel.h" /* wants abi.h before it */
 
-#define SLOTS	  16
-#define BUCKETS	  8
-#define RUNS	  200000
-#define SHORT_S	  4
-#define LONG_S	  60
+#define SLOTS	 16
+#define BUCKETS	 8
+#define RUNS	 200000
+#define SHORT_S	 4
+#define LONG_S	 60
 #define MAX_CPUS 8
 
 static double now_s(void)
@@ -49,7 +49,8 @@ static void *work(void *arg)
 	CPU_SET(w->cpu, &set);
 	w->rc = sched_setaffinity(0, sizeof(set), &set);
 	while (!w->rc && now_s() < w->until) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .repeat = RUNS);
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
+			    .data_size_in = sizeof(frame), .repeat = RUNS);
 
 		w->rc = bpf_prog_test_run_opts(w->prog, &opts);
 		w->runs += RUNS;
@@ -110,7 +111,8 @@ static struct race_bpf *race_load(struct datapath *dp)
 	return skel;
 }
 
-TEST(bucket_race, "two CPUs insert, promote, replace and kill in the same buckets [session.bucket_race]")
+TEST(bucket_race,
+     "two CPUs insert, promote, replace and kill in the same buckets [session.bucket_race]")
 {
 	struct datapath *dp = datapath_load(&(struct datapath_opts){ .buckets = BUCKETS });
 	struct race_bpf *skel = race_load(dp);
@@ -120,9 +122,11 @@ TEST(bucket_race, "two CPUs insert, promote, replace and kill in the same bucket
 	printf("# %ld runs: %llu hits, %llu new, %llu promoted, %llu killed, %llu epochs, %llu replaced half-open, "
 	       "%llu full, %llu neighbours' rule\n",
 	       runs, skel->bss->race_hits, skel->bss->race_new,
-	       (unsigned long long)datapath_stat(dp, BERM_STAT_SESSION_PROMOTED), skel->bss->race_killed,
-	       skel->bss->race_bumped, (unsigned long long)datapath_stat(dp, BERM_STAT_REPLACED_HALF_OPEN),
-	       (unsigned long long)datapath_stat(dp, BERM_STAT_SESSION_FULL), skel->bss->race_neighbour);
+	       (unsigned long long)datapath_stat(dp, BERM_STAT_SESSION_PROMOTED),
+	       skel->bss->race_killed, skel->bss->race_bumped,
+	       (unsigned long long)datapath_stat(dp, BERM_STAT_REPLACED_HALF_OPEN),
+	       (unsigned long long)datapath_stat(dp, BERM_STAT_SESSION_FULL),
+	       skel->bss->race_neighbour);
 	EXPECT_EQ(skel->bss->race_false, 0);
 	EXPECT_LT(skel->bss->race_neighbour, skel->bss->race_hits / 10000 + 1);
 	/* That something was raced for at all: */

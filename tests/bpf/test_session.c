@@ -18,7 +18,9 @@ static const struct packet syn = { .src = WEB, .dst = DB, .sport = 40000, .dport
 static const struct packet syn_ack = {
 	.src = DB, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_SYN | TCP_ACK
 };
-static const struct packet ack = { .src = WEB, .dst = DB, .sport = 40000, .dport = 5432, .flags = TCP_ACK };
+static const struct packet ack = {
+	.src = WEB, .dst = DB, .sport = 40000, .dport = 5432, .flags = TCP_ACK
+};
 static const struct packet data = {
 	.src = DB, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_ACK, .payload_len = 100
 };
@@ -71,7 +73,8 @@ TEST(established_rule, "a flow is established when its opener speaks again after
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN);
 	SEND(dp, BERM_EGRESS, &syn_ack, ALLOWED, SESSION, NO_EVENT);
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_ANSWERED);
-	SEND(dp, BERM_INGRESS, &syn, ALLOWED, SESSION, NO_EVENT); /* may be spoofed like the first */
+	SEND(dp, BERM_INGRESS, &syn, ALLOWED, SESSION,
+	     NO_EVENT); /* may be spoofed like the first */
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_ANSWERED);
 	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
 	EXPECT_EQ(state_of(dp, 5432, 40000),
@@ -107,21 +110,26 @@ static void wait_seconds(struct datapath *dp, uint32_t s)
 
 TEST(one_way_udp, "a flow nobody answers is established by 16 packets over a second")
 {
-	struct packet p = { .src = DB, .dst = WEB, .proto = IPPROTO_UDP, .sport = 514, .dport = 514 };
+	struct packet p = {
+		.src = DB, .dst = WEB, .proto = IPPROTO_UDP, .sport = 514, .dport = 514
+	};
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 
 	datapath_set(dp, db, BERM_EGRESS, BERM_SET_OPEN);
 	for (int i = 0; i < 40; i++)
 		(void)datapath_send(dp, BERM_EGRESS, 0, &p);
-	EXPECT_EQ(state_of(dp, 514, 514), BERM_SESSION_OPEN | BERM_SESSION_FROM_POD); /* enough packets, too fast */
+	EXPECT_EQ(state_of(dp, 514, 514),
+		  BERM_SESSION_OPEN | BERM_SESSION_FROM_POD); /* enough packets, too fast */
 	wait_seconds(dp, 1);
 	SEND(dp, BERM_EGRESS, &p, ALLOWED, SESSION, NO_EVENT);
-	EXPECT_EQ(state_of(dp, 514, 514), BERM_SESSION_OPEN | BERM_SESSION_FROM_POD | BERM_SESSION_ESTABLISHED);
+	EXPECT_EQ(state_of(dp, 514, 514),
+		  BERM_SESSION_OPEN | BERM_SESSION_FROM_POD | BERM_SESSION_ESTABLISHED);
 	EXPECT_BOOKS(dp);
 }
 
-TEST(revoke_existing, "a rule that goes ends what it allowed, both ways, and gives it back [revoke.existing]")
+TEST(revoke_existing,
+     "a rule that goes ends what it allowed, both ways, and gives it back [revoke.existing]")
 {
 	uint32_t db, open;
 	struct datapath *dp = closed_db(&db);
@@ -151,13 +159,15 @@ TEST(revoke_existing, "a rule that goes ends what it allowed, both ways, and giv
 	EXPECT_BOOKS(dp);
 }
 
-TEST(revoke_spares_others, "a policy change judges again only the endpoint it concerns [revoke.existing]")
+TEST(revoke_spares_others,
+     "a policy change judges again only the endpoint it concerns [revoke.existing]")
 {
 	struct packet other = { .src = WEB, .dst = SPY, .sport = 7, .dport = 80 };
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 
-	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
+	datapath_pod(dp,
+		     &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
 	SEND_TO(dp, BERM_INGRESS, 2, &other, ALLOWED, NOT_ISOLATED, BERM_REASON_NOT_ISOLATED);
 	establish(dp);
 	datapath_policy(dp, db, BERM_INGRESS, NULL, 0);
@@ -168,8 +178,12 @@ TEST(revoke_spares_others, "a policy change judges again only the endpoint it co
 TEST(icmp_recheck, "an echo is judged again as the request that opened it [revoke.existing]")
 {
 	static const struct rule ping = { CLASS_WEB, ICMP_TYPE(8), 2002, BERM_ACTION_ALLOW };
-	struct packet ask = { .src = WEB, .dst = DB, .proto = IPPROTO_ICMP, .icmp_type = 8, .icmp_id = 3 };
-	struct packet answer = { .src = DB, .dst = WEB, .proto = IPPROTO_ICMP, .icmp_type = 0, .icmp_id = 3 };
+	struct packet ask = {
+		.src = WEB, .dst = DB, .proto = IPPROTO_ICMP, .icmp_type = 8, .icmp_id = 3
+	};
+	struct packet answer = {
+		.src = DB, .dst = WEB, .proto = IPPROTO_ICMP, .icmp_type = 0, .icmp_id = 3
+	};
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 
@@ -181,7 +195,8 @@ TEST(icmp_recheck, "an echo is judged again as the request that opened it [revok
 	SEND(dp, BERM_EGRESS, &answer, DROPPED, DEFAULT_DENY, DENIED);
 }
 
-TEST(interface_reused, "a new pod on an old interface index inherits no session [ident.ifindex_reuse]")
+TEST(interface_reused,
+     "a new pod on an old interface index inherits no session [ident.ifindex_reuse]")
 {
 	uint32_t db, again;
 	struct datapath *dp = closed_db(&db);
@@ -203,13 +218,17 @@ TEST(interface_reused, "a new pod on an old interface index inherits no session 
 
 TEST(forged, "a sibling with raw sockets neither opens nor ends another's session [session.forged]")
 {
-	struct packet as_web = ack, as_db = data, rst = flagged(data, TCP_RST), fin = flagged(ack, TCP_FIN | TCP_ACK);
-	struct packet own = { .src = SPY, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_ACK };
+	struct packet as_web = ack, as_db = data, rst = flagged(data, TCP_RST),
+		      fin = flagged(ack, TCP_FIN | TCP_ACK);
+	struct packet own = {
+		.src = SPY, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_ACK
+	};
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 	uint8_t before;
 
-	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
+	datapath_pod(dp,
+		     &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
 	SEND_TO(dp, BERM_EGRESS, 2, &as_web, DROPPED, SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE);
 	establish(dp);
 	before = state_of(dp, 5432, 40000);
@@ -223,7 +242,8 @@ TEST(forged, "a sibling with raw sockets neither opens nor ends another's sessio
 	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
 }
 
-TEST(ack_tunnel, "a pod isolated one way does not talk through segments without SYN [session.ack_tunnel]")
+TEST(ack_tunnel,
+     "a pod isolated one way does not talk through segments without SYN [session.ack_tunnel]")
 {
 	struct packet out = flagged(data, TCP_ACK), push = flagged(data, TCP_ACK | TCP_PSH);
 	struct packet rst = flagged(data, TCP_RST), fin = flagged(data, TCP_FIN | TCP_ACK);
@@ -246,7 +266,9 @@ TEST(ack_tunnel, "a pod isolated one way does not talk through segments without 
 
 TEST(adopted, "for a while after attaching, answers in flows that others opened are adopted")
 {
-	struct packet other = { .src = DB, .dst = SPY, .sport = 5432, .dport = 40000, .flags = TCP_ACK };
+	struct packet other = {
+		.src = DB, .dst = SPY, .sport = 5432, .dport = 40000, .flags = TCP_ACK
+	};
 	struct packet rst = flagged(data, TCP_RST);
 	uint32_t db, now, hz;
 	struct datapath *dp = closed_db(&db);
@@ -254,14 +276,17 @@ TEST(adopted, "for a while after attaching, answers in flows that others opened 
 
 	ASSERT_OK(berm_jiffies_read(&now, &hz, &err), &err);
 	dp->maps.endpoints[db].adopt_until = now + 120 * hz;
-	SEND(dp, BERM_EGRESS, &other, DROPPED, DEFAULT_DENY, DENIED); /* the spy could not have asked */
+	SEND(dp, BERM_EGRESS, &other, DROPPED, DEFAULT_DENY,
+	     DENIED); /* the spy could not have asked */
 	SEND(dp, BERM_EGRESS, &rst, ALLOWED, POLICY_ALLOW, NO_EVENT); /* adopts nothing */
 	EXPECT_EQ(datapath_stat(dp, BERM_STAT_SESSION_ADOPTED), 0);
 	SEND(dp, BERM_EGRESS, &data, ALLOWED, POLICY_ALLOW, 2001);
-	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_ANSWERED | BERM_SESSION_ADOPTED);
-	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
 	EXPECT_EQ(state_of(dp, 5432, 40000),
-		  BERM_SESSION_OPEN | BERM_SESSION_ANSWERED | BERM_SESSION_ADOPTED | BERM_SESSION_ESTABLISHED);
+		  BERM_SESSION_OPEN | BERM_SESSION_ANSWERED | BERM_SESSION_ADOPTED);
+	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
+	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_ANSWERED |
+						     BERM_SESSION_ADOPTED |
+						     BERM_SESSION_ESTABLISHED);
 	dp->maps.endpoints[db].adopt_until = now - 1;
 	struct packet later = data;
 
@@ -293,14 +318,16 @@ TEST(syn_is_no_answer, "the side that was asked cannot open by the same ports")
 	SEND(dp, BERM_EGRESS, &back, DROPPED, DEFAULT_DENY, DENIED);
 	SEND(dp, BERM_EGRESS, &data, ALLOWED, SESSION, NO_EVENT);
 	datapath_set(dp, db, BERM_EGRESS, BERM_SET_OPEN);
-	SEND(dp, BERM_EGRESS, &back, ALLOWED, NOT_ISOLATED, NO_EVENT); /* allowed by itself, changes nothing */
+	SEND(dp, BERM_EGRESS, &back, ALLOWED, NOT_ISOLATED,
+	     NO_EVENT); /* allowed by itself, changes nothing */
 	EXPECT_EQ(state_of(dp, 5432, 40000),
 		  BERM_SESSION_OPEN | BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED);
 }
 
 TEST(ports_reused, "a SYN on a session that is closing opens a new one, judged anew")
 {
-	struct packet fin = flagged(ack, TCP_FIN | TCP_ACK), fin_back = flagged(data, TCP_FIN | TCP_ACK);
+	struct packet fin = flagged(ack, TCP_FIN | TCP_ACK),
+		      fin_back = flagged(data, TCP_FIN | TCP_ACK);
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 
@@ -330,11 +357,13 @@ TEST(nothing_stored_for_denied, "a denied flow leaves nothing in the table")
 
 TEST(sweep, "maintenance frees one interface's sessions and keeps the books")
 {
-	struct packet p = { .src = WEB, .dst = DB, .dport = 5432 }, q = { .src = WEB, .dst = SPY, .sport = 1, .dport = 80 };
+	struct packet p = { .src = WEB, .dst = DB, .dport = 5432 },
+		      q = { .src = WEB, .dst = SPY, .sport = 1, .dport = 80 };
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
 
-	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
+	datapath_pod(dp,
+		     &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
 	for (uint16_t port = 1; port <= 500; port++) {
 		p.sport = port;
 		SEND(dp, BERM_INGRESS, &p, ALLOWED, POLICY_ALLOW, 2001);

@@ -4,9 +4,9 @@
 
 #include "datapath.h"
 
-#define WEB "10.0.0.2"
-#define DB  "10.0.0.3"
-#define SPY "10.0.0.4"
+#define WEB  "10.0.0.2"
+#define DB   "10.0.0.3"
+#define SPY  "10.0.0.4"
 #define NODE "10.0.0.1"
 
 #define NO_EVENT 0
@@ -35,7 +35,9 @@ static struct packet to_db(const char *src, uint16_t sport, uint16_t dport)
 TEST(replies_ride_the_session)
 {
 	struct packet ask = to_db(WEB, 40000, 5432), spy = to_db(SPY, 40000, 5432);
-	struct packet answer = { .src = DB, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_SYN | TCP_ACK };
+	struct packet answer = {
+		.src = DB, .dst = WEB, .sport = 5432, .dport = 40000, .flags = TCP_SYN | TCP_ACK
+	};
 	uint32_t db;
 	struct datapath *dp = db_node(&db);
 
@@ -82,7 +84,8 @@ TEST(matrix, "class and port find their cell, the first match decides")
 		struct packet p = to_db(c->src, 1, c->port);
 
 		p.proto = c->proto;
-		datapath_expect(__FILE__, __LINE__, datapath_send(dp, BERM_INGRESS, 0, &p), c->retval, c->reason, c->rule);
+		datapath_expect(__FILE__, __LINE__, datapath_send(dp, BERM_INGRESS, 0, &p),
+				c->retval, c->reason, c->rule);
 	}
 }
 
@@ -94,7 +97,8 @@ TEST(classes, "exact address, then longest prefix of the set's own table, then w
 		{ CLASS_NARROW, TCP_PORT(80), 2003, BERM_ACTION_DENY },
 		{ BERM_CLASS_WORLD6, TCP_PORT(80), 2006, BERM_ACTION_ALLOW },
 	};
-	struct packet exact = to_db(WEB, 1, 80), wide = to_db("10.20.1.1", 1, 80), narrow = to_db("10.20.9.1", 1, 80);
+	struct packet exact = to_db(WEB, 1, 80), wide = to_db("10.20.1.1", 1, 80),
+		      narrow = to_db("10.20.9.1", 1, 80);
 	struct packet world = to_db("192.0.2.1", 1, 80), pod_in_cidr = to_db("10.20.9.9", 1, 80);
 	struct packet world6 = { .src = "2001:db8::1", .dst = "fd00::3", .sport = 1, .dport = 80 };
 	uint32_t db;
@@ -139,11 +143,13 @@ TEST(holes_deny, "what nobody wrote denies: a set, a cell, a rule, a column beyo
 	datapath_set(dp, db, BERM_INGRESS, set);
 	SEND(dp, BERM_INGRESS, &p, ALLOWED, POLICY_ALLOW, 2001);
 	p.sport = 2;
-	ASSERT_OK(berm_cells_write(&dp->maps, 3, &zero, 1, &err), &err); /* the cell of web and 5432 */
+	ASSERT_OK(berm_cells_write(&dp->maps, 3, &zero, 1, &err),
+		  &err); /* the cell of web and 5432 */
 	SEND(dp, BERM_INGRESS, &p, DROPPED, NO_RULE, BERM_REASON_NO_RULE);
 }
 
-TEST(missing_state, "an interface without endpoint follows the node's default, counted [start.missing_state]")
+TEST(missing_state,
+     "an interface without endpoint follows the node's default, counted [start.missing_state]")
 {
 	struct packet p = to_db(WEB, 1, 80);
 	uint32_t db;
@@ -154,7 +160,8 @@ TEST(missing_state, "an interface without endpoint follows the node's default, c
 	EXPECT_EQ(dp->event.ifindex, 2);
 	dp->maps.node->flags &= ~BERM_NODE_MISSING_DENY;
 	SEND_TO(dp, BERM_INGRESS, 2, &p, ALLOWED, MISSING_STATE, NO_EVENT);
-	SEND_TO(dp, BERM_INGRESS, 2, &p, ALLOWED, MISSING_STATE, NO_EVENT); /* no session came of it */
+	SEND_TO(dp, BERM_INGRESS, 2, &p, ALLOWED, MISSING_STATE,
+		NO_EVENT); /* no session came of it */
 	dp->maps.node->flags |= BERM_NODE_MISSING_DENY;
 	SEND_TO(dp, BERM_INGRESS, 2, &p, DROPPED, MISSING_STATE, BERM_REASON_MISSING_STATE);
 }
@@ -183,14 +190,21 @@ TEST(fallback, "until the agent has judged a pod, its verdicts say so")
 	ASSERT_OK(berm_set_write(&dp->maps, BERM_SET_ESSENTIALS, &none, &err), &err);
 	ep->flags &= ~BERM_EP_FALLBACK;
 	datapath_set(dp, db, BERM_INGRESS, BERM_SET_OPEN);
-	SEND(dp, BERM_INGRESS, &p, ALLOWED, NOT_ISOLATED, NO_EVENT); /* the first packet's session, judged again */
+	SEND(dp, BERM_INGRESS, &p, ALLOWED, NOT_ISOLATED,
+	     NO_EVENT); /* the first packet's session, judged again */
 }
 
-TEST(host, "the node's own traffic passes; a node's address alone does not [semantics.masquerade_not_host]")
+TEST(host,
+     "the node's own traffic passes; a node's address alone does not [semantics.masquerade_not_host]")
 {
-	struct packet from_node = to_db(NODE, 1, 80), from_web = to_db(WEB, 1, 80), later = to_db(NODE, 2, 80);
-	struct packet answer = { .src = DB, .dst = NODE, .sport = 80, .dport = 1, .flags = TCP_SYN | TCP_ACK };
-	struct packet stray = { .src = DB, .dst = NODE, .sport = 80, .dport = 2, .flags = TCP_SYN | TCP_ACK };
+	struct packet from_node = to_db(NODE, 1, 80), from_web = to_db(WEB, 1, 80),
+		      later = to_db(NODE, 2, 80);
+	struct packet answer = {
+		.src = DB, .dst = NODE, .sport = 80, .dport = 1, .flags = TCP_SYN | TCP_ACK
+	};
+	struct packet stray = {
+		.src = DB, .dst = NODE, .sport = 80, .dport = 2, .flags = TCP_SYN | TCP_ACK
+	};
 	uint32_t db;
 	struct datapath *dp = db_node(&db);
 

@@ -22,10 +22,10 @@
 #define HOST_SIDE 2
 #define POD_SIDE  3
 
-#define POD  "10.0.0.3"
-#define WEB  "10.0.0.2"
-#define POD6 "fd00::3"
-#define WEB6 "fd00::2"
+#define POD	"10.0.0.3"
+#define WEB	"10.0.0.2"
+#define POD6	"fd00::3"
+#define WEB6	"fd00::2"
 #define POD_MAC "02:00:00:00:00:01"
 
 enum { CLASS_WEB = BERM_CLASS_FIRST };
@@ -37,9 +37,9 @@ struct wire {
 
 static int raw_socket(int ifindex)
 {
-	struct sockaddr_ll at = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex
-	};
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = ifindex };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 
 	ASSERT_GE(fd, 0);
@@ -57,23 +57,27 @@ static void attach(const struct bpf_program *prog, enum bpf_tc_attach_point poin
 
 static void make_hooks(void)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = HOST_SIDE, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = HOST_SIDE,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
 	ASSERT_EQ(bpf_tc_hook_create(&hook), 0);
 }
 
 static struct wire wire_up(void)
 {
-	static const struct rule rules[] = { { CLASS_WEB, TCP_PORT(5432), 2001, BERM_ACTION_ALLOW } };
+	static const struct rule rules[] = { { CLASS_WEB, TCP_PORT(5432), 2001,
+					       BERM_ACTION_ALLOW } };
 	struct wire w = { .dp = datapath_load(NULL) };
-	uint32_t pod = datapath_pod(w.dp, &(struct pod){ .ifindex = HOST_SIDE, .addr = { POD, POD6 } });
+	uint32_t pod =
+		datapath_pod(w.dp, &(struct pod){ .ifindex = HOST_SIDE, .addr = { POD, POD6 } });
 
 	datapath_peer(w.dp, WEB, CLASS_WEB);
 	datapath_peer(w.dp, WEB6, CLASS_WEB);
 	datapath_policy(w.dp, pod, BERM_INGRESS, rules, ARRAY_SIZE(rules));
 	datapath_policy(w.dp, pod, BERM_EGRESS, rules, ARRAY_SIZE(rules));
 	/* No address, no IPv6: nobody but us speaks here. */
-	ASSERT_EQ(system("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && ip link set dev2 up && ip link set dev3 up"), 0);
+	ASSERT_EQ(system("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && ip link set dev2 up && ip link set dev3 up"),
+		  0);
 	make_hooks();
 	attach(w.dp->skel->progs.berm_from_pod, BPF_TC_INGRESS);
 	attach(w.dp->skel->progs.berm_to_pod, BPF_TC_EGRESS);
@@ -97,7 +101,8 @@ static bool has_counted(void *ctx)
 }
 
 /* Sends and waits for the counter of this reason. */
-static void expect_reason(const struct wire *w, enum berm_dir dir, const void *frame, size_t len, uint32_t reason)
+static void expect_reason(const struct wire *w, enum berm_dir dir, const void *frame, size_t len,
+			  uint32_t reason)
 {
 	struct waiting wait = { w->dp, dir, reason, datapath_packets(w->dp, dir, reason) };
 	uint64_t total = 0, after = 0;
@@ -106,7 +111,8 @@ static void expect_reason(const struct wire *w, enum berm_dir dir, const void *f
 	for (uint32_t r = 0; r < BERM_REASON_COUNT; r++)
 		total += datapath_packets(w->dp, dir, r);
 	sent = send(dir == BERM_EGRESS ? w->pod : w->host, frame, len, 0);
-	if (sent < 0) /* what is dropped on its way out of the node is an error here (net/core/dev.c) */
+	if (sent <
+	    0) /* what is dropped on its way out of the node is an error here (net/core/dev.c) */
 		EXPECT_TRUE(errno == ENOBUFS && dir == BERM_INGRESS);
 	else
 		EXPECT_EQ(sent, len);
@@ -159,8 +165,10 @@ static void expect_frame(const struct wire *w, enum berm_dir dir, const struct r
 
 TEST(vlan_into_pod, "tagged frames into a pod are judged by what is in them [pkt.vlan]")
 {
-#define IN(port) .src = WEB, .dst = POD, .dmac = POD_MAC, .smac = "02:00:00:00:00:02", .dport = (port)
-#define IN6(port) .src = WEB6, .dst = POD6, .dmac = POD_MAC, .smac = "02:00:00:00:00:02", .dport = (port)
+#define IN(port)                                                                                   \
+	.src = WEB, .dst = POD, .dmac = POD_MAC, .smac = "02:00:00:00:00:02", .dport = (port)
+#define IN6(port)                                                                                  \
+	.src = WEB6, .dst = POD6, .dmac = POD_MAC, .smac = "02:00:00:00:00:02", .dport = (port)
 	static const struct row rows[] = {
 		{ "no tag, allowed", { IN(5432), .sport = 1 }, true, BERM_REASON_POLICY_ALLOW },
 		{ "no tag, denied", { IN(22), .sport = 1 }, false, BERM_REASON_DEFAULT_DENY },
@@ -176,9 +184,10 @@ TEST(vlan_into_pod, "tagged frames into a pod are judged by what is in them [pkt
 		expect_frame(&w, BERM_INGRESS, c);
 }
 
-TEST(vlan_out_of_pod, "tagged frames out of a pod too, where the kernel has taken the tag off [pkt.vlan]")
+TEST(vlan_out_of_pod,
+     "tagged frames out of a pod too, where the kernel has taken the tag off [pkt.vlan]")
 {
-#define OUT(port) .src = POD, .dst = WEB, .dport = (port)
+#define OUT(port)  .src = POD, .dst = WEB, .dport = (port)
 #define OUT6(port) .src = POD6, .dst = WEB6, .dport = (port)
 	static const struct row rows[] = {
 		{ "no tag, allowed", { OUT(5432), .sport = 1 }, true, BERM_REASON_POLICY_ALLOW },

@@ -17,10 +17,10 @@
 
 #include "berm.skel.h" /* wants abi.h before it */
 
-#define DEFAULT_MAC "02:00:00:00:00:01"
+#define DEFAULT_MAC	"02:00:00:00:00:01"
 #define DEFAULT_BUCKETS 1024
-#define CELLS_PER_SET 256
-#define OUTSIDE 4 /* device that packets into a pod come in by */
+#define CELLS_PER_SET	256
+#define OUTSIDE		4 /* device that packets into a pod come in by */
 
 /* ---- loading -------------------------------------------------------------------------------------------- */
 
@@ -41,8 +41,9 @@ static void run_command(const char *command)
 static void own_namespace(void)
 {
 	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-	run_command("ip link set lo up && ip link add dev2 index 2 type veth peer name dev3 index 3 &&"
-		    " ip link add dev4 index 4 type veth peer name dev5 index 5");
+	run_command(
+		"ip link set lo up && ip link add dev2 index 2 type veth peer name dev3 index 3 &&"
+		" ip link add dev4 index 4 type veth peer name dev5 index 5");
 }
 
 static void fds_fill(struct datapath *dp)
@@ -228,8 +229,8 @@ static uint32_t axis_add(struct axis *axis, uint32_t value)
 	return axis->count++;
 }
 
-static bool rule_matches(const struct rule *r, const struct axis *rows, uint32_t row, const struct axis *cols,
-			 uint32_t col)
+static bool rule_matches(const struct rule *r, const struct axis *rows, uint32_t row,
+			 const struct axis *cols, uint32_t col)
 {
 	return (!r->cls || (row && rows->value[row] == r->cls)) &&
 	       (r->port == ANY_PORT || (col && cols->value[col] == r->port));
@@ -254,8 +255,8 @@ static uint32_t port_class_of(struct datapath *dp, uint32_t port)
 
 #define PORT_CLASSES 256
 
-static void matrix_write(struct datapath *dp, uint32_t set, const struct berm_set *m, const struct axis *rows,
-			 const struct axis *cols)
+static void matrix_write(struct datapath *dp, uint32_t set, const struct berm_set *m,
+			 const struct axis *rows, const struct axis *cols)
 {
 	uint8_t col_of[PORT_CLASSES] = { 0 };
 	struct berm_err err = { 0 };
@@ -268,7 +269,8 @@ static void matrix_write(struct datapath *dp, uint32_t set, const struct berm_se
 	ASSERT_OK(berm_set_write(&dp->maps, set, m, &err), &err);
 }
 
-uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule *rule, uint32_t count)
+uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule *rule,
+			 uint32_t count)
 {
 	struct axis rows = { .count = 1 }, cols = { .count = 1 };
 	uint32_t index[32], otherwise, cell[CELLS_PER_SET];
@@ -277,14 +279,15 @@ uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule 
 
 	for (uint32_t i = 0; i < count; i++) {
 		index[i] = rule_add(dp, rule[i].id, rule[i].action,
-				    rule[i].action == BERM_ACTION_ALLOW ? BERM_REASON_POLICY_ALLOW :
-									  BERM_REASON_POLICY_DENY);
+				    rule[i].action == BERM_ACTION_ALLOW ? BERM_REASON_POLICY_ALLOW
+									: BERM_REASON_POLICY_DENY);
 		if (rule[i].cls)
 			(void)axis_add(&rows, rule[i].cls);
 		if (rule[i].port != ANY_PORT)
 			(void)axis_add(&cols, rule[i].port);
 	}
-	otherwise = rule_add(dp, BERM_REASON_DEFAULT_DENY, BERM_ACTION_DENY, BERM_REASON_DEFAULT_DENY);
+	otherwise =
+		rule_add(dp, BERM_REASON_DEFAULT_DENY, BERM_ACTION_DENY, BERM_REASON_DEFAULT_DENY);
 	ASSERT_TRUE(rows.count * cols.count <= CELLS_PER_SET);
 	for (uint32_t c = 0; c < rows.count * cols.count; c++) {
 		cell[c] = otherwise;
@@ -314,8 +317,8 @@ void datapath_set(struct datapath *dp, uint32_t slot, enum berm_dir dir, uint32_
 	berm_epoch_bump(&dp->maps, slot);
 }
 
-uint32_t datapath_policy(struct datapath *dp, uint32_t slot, enum berm_dir dir, const struct rule *rule,
-			 uint32_t count)
+uint32_t datapath_policy(struct datapath *dp, uint32_t slot, enum berm_dir dir,
+			 const struct rule *rule, uint32_t count)
 {
 	uint32_t set = datapath_matrix(dp, 0, rule, count);
 
@@ -333,8 +336,8 @@ static void counters_read(struct datapath *dp, struct berm_counters *out)
 }
 
 /* The one reason whose counter moved by one packet, else BERM_REASON_MAX. */
-static void counters_diff(const struct berm_counters *a, const struct berm_counters *b, enum berm_dir dir,
-			  struct verdict *v)
+static void counters_diff(const struct berm_counters *a, const struct berm_counters *b,
+			  enum berm_dir dir, struct verdict *v)
 {
 	uint64_t moved = 0;
 
@@ -352,16 +355,17 @@ static void counters_diff(const struct berm_counters *a, const struct berm_count
 		v->reason = BERM_REASON_MAX;
 }
 
-struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex, const void *frame,
-				   size_t len)
+struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
+				   const void *frame, size_t len)
 {
-	struct bpf_program *prog = dir == BERM_EGRESS ? dp->skel->progs.berm_from_pod : dp->skel->progs.berm_to_pod;
+	struct bpf_program *prog = dir == BERM_EGRESS ? dp->skel->progs.berm_from_pod
+						      : dp->skel->progs.berm_to_pod;
 	struct __sk_buff ctx = { .ifindex = ifindex ? ifindex : 1 };
 	struct berm_counters before, after;
 	uint32_t events = dp->events;
 	struct verdict v = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 
 	ctx.ingress_ifindex = dir == BERM_EGRESS ? ctx.ifindex : dp->ingress_ifindex;
 	counters_read(dp, &before);
@@ -372,14 +376,15 @@ struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint3
 	counters_diff(&before, &after, dir, &v);
 	v.rule = dp->events > events ? dp->event.rule : 0;
 	if (dp->events > events && v.reason != dp->event.reason)
-		test_failed(__FILE__, __LINE__, "counted as %s, event says %s", datapath_reason(v.reason),
-			    datapath_reason(dp->event.reason));
+		test_failed(__FILE__, __LINE__, "counted as %s, event says %s",
+			    datapath_reason(v.reason), datapath_reason(dp->event.reason));
 	if (v.reason != BERM_REASON_MAX)
 		EXPECT_EQ(v.bytes, len);
 	return v;
 }
 
-struct verdict datapath_send(struct datapath *dp, enum berm_dir dir, uint32_t ifindex, const struct packet *p)
+struct verdict datapath_send(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
+			     const struct packet *p)
 {
 	_Alignas(8) char frame[PACKET_MAX];
 	size_t len = packet_build(p, frame);
@@ -398,12 +403,15 @@ const char *datapath_reason(uint32_t reason)
 	return reason < BERM_REASON_COUNT ? name[reason] : "not exactly one reason";
 }
 
-void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason, uint32_t rule)
+void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason,
+		     uint32_t rule)
 {
 	if (got.retval != retval || got.reason != reason || got.rule != rule)
 		test_failed(where, line, "%s, %s, rule %u; want %s, %s, rule %u",
-			    got.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got.reason), got.rule,
-			    retval == ALLOWED ? "allowed" : "dropped", datapath_reason(reason), rule);
+			    got.retval == ALLOWED ? "allowed" : "dropped",
+			    datapath_reason(got.reason), got.rule,
+			    retval == ALLOWED ? "allowed" : "dropped", datapath_reason(reason),
+			    rule);
 }
 
 uint64_t datapath_stat(struct datapath *dp, enum berm_stat stat)

@@ -27,18 +27,18 @@ struct ring_buffer;
 #define ALLOWED (-1)
 #define DROPPED 2
 
-#define TCP_PORT(n)	(BERM_PLANE_TCP << 16 | (n))
-#define UDP_PORT(n)	(BERM_PLANE_UDP << 16 | (n))
-#define SCTP_PORT(n)	(BERM_PLANE_SCTP << 16 | (n))
-#define ICMP_TYPE(n)	(BERM_PLANE_ICMP << 16 | (n) << 8)
-#define ICMPV6_TYPE(n)	(BERM_PLANE_ICMPV6 << 16 | (n) << 8)
-#define OTHER_PROTO(n)	(BERM_PLANE_OTHER << 16 | (n))
-#define ANY_PORT	UINT32_MAX
+#define TCP_PORT(n)    (BERM_PLANE_TCP << 16 | (n))
+#define UDP_PORT(n)    (BERM_PLANE_UDP << 16 | (n))
+#define SCTP_PORT(n)   (BERM_PLANE_SCTP << 16 | (n))
+#define ICMP_TYPE(n)   (BERM_PLANE_ICMP << 16 | (n) << 8)
+#define ICMPV6_TYPE(n) (BERM_PLANE_ICMPV6 << 16 | (n) << 8)
+#define OTHER_PROTO(n) (BERM_PLANE_OTHER << 16 | (n))
+#define ANY_PORT       UINT32_MAX
 
 struct datapath_opts {
-	uint32_t buckets; /* 0 = 1,024 */
+	uint32_t buckets;  /* 0 = 1,024 */
 	uint32_t event_ms; /* 0 = every verdict that wants an event has one */
-	bool explain;	  /* load the explain build */
+	bool explain;	   /* load the explain build */
 };
 
 struct datapath {
@@ -55,9 +55,9 @@ struct datapath {
 /* What became of one packet. */
 struct verdict {
 	int retval;
-	uint32_t reason;  /* the counter that moved; BERM_REASON_MAX if not exactly one by one packet */
-	uint32_t rule;	  /* of the event; 0 = there was none */
-	uint64_t bytes;	  /* by which that counter moved */
+	uint32_t reason; /* the counter that moved; BERM_REASON_MAX if not exactly one by one packet */
+	uint32_t rule;	/* of the event; 0 = there was none */
+	uint64_t bytes; /* by which that counter moved */
 };
 
 /* Also moves the test into a network namespace of its own with devices 1 (lo) to 4. */
@@ -77,7 +77,8 @@ struct pod {
 uint32_t datapath_pod(struct datapath *dp, const struct pod *pod); /* slot */
 
 void datapath_peer(struct datapath *dp, const char *addr, uint32_t cls);
-void datapath_cidr(struct datapath *dp, uint32_t table, const char *cidr, uint32_t cls); /* "10.0.0.0/8" */
+void datapath_cidr(struct datapath *dp, uint32_t table, const char *cidr,
+		   uint32_t cls); /* "10.0.0.0/8" */
 void datapath_local(struct datapath *dp, const char *addr);
 
 /* First match decides; nothing matches: default deny. cls 0 = any peer. */
@@ -89,23 +90,28 @@ struct rule {
 };
 
 /* Compiles rules into a new matrix; table is the CIDR table it names. Returns the set. */
-uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule *rule, uint32_t count);
-/* The same, and the endpoint is switched to it and its epoch bumped. Sets the isolation flag. */
-uint32_t datapath_policy(struct datapath *dp, uint32_t slot, enum berm_dir dir, const struct rule *rule,
+uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule *rule,
 			 uint32_t count);
-void datapath_set(struct datapath *dp, uint32_t slot, enum berm_dir dir, uint32_t set); /* and bump */
+/* The same, and the endpoint is switched to it and its epoch bumped. Sets the isolation flag. */
+uint32_t datapath_policy(struct datapath *dp, uint32_t slot, enum berm_dir dir,
+			 const struct rule *rule, uint32_t count);
+void datapath_set(struct datapath *dp, uint32_t slot, enum berm_dir dir,
+		  uint32_t set); /* and bump */
 
 /* One packet through the program of its direction, on the interface of the pod (pass 0 for device 1). */
-struct verdict datapath_send(struct datapath *dp, enum berm_dir dir, uint32_t ifindex, const struct packet *p);
-struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex, const void *frame,
-				   size_t len);
+struct verdict datapath_send(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
+			     const struct packet *p);
+struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
+				   const void *frame, size_t len);
 
 /* Sends and expects everything at once. */
-void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason, uint32_t rule);
-#define SEND(dp, dir, packet, retval, reason, rule)                                                           \
-	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, 0, packet), retval, BERM_REASON_##reason, rule)
-#define SEND_TO(dp, dir, ifindex, packet, retval, reason, rule)                                               \
-	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, ifindex, packet), retval,                  \
+void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason,
+		     uint32_t rule);
+#define SEND(dp, dir, packet, retval, reason, rule)                                                \
+	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, 0, packet), retval,             \
+			BERM_REASON_##reason, rule)
+#define SEND_TO(dp, dir, ifindex, packet, retval, reason, rule)                                    \
+	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, ifindex, packet), retval,       \
 			BERM_REASON_##reason, rule)
 
 uint64_t datapath_stat(struct datapath *dp, enum berm_stat stat);
@@ -135,8 +141,8 @@ struct table_sum table_sum(struct datapath *dp, const struct table *t);
 void table_expect_books(const char *where, int line, struct datapath *dp);
 #define EXPECT_BOOKS(dp) table_expect_books(__FILE__, __LINE__, dp)
 /* The session of this peer and ports; false if there is none. Ports as in the packet, host order. */
-bool session_find(struct datapath *dp, uint32_t ifindex, const char *peer, uint16_t local_port, uint16_t peer_port,
-		  struct berm_session *out);
+bool session_find(struct datapath *dp, uint32_t ifindex, const char *peer, uint16_t local_port,
+		  uint16_t peer_port, struct berm_session *out);
 uint32_t datapath_sweep(struct datapath *dp, uint32_t ifindex); /* freed */
 
 #endif /* BERM_TEST_DATAPATH_H */

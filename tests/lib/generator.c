@@ -48,13 +48,14 @@ void generator_free(struct generator *g)
 	free(g);
 }
 
-static uint32_t run(struct generator *g, const struct bpf_program *prog, enum berm_dir dir, const struct flood *f,
-		    int *retval)
+static uint32_t run(struct generator *g, const struct bpf_program *prog, enum berm_dir dir,
+		    const struct flood *f, int *retval)
 {
 	_Alignas(8) char frame[PACKET_MAX];
 	struct __sk_buff ctx = { .ifindex = f->ifindex ? f->ifindex : 1 };
 	struct in_addr net = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx),
 		    .repeat = (int)(f->packets ? f->packets : f->flows));
 
 	ASSERT_EQ(inet_pton(AF_INET, f->net, &net), 1);
@@ -74,7 +75,8 @@ static uint32_t run(struct generator *g, const struct bpf_program *prog, enum be
 
 uint32_t generator_run(struct generator *g, enum berm_dir dir, const struct flood *f, int *retval)
 {
-	return run(g, dir == BERM_EGRESS ? g->skel->progs.gen_from_pod : g->skel->progs.gen_to_pod, dir, f, retval);
+	return run(g, dir == BERM_EGRESS ? g->skel->progs.gen_from_pod : g->skel->progs.gen_to_pod,
+		   dir, f, retval);
 }
 
 /* Some at a time, so that few are half-open at once, as it is in life. */
@@ -86,7 +88,7 @@ static void establish_some(struct generator *g, struct flood f, const struct pac
 
 	for (int i = 0; i < 3; i++) {
 		f.packet = &step[i];
-		(void)generator_run(g, i == 1 ? (enum berm_dir)!there : there, &f, NULL);
+		(void)generator_run(g, i == 1 ? (enum berm_dir) !there : there, &f, NULL);
 	}
 }
 
@@ -108,7 +110,13 @@ void generator_establish(struct generator *g, struct flood f)
 	}
 }
 
+int generator_lru_fd(const struct generator *g)
+{
+	return bpf_map__fd(g->skel->maps.ref_sessions);
+}
+
 uint32_t generator_reference(struct generator *g, enum reference ref, const struct flood *f)
 {
-	return run(g, ref == REF_EMPTY ? g->skel->progs.ref_empty : g->skel->progs.ref_lru, BERM_EGRESS, f, NULL);
+	return run(g, ref == REF_EMPTY ? g->skel->progs.ref_empty : g->skel->progs.ref_lru,
+		   BERM_EGRESS, f, NULL);
 }

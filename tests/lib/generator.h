@@ -20,9 +20,10 @@ struct generator *generator_load(struct datapath *dp, uint32_t lru);
 void generator_free(struct generator *g);
 
 struct flood {
-	const struct packet *packet; /* pattern of a frame; address of the peer and opener's port vary */
-	const char *net;	     /* first address of the peers, "10.64.0.0" */
-	uint32_t ifindex;	     /* of the pod; 0 = 1 */
+	const struct packet
+		*packet;  /* pattern of a frame; address of the peer and opener's port vary */
+	const char *net;  /* first address of the peers, "10.64.0.0" */
+	uint32_t ifindex; /* of the pod; 0 = 1 */
 	uint32_t flows;
 	uint32_t packets; /* 0 = as many as flows */
 	uint32_t first;	  /* flow to begin with */
@@ -37,6 +38,7 @@ uint32_t generator_run(struct generator *g, enum berm_dir dir, const struct floo
 void generator_establish(struct generator *g, struct flood f);
 
 enum reference { REF_EMPTY, REF_LRU };
+int generator_lru_fd(const struct generator *g); /* the LRU hash of the reference program */
 uint32_t generator_reference(struct generator *g, enum reference ref, const struct flood *f);
 
 #endif /* BERM_TEST_GENERATOR_H */

@@ -25,10 +25,11 @@ struct table table_read(struct datapath *dp)
 	ASSERT_TRUE(t.bucket && keys);
 	while (done < t.buckets && !rc) {
 		count = t.buckets - done < BATCH ? t.buckets - done : BATCH;
-		rc = bpf_map_lookup_batch(dp->maps.fd[BERM_MAP_sessions], done ? &position : NULL, &position, keys,
-					  t.bucket + done, &count, NULL);
+		rc = bpf_map_lookup_batch(dp->maps.fd[BERM_MAP_sessions], done ? &position : NULL,
+					  &position, keys, t.bucket + done, &count, NULL);
 		if (rc && rc != -ENOENT)
-			test_failed(__FILE__, __LINE__, "read the session table: %s", strerror(-rc));
+			test_failed(__FILE__, __LINE__, "read the session table: %s",
+				    strerror(-rc));
 		done += count;
 	}
 	EXPECT_EQ(done, t.buckets);
@@ -111,17 +112,19 @@ void table_expect_books(const char *where, int line, struct datapath *dp)
 	struct table_sum s = table_sum(dp, &t);
 
 	table_free(&t);
-	if (s.held[0] == s.half_open && s.held[1] == s.established && s.spill == s.spilled && !s.copies_differ)
+	if (s.held[0] == s.half_open && s.held[1] == s.established && s.spill == s.spilled &&
+	    !s.copies_differ)
 		return;
 	test_failed(where, line,
 		    "the table has %lld half-open, %lld established, %lld spilled entries; the books say %lld, "
 		    "%lld, %lld; %lld states differ",
-		    (long long)s.half_open, (long long)s.established, (long long)s.spilled, (long long)s.held[0],
-		    (long long)s.held[1], (long long)s.spill, (long long)s.copies_differ);
+		    (long long)s.half_open, (long long)s.established, (long long)s.spilled,
+		    (long long)s.held[0], (long long)s.held[1], (long long)s.spill,
+		    (long long)s.copies_differ);
 }
 
-bool session_find(struct datapath *dp, uint32_t ifindex, const char *peer, uint16_t local_port, uint16_t peer_port,
-		  struct berm_session *out)
+bool session_find(struct datapath *dp, uint32_t ifindex, const char *peer, uint16_t local_port,
+		  uint16_t peer_port, struct berm_session *out)
 {
 	struct table t = table_read(dp);
 	struct berm_addr addr = { 0 };
@@ -149,8 +152,9 @@ uint32_t datapath_sweep(struct datapath *dp, uint32_t ifindex)
 		struct berm_sweep_args args;
 		char rest[64];
 	} __attribute__((packed)) in = { .args = { .count = 256, .ifindex = ifindex } }, out;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in), .data_out = &out,
-		    .data_size_out = sizeof(out), .repeat = (int)(dp->maps.buckets / 256 + 1));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in),
+		    .data_out = &out, .data_size_out = sizeof(out),
+		    .repeat = (int)(dp->maps.buckets / 256 + 1));
 
 	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(dp->skel->progs.berm_sweep), &opts), 0);
 	return out.args.freed;

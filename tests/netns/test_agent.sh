@@ -475,6 +475,26 @@ test_unguarded() {
 	wait_until status_is .enforcing true
 }
 
+# follow_and_leave N: N followers one after the other, none of whom waits for a flow
+follow_and_leave() {
+	python3 - "$1" <<-'PY'
+	import socket, sys
+	for i in range(int(sys.argv[1])):
+	    with socket.socket(socket.AF_UNIX) as s:
+	        s.settimeout(5)
+	        s.connect("/run/berm/agent.sock")
+	        s.sendall(b"GET /v1/flows?follow=1&last=0 HTTP/1.1\r\nHost: berm\r\n\r\n")
+	        assert s.recv(12) == b"HTTP/1.1 200", f"follower {i} has no answer"
+	PY
+}
+
+#: followers that leave a quiet node do not keep their places: the agent stays within reach
+test_leavers() {
+	agent_start
+	follow_and_leave 600 # more than may be connected at once
+	equal answer "$(rest GET /v1/status | jq -r .endpoints.total)" 0
+}
+
 # Bytes from stdin to the socket; what comes back is thrown away.
 to_socket() { timeout 3 socat -t1 - UNIX-CONNECT:/run/berm/agent.sock >/dev/null 2>&1 || true; }
 

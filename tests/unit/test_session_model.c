@@ -23,10 +23,10 @@ static uint32_t cfg_buckets;
 
 #include "bucket.h"
 
-#define HZ	     250
-#define HALF_OPEN_S  30
+#define HZ	      250
+#define HALF_OPEN_S   30
 #define ESTABLISHED_S 10800
-#define SLOTS	     262144
+#define SLOTS	      262144
 
 typedef bool (*displace_fn)(uint8_t victim, uint8_t newcomer);
 
@@ -35,9 +35,9 @@ struct model {
 	displace_fn may_displace;
 	uint32_t now;
 	uint64_t seed;
-	uint64_t full;		  /* found no way */
-	uint64_t lost[2];	  /* living ways taken, by [established] */
-	uint64_t lost_of[256];	  /* established ones, by owner */
+	uint64_t full;	       /* found no way */
+	uint64_t lost[2];      /* living ways taken, by [established] */
+	uint64_t lost_of[256]; /* established ones, by owner */
 };
 
 static bool shipped(uint8_t victim, uint8_t newcomer)
@@ -82,7 +82,8 @@ static void model_end(struct model *m)
 
 static union flow flow_of(uint64_t id, uint8_t owner)
 {
-	union flow f = { .q = { 0, HALVES(0xffff0000u, (uint32_t)id), 0, HALVES(0xffff0000u, 0x0300000au),
+	union flow f = { .q = { 0, HALVES(0xffff0000u, (uint32_t)id), 0,
+				HALVES(0xffff0000u, 0x0300000au),
 				HALVES((uint32_t)(id >> 32), (uint32_t)owner << 8 | 6) } };
 
 	return f;
@@ -109,8 +110,12 @@ static bool model_open(struct model *m, const union flow *f, uint8_t owner)
 {
 	uint64_t h = flow_hash(f), score, here = 0, there;
 	uint32_t home = hash_bucket(h), index = home, other = bucket_other(home, hash_tag(h)), way;
-	struct berm_session value = { .peer = f->peer, .word = session_word(h, 1), .iface = f->iface, .slot = owner,
-				      .local_port = f->local_port, .peer_port = f->peer_port,
+	struct berm_session value = { .peer = f->peer,
+				      .word = session_word(h, 1),
+				      .iface = f->iface,
+				      .slot = owner,
+				      .local_port = f->local_port,
+				      .peer_port = f->peer_port,
 				      .state = BERM_SESSION_OPEN };
 
 	if (bucket_live(&m->bucket[home], m->now) >= BUCKET_CROWDED && other != home) {
@@ -124,7 +129,8 @@ static bool model_open(struct model *m, const union flow *f, uint8_t owner)
 	}
 	score = bucket_choose(&m->bucket[index], h, m->now, here);
 	way = SCORE_WAY(score);
-	if (SCORE_CLASS(score) == CLASS_ESTABLISHED && !m->may_displace(m->bucket[index].owner[way], owner)) {
+	if (SCORE_CLASS(score) == CLASS_ESTABLISHED &&
+	    !m->may_displace(m->bucket[index].owner[way], owner)) {
 		m->full++;
 		return false;
 	}
@@ -235,7 +241,11 @@ TEST(load, "how many flows find no way, by how full the table is")
 		const char *name;
 		uint32_t percent;
 		double at_most; /* percent of the flows */
-	} cases[] = { { "half full", 50, 0.001 }, { "75 %", 75, 0.1 }, { "90 %", 90, 2.5 }, { "100 %", 100, 7 } }, *c;
+	} cases[] = { { "half full", 50, 0.001 },
+		      { "75 %", 75, 0.1 },
+		      { "90 %", 90, 2.5 },
+		      { "100 %", 100, 7 } },
+	  *c;
 	struct model m;
 
 	for_each_case(c, cases) {
@@ -253,8 +263,8 @@ TEST(load, "how many flows find no way, by how full the table is")
 	}
 }
 
-#define BIG   1
-#define SMALL 2
+#define BIG    1
+#define SMALL  2
 #define OTHERS 3 /* and on */
 
 TEST(own_flood, "a flood takes no established session of its own owner, big or small")
@@ -299,7 +309,9 @@ static uint64_t flooded_by_small(displace_fn may, uint32_t percent)
 
 	model_start(&m, may);
 	(void)model_establish(&m, SMALL, 500);
-	(void)model_establish(&m, BIG, percent == 100 ? 600000 : (uint32_t)((uint64_t)SLOTS * percent / 100));
+	(void)model_establish(&m, BIG,
+			      percent == 100 ? 600000
+					     : (uint32_t)((uint64_t)SLOTS * percent / 100));
 	m.lost_of[BIG] = 0;
 	model_flood(&m, SMALL, 700000);
 	lost = m.lost_of[BIG];
