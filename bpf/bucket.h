@@ -93,7 +93,10 @@ static __always_inline __u32 hash_signature(__u64 h)
  * cache line and not the header. */
 static __always_inline __u32 hash_way(__u64 h)
 {
-	return ((__u32)h & 0xffffff) * BERM_WAYS >> 24;
+	__u32 way = ((__u32)h & 0xffffff) * BERM_WAYS >> 24;
+
+	barrier_var(way); /* else clang makes one shift and a mask of this and the indexing */
+	return way;
 }
 
 /* The second bucket of a key, from the first and the tag; its own inverse, so the home of an entry is
@@ -168,11 +171,12 @@ static __always_inline __u64 way_score(const struct berm_bucket *b, __u32 i, __u
 {
 	__s64 late = (__s32)(now - b->deadline[i]);
 	__s64 state = b->state[i];
-	__s64 established = -(state >> 7);
-	__s64 alive;
+	__s64 established, alive;
 	__s32 held;
 	__u64 cls;
 
+	barrier_var(state); /* else clang sees "state != 0" and branches */
+	established = -(state >> 7);
 	barrier_var(established);
 	alive = (late >> 63) & (-state >> 63);
 	barrier_var(alive);
@@ -206,7 +210,10 @@ static __always_inline __u64 bucket_victim(const struct berm_bucket *b, __u32 no
 
 static __always_inline __u32 way_is_live(const struct berm_bucket *b, __u32 i, __u32 now)
 {
-	return ((now - b->deadline[i]) >> 31) & (-(__u32)b->state[i] >> 31);
+	__u32 state = b->state[i];
+
+	barrier_var(state);
+	return ((now - b->deadline[i]) >> 31) & (-state >> 31);
 }
 
 static __always_inline __u32 bucket_live(const struct berm_bucket *b, __u32 now)
@@ -278,8 +285,8 @@ static __always_inline bool may_displace(__u8 victim, __u8 newcomer, __u32 limit
 static __always_inline __u64 bucket_choose(const struct berm_bucket *b, __u64 h, __u32 now,
 					   __u64 hint)
 {
-	__u64 best = way_score(b, hash_way(h), now);
-	__u32 way = SCORE_WAY(hint);
+	__u32 preferred = hash_way(h), way = SCORE_WAY(hint);
+	__u64 best = preferred < BERM_WAYS ? way_score(b, preferred, now) : 0;
 
 	if (SCORE_CLASS(best) == CLASS_DEAD)
 		return best;

@@ -215,7 +215,7 @@ static __always_inline bool session_admits(struct pkt *p, enum berm_dir dir)
 	if (!b)
 		return false;
 	way = hash_way(p->hash);
-	if (!session_is(&b->way[way], &p->flow, p->hash)) {
+	if (way < BERM_WAYS && !session_is(&b->way[way], &p->flow, p->hash)) {
 		way = bucket_find(b, &p->flow, p->hash);
 		if (way == WAY_NONE && READ(b->spill)) {
 			b = bucket_at(bucket_other(index, hash_tag(p->hash)));

@@ -171,7 +171,8 @@ static struct pod_sets sets_isolate_namespace(const struct add *a, bool is_boot)
 	int rc = is_boot ? 0 : berm_ns_isolation_get(&a->maps, a->rec.ns, &dirs);
 
 	if (rc)
-		dirs = rc == -ENOENT ? 0 : both; /* an error does not say that nothing isolates it */
+		dirs = rc == -ENOENT ? 0
+				     : both; /* an error does not say that nothing isolates it */
 	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
 		if (dirs & 1u << dir)
 			sets.of[dir] = BERM_SET_ESSENTIALS;

@@ -401,7 +401,7 @@ static int check_name(const char *path, const struct berm_record *rec, struct be
 int berm_record_read_file(const char *path, struct berm_record *out, struct berm_err *err)
 {
 	auto_free char *text = NULL;
-	struct berm_record rec;
+	struct berm_record rec = { 0 };
 	size_t size;
 	int rc = berm_file_read(path, RECORD_MAX_BYTES, &text, &size, err);
 

@@ -30,6 +30,7 @@ struct berm_agent_opts {
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
+	bool missing_drop; /* packets on an interface without endpoint entry are dropped */
 };
 
 struct berm_agent {

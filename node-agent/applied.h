@@ -135,9 +135,9 @@ struct berm_apply {
 	struct berm_names names, next_names; /* in the file; without the old ones */
 	size_t row_count, cidr_count;	     /* elements in the maps */
 	struct garbage garbage;
-	bool names_stale; /* the file could not be written */
-	bool lost;	  /* we do not know what the maps hold: read them */
-	bool recover;	  /* a generation was cut off: judge every session again */
+	bool names_stale, memo_stale; /* the file could not be written */
+	bool lost;		      /* we do not know what the maps hold: read them */
+	bool recover;		      /* a generation was cut off: judge every session again */
 };
 
 int berm_applied_read(struct berm_apply *a, struct berm_err *err); /* from the maps, from scratch */
@@ -182,7 +182,7 @@ struct generation {
 	uint32_t plan_cls_count;
 	bool *is_new_cls;		  /* [plan class] */
 	struct berm_numbers new_cls;	  /* their ids */
-	uint32_t *table;		  /* [plan table] -> id, 0 if not wanted */
+	uint32_t *table;		  /* [plan table] -> id, 0 if not wanted or empty */
 	uint32_t *rule;			  /* [plan rule] -> index, 0 if not wanted */
 	struct applied_set **set;	  /* [plan set]; NULL: nobody needs it */
 	bool *wanted;			  /* [plan set] by some endpoint of this node */
@@ -232,6 +232,9 @@ int berm_gen_port_merges(struct generation *g);
 
 /* apply_set.c */
 uint32_t berm_set_row(const struct applied_set *s, uint32_t cls);
+/* No set of the plan's: it goes, unless an endpoint that the plan does not judge (its pod is not known any
+ * more) keeps it. */
+bool berm_set_is_foreign(const struct applied_set *s);
 int berm_set_row_put(struct applied_set *s, uint32_t cls, uint32_t row);
 void berm_set_free(struct applied_set *s);
 void berm_set_give_ids(struct berm_apply *a, const struct applied_set *s);
@@ -251,6 +254,7 @@ void berm_gen_endpoints(struct generation *g);
 void berm_gen_left(struct generation *g);
 int berm_gen_switch(struct generation *g);
 void berm_gen_bump(struct generation *g);
+void berm_bump_foreign(struct berm_apply *a);
 
 /* apply_move.c */
 int berm_gen_changes(struct generation *g);
@@ -266,6 +270,7 @@ int berm_gen_namespaces_undo(struct generation *g, struct berm_err *err);
 
 /* apply.c, apply_widen.c: room in all sets for port classes below `need`; changes no verdict */
 int berm_gen_write_unseen(struct generation *g);
+void berm_set_applying(struct berm_apply *a, bool on);
 int berm_apply_widen(struct berm_apply *a, uint32_t need, struct berm_err *err);
 
 /* apply_garbage.c */

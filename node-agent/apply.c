@@ -340,9 +340,10 @@ static void order_loads(const struct generation *g)
 #endif
 }
 
-static void set_applying(const struct generation *g, uint32_t value)
+/* Whoever finds this set after a crash judges every session again. */
+void berm_set_applying(struct berm_apply *a, bool on)
 {
-	__atomic_store_n(&g->a->store->node->applying, value, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&a->store->node->applying, on, __ATOMIC_SEQ_CST);
 }
 
 /* Nothing of the new generation is in force: put back what packets could meet, and judge again who has
@@ -365,7 +366,7 @@ static void undo(struct generation *g)
 	if (rc)
 		return; /* the next generation judges everybody again, as after a crash */
 	berm_gen_bump(g);
-	set_applying(g, 0);
+	berm_set_applying(g->a, false);
 }
 
 static int write_all(struct generation *g)
@@ -375,7 +376,7 @@ static int write_all(struct generation *g)
 	if (rc)
 		return rc;
 	write_names(g);
-	set_applying(g, 1);
+	berm_set_applying(g->a, true);
 	rc = write_seen(g);
 	order_loads(g);
 	if (!rc)
@@ -403,28 +404,33 @@ static int remember(struct generation *g)
 	return berm_gen_leave(g);
 }
 
+/* Not the same again. */
+static bool is_news(const struct generation *g)
+{
+	return g->writes || g->new_cls.count || g->a->garbage.cls.count || g->a->recover ||
+	       !g->a->store->node->generation;
+}
+
 /* The generation is in force; all that can still fail is our memory of it, and that can be read back. */
 static void commit(struct generation *g)
 {
 	struct berm_apply *a = g->a;
 	struct berm_node *node = a->store->node;
-	uint64_t generation = node->generation + 1;
 	struct berm_err err = { 0 };
 
 	a->lost = remember(g) != 0;
 	array_free(&a->span);
 	memcpy(&a->span, &g->span, sizeof(a->span));
 	memset(&g->span, 0, sizeof(g->span));
-	if (!g->writes && !g->new_cls.count && !a->garbage.stage && !a->recover &&
-	    node->generation) {
-		set_applying(g, 0);
-		return; /* the same again */
+	if (!a->lost && (is_news(g) || a->memo_stale)) {
+		a->memo_stale = berm_applied_memo_write(a, &err) != 0;
+		if (a->memo_stale)
+			warn(g, &err);
 	}
-	if (!a->lost && berm_applied_memo_write(a, &err))
-		warn(g, &err);
-	__atomic_store_n(&node->generation, generation, __ATOMIC_SEQ_CST);
-	set_applying(g, 0);
+	if (is_news(g))
+		__atomic_store_n(&node->generation, node->generation + 1, __ATOMIC_SEQ_CST);
 	a->recover = false;
+	berm_set_applying(g->a, false);
 }
 
 static int drain(struct berm_apply *a, struct berm_err *err)

@@ -155,3 +155,20 @@ void berm_gen_bump(struct generation *g)
 		if (store->endpoints[slot].ifindex)
 			store->ops->bump(store, slot);
 }
+
+/* Endpoints that the plan leaves alone, after addresses have come to rest: nobody has seen to it that their
+ * rows are the same. */
+void berm_bump_foreign(struct berm_apply *a)
+{
+	const struct berm_endpoint *ep;
+	const struct applied_set *in, *out;
+
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
+		ep = &a->store->endpoints[slot];
+		in = ep->set[0] < BERM_MAX_SETS ? a->set[ep->set[0]] : NULL;
+		out = ep->set[1] < BERM_MAX_SETS ? a->set[ep->set[1]] : NULL;
+		if (ep->ifindex &&
+		    ((in && berm_set_is_foreign(in)) || (out && berm_set_is_foreign(out))))
+			a->store->ops->bump(a->store, slot);
+	}
+}

@@ -34,7 +34,7 @@ static int leave_sets(struct generation *g, struct garbage *gb)
 
 	for_each_set(g->a, s)
 	{
-		if (rc || s->owner != NONE || s->used)
+		if (rc || !berm_set_is_foreign(s) || s->used)
 			continue;
 		rc = array_push(&gb->set, s);
 		if (!rc)
@@ -135,7 +135,7 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 	for (size_t i = 0; !rc && i < g->plan->rule_count; i++)
 		keep[g->rule[i]] = true;
 	for_each_set(a, s) for (uint32_t i = 0;
-				!rc && s->owner == NONE && i < s->nrows * s->value.ncols; i++)
+				!rc && berm_set_is_foreign(s) && i < s->nrows * s->value.ncols; i++)
 		keep[s->cell[i]] = true;
 	for (uint32_t i = 1; !rc && i < a->rule.count; i++)
 		if (!keep[i] && berm_ids_taken(&a->rule_ids, i))
@@ -175,19 +175,39 @@ int berm_gen_leave(struct generation *g)
 
 /* ---- how it goes ----------------------------------------------------------------------------------------------- */
 
-static int rest_peers(struct berm_apply *a, const struct garbage *gb, struct berm_err *err)
+static int rest_batches(const struct garbage *gb, struct batch *put, struct batch *del)
 {
-	struct batch put = { 0 }, del = { 0 };
 	struct berm_peer value = { .cls = 0 };
+	const struct applied_peer *p;
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < gb->peer.count; i++) {
-		value.cls = gb->peer.item[i].cls;
-		if (value.cls == NONE)
-			rc = berm_batch_add(&del, BERM_MAP_peers, &gb->peer.item[i].addr, NULL);
-		else
-			rc = berm_batch_add(&put, BERM_MAP_peers, &gb->peer.item[i].addr, &value);
+		p = &gb->peer.item[i];
+		value.cls = p->cls;
+		rc = p->cls == NONE ? berm_batch_add(del, BERM_MAP_peers, &p->addr, NULL)
+				    : berm_batch_add(put, BERM_MAP_peers, &p->addr, &value);
 	}
+	return rc;
+}
+
+static bool has_foreign_sets(const struct berm_apply *a)
+{
+	const struct applied_set *s;
+
+	for_each_set(a, s) if (berm_set_is_foreign(s)) return true;
+	return false;
+}
+
+/* The plan's sets see no difference. In others the addresses may come to another row: then who has them is
+ * judged again, also if we do not get that far. */
+static int rest_peers(struct berm_apply *a, const struct garbage *gb, struct berm_err *err)
+{
+	bool foreign = gb->peer.count && has_foreign_sets(a);
+	struct batch put = { 0 }, del = { 0 };
+	int rc = rest_batches(gb, &put, &del);
+
+	if (foreign)
+		berm_set_applying(a, true);
 	if (!rc)
 		rc = a->store->ops->put(a->store, BERM_MAP_peers, put.key, put.value, put.count,
 					err);
@@ -195,6 +215,10 @@ static int rest_peers(struct berm_apply *a, const struct garbage *gb, struct ber
 		rc = a->store->ops->del(a->store, BERM_MAP_peers, del.key, del.count, err);
 	berm_batch_clear(&put);
 	berm_batch_clear(&del);
+	if (foreign) {
+		berm_bump_foreign(a);
+		berm_set_applying(a, false);
+	}
 	return rc;
 }
 

@@ -164,21 +164,14 @@ void berm_gen_conflicts(struct generation *g)
 	}
 }
 
-/* Sets that go: somebody still sees the old generation through them. Also those of endpoints that the plan
- * does not know. */
-static bool is_going(const struct applied_set *s)
-{
-	return s->owner == NONE;
-}
-
 /* May the addresses go straight to where they rest? */
 static bool is_direct(const struct generation *g, const struct move *m)
 {
 	struct applied_set *s;
 
-	for_each_set(g->a,
-		     s) if (is_going(s) && berm_set_row(s, seen_from(m, s)) !=
-						   berm_set_row(s, seen_to(m, s))) return false;
+	for_each_set(g->a, s) if (berm_set_is_foreign(s) &&
+				  berm_set_row(s, seen_from(m, s)) !=
+					  berm_set_row(s, seen_to(m, s))) return false;
 	return true;
 }
 
@@ -192,7 +185,7 @@ static int rows_of(struct generation *g, const struct move *m, uint32_t cls)
 	{
 		if (rc)
 			break;
-		if (is_going(s))
+		if (berm_set_is_foreign(s))
 			rc = berm_gen_row(g, s, cls, berm_set_row(s, seen_from(m, s)));
 		else if (cls != m->rest && g->is_made[s->owner])
 			rc = berm_set_row_put(s, cls, berm_set_row(s, seen_to(m, s)));
@@ -228,6 +221,23 @@ static int decide(struct generation *g, struct move *m, bool *claimed)
 	return rows_of(g, m, m->rest);
 }
 
+/* A class that is new to a set of which the plan knows nothing is what no rule of it names. */
+static int rows_of_strangers(struct generation *g, const bool *claimed)
+{
+	struct applied_set *s;
+	uint32_t cls;
+	int rc = 0;
+
+	for_each_set(g->a, s) for (size_t i = 0;
+				   !rc && berm_set_is_foreign(s) && i < g->new_cls.count; i++)
+	{
+		cls = g->new_cls.item[i];
+		if (!claimed[g->plan_cls[cls]])
+			rc = berm_gen_row(g, s, cls, berm_set_row(s, BERM_CLASS_WORLD4));
+	}
+	return rc;
+}
+
 /* The broadest way first: it is the one that should go straight. */
 int berm_gen_moves(struct generation *g)
 {
@@ -245,7 +255,7 @@ int berm_gen_moves(struct generation *g)
 				most = next;
 		}
 	}
-	return rc;
+	return rc ? rc : rows_of_strangers(g, claimed);
 }
 
 /* What is written to berm_peers before the switch. */

@@ -15,11 +15,6 @@ struct piece {
 
 typedef BERM_ARRAY(struct piece) pieces_t;
 
-static uint32_t interval_first(const struct berm_plan_interval *i)
-{
-	return (uint32_t)i->plane << 16 | i->first;
-}
-
 static uint32_t interval_last(const struct berm_plan_interval *i)
 {
 	return (uint32_t)i->plane << 16 | i->last;
@@ -271,20 +266,43 @@ int berm_port_units(const spans_t *from, const spans_t *to, struct batch *b)
 
 /* ---- merging --------------------------------------------------------------------------------------------------- */
 
-/* Port class that has most ports of an interval; spans from *at on, which moves behind the interval. */
-static uint32_t keeper_of(const struct generation *g, const struct berm_plan_interval *interval,
-			  size_t *at)
+/* Port class that has most ports of an interval, whose spans are [at, end). */
+static uint32_t keeper_of(const struct generation *g, size_t at, size_t end)
 {
-	uint32_t best = NONE, best_size = 0, size, last = interval_last(interval);
+	const struct applied_span *best = &g->span.item[at], *s;
 
-	for (; *at < g->span.count && g->span.item[*at].first <= last; (*at)++) {
-		size = g->span.item[*at].last - g->span.item[*at].first;
-		if (best == NONE || size > best_size) {
-			best = g->span.item[*at].pc;
-			best_size = size;
-		}
+	for (; at < end; at++) {
+		s = &g->span.item[at];
+		if (s->last - s->first > best->last - best->first)
+			best = s;
 	}
-	return best;
+	return best->pc;
+}
+
+/* The plan's sets cannot tell the classes of one interval apart. Others, which endpoints keep that the plan
+ * does not judge, perhaps can. */
+static bool may_merge(const struct generation *g, uint32_t pc, uint32_t keeper)
+{
+	const struct applied_set *s;
+
+	for_each_set(g->a, s) if (berm_set_is_foreign(s) && s->value.ncols &&
+				  s->col[pc] != s->col[keeper]) return false;
+	return true;
+}
+
+static int merge(const struct generation *g, size_t at, size_t end, bool *kept)
+{
+	uint32_t keeper = keeper_of(g, at, end), pc;
+	const struct applied_span *s;
+	int rc = 0;
+
+	for (; !rc && at < end; at++) {
+		s = &g->span.item[at];
+		pc = may_merge(g, s->pc, keeper) ? keeper : s->pc;
+		kept[pc] = true;
+		rc = add_span(&g->a->garbage.span, s->first, s->last, pc);
+	}
+	return rc;
 }
 
 /* How the ports are cut when the plan is all there is; what is merged away goes late. */
@@ -292,17 +310,16 @@ int berm_gen_port_merges(struct generation *g)
 {
 	struct garbage *gb = &g->a->garbage;
 	auto_free bool *kept = calloc(g->pc_count + 1, sizeof(*kept));
-	size_t at = 0;
+	size_t at = 0, end = 0;
 	int rc = kept ? 0 : -ENOMEM;
-	uint32_t pc;
 
-	for (size_t i = 0; !rc && i < g->plan->interval_count; i++) {
-		pc = keeper_of(g, &g->plan->interval[i], &at);
-		kept[pc] = true;
-		rc = add_span(&gb->span, interval_first(&g->plan->interval[i]),
-			      interval_last(&g->plan->interval[i]), pc);
+	for (size_t i = 0; !rc && i < g->plan->interval_count; i++, at = end) {
+		while (end < g->span.count &&
+		       g->span.item[end].first <= interval_last(&g->plan->interval[i]))
+			end++;
+		rc = merge(g, at, end, kept);
 	}
-	for (pc = 0; !rc && pc < g->pc_count; pc++)
+	for (uint32_t pc = 0; !rc && pc < g->pc_count; pc++)
 		if (g->pc_plan[pc] != NONE && !kept[pc]) {
 			gb->merges = true;
 			rc = array_push(&gb->late_pc, pc);

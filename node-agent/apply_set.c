@@ -15,6 +15,11 @@ uint32_t berm_set_row(const struct applied_set *s, uint32_t cls)
 	return cls < s->row_count ? s->row[cls] : s->value.default_row;
 }
 
+bool berm_set_is_foreign(const struct applied_set *s)
+{
+	return s->owner == NONE;
+}
+
 /* In memory only. */
 int berm_set_row_put(struct applied_set *s, uint32_t cls, uint32_t row)
 {

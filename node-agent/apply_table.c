@@ -157,18 +157,19 @@ static int add_new(struct generation *g, size_t i)
 int berm_gen_tables(struct generation *g)
 {
 	struct berm_apply *a = g->a;
-	size_t there = a->table.count, j;
+	size_t j;
 	int rc = 0;
 
 	g->table = calloc(g->plan->table_count + 1, sizeof(*g->table));
 	if (!g->table)
 		return -ENOMEM;
 	for (size_t i = 0; !rc && i < g->plan->table_count; i++) {
-		if (!g->table_wanted[i])
-			continue;
-		for (j = 0; j < there && !is_same(g, a->table.item[j], &g->plan->table[i]); j++)
+		if (!g->table_wanted[i] || !g->plan->table[i].prefix_count)
+			continue; /* an empty table is none: the maps could not tell that it exists */
+		for (j = 0; j < a->table.count && !is_same(g, a->table.item[j], &g->plan->table[i]);
+		     j++)
 			;
-		if (j < there)
+		if (j < a->table.count)
 			g->table[i] = a->table.item[j]->id;
 		else
 			rc = add_new(g, i);

@@ -267,6 +267,13 @@ static int forget_slot(struct berm_endpoints *eps, uint32_t slot)
 	return berm_model_remove_endpoint(eps->model, slot) ? 0 : 1;
 }
 
+static bool is_same(const struct berm_local_endpoint *a, const struct berm_local_endpoint *b)
+{
+	return a->slot == b->slot && a->ifindex == b->ifindex && a->addr_count == b->addr_count &&
+	       !strcmp(a->ns, b->ns) && !strcmp(a->pod, b->pod) && !strcmp(a->uid, b->uid) &&
+	       !memcmp(a->addr, b->addr, a->addr_count * sizeof(a->addr[0]));
+}
+
 /* Returns 1 if the model changed. */
 static int sync_slot(struct berm_endpoints *eps, uint32_t slot, bool settled)
 {
@@ -282,7 +289,7 @@ static int sync_slot(struct berm_endpoints *eps, uint32_t slot, bool settled)
 	is_new = eps->slot[slot].born != eps->maps->endpoints[slot].born;
 	eps->slot[slot].ifindex = ep.ifindex;
 	eps->slot[slot].born = eps->maps->endpoints[slot].born;
-	if (old && !is_new && !memcmp(old, &ep, sizeof(ep)))
+	if (old && !is_new && is_same(old, &ep))
 		return 0;
 	rc = berm_model_put_endpoint(eps->model, &ep);
 	return rc ? rc : 1;

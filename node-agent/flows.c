@@ -102,6 +102,7 @@ static void piece_put(struct berm_flows *flows, struct piece *piece)
 {
 	if (!piece || --piece->refs)
 		return;
+	/* A piece is in the table. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	HASH_DEL(flows->pieces, piece);
 	free(piece);
 }
@@ -399,7 +400,7 @@ static int make_room(struct berm_flows *flows)
 
 	if (used < flows->room)
 		return 0;
-	if (flows->room == flows->capacity) {
+	if (flows->room && flows->room == flows->capacity) {
 		flow_clear(flows, &flows->ring[flows->first % flows->room]);
 		flows->first++;
 		return 0;

@@ -368,6 +368,17 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 	loop->has_new_flows = false;
 }
 
+/* Stays as it is when the agent goes: a setting of the node, not of the process. */
+static void set_missing_state(const struct berm_agent *agent)
+{
+	__u32 *flags = &agent->maps.node->flags;
+
+	if (agent->opts.missing_drop)
+		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+}
+
 static int start_ring(struct loop *loop, struct berm_err *err)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -379,6 +390,7 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	loop->ring_events.data = loop;
 	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);
 	__atomic_fetch_or(&agent->maps.node->flags, FLAGS_EVENTS, __ATOMIC_SEQ_CST);
+	set_missing_state(agent);
 	return 0;
 }
 

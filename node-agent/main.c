@@ -34,6 +34,7 @@ enum {
 	OPT_LEVEL = 'l',
 	OPT_FILE = 'L',
 	OPT_ATTACH = 'a',
+	OPT_MISSING = 'M',
 	OPT_KUBECONFIG = 'k',
 	OPT_CONTEXT = 'c',
 	OPT_IN_CLUSTER = 'K',
@@ -58,6 +59,8 @@ static const struct argp_option options[] = {
 	  "Unix socket to answer on (default: " BERM_AGENT_SOCKET ")", 0 },
 	{ "attach", OPT_ATTACH, "MODE", 0,
 	  "How adopted pods are attached: auto, tcx or clsact (default: auto)", 0 },
+	{ "missing-state", OPT_MISSING, "VERDICT", 0,
+	  "Packets on an interface that lost its endpoint entry: pass or drop (default: pass)", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -101,6 +104,16 @@ static void set_attach(struct settings *settings, const char *word, struct argp_
 	if (mode < 0)
 		argp_error(state, "--attach=%s: want auto, tcx or clsact", word);
 	settings->agent.attach = (enum berm_attach_mode)mode;
+}
+
+static void set_missing(struct settings *settings, const char *word, struct argp_state *state)
+{
+	static const char *const words[] = { "pass", "drop", NULL };
+	int verdict = word_index(word, words);
+
+	if (verdict < 0)
+		argp_error(state, "--missing-state=%s: want pass or drop", word);
+	settings->agent.missing_drop = verdict == 1;
 }
 
 /* One source: two that name the same object would need a rule which of them counts. */
@@ -175,6 +188,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_ATTACH:
 		set_attach(settings, arg, state);
+		return 0;
+	case OPT_MISSING:
+		set_missing(settings, arg, state);
 		return 0;
 	case OPT_FILE:
 		settings->log.path = arg;

@@ -187,7 +187,7 @@ static int judged_pods(void)
 {
 	int count = 0;
 
-	for (int i = 1; i < BERM_MAX_ENDPOINTS; i++)
+	for (int i = 1; maps.endpoints && i < BERM_MAX_ENDPOINTS; i++)
 		count += maps.endpoints[i].ifindex && !(maps.endpoints[i].flags & BERM_EP_FALLBACK);
 	return count;
 }

@@ -140,6 +140,7 @@ static void change_endpoint(struct plan_world *w)
 
 	if (!slot->ifindex || !slot->known)
 		return;
+	slot->alone = slot->judged && !plans_below(w, 4);
 	slot->judged = slot->judged || plans_below(w, 2);
 	slot->set[plans_below(w, 2)] = random_set(w);
 }
@@ -379,7 +380,8 @@ static void make_endpoints(struct making *m)
 							     .ifindex = slot->ifindex,
 							     .set = { slot->set[0], slot->set[1] },
 							     .allowed_table = i % 3 ? NONE : 0,
-							     .judged = slot->judged };
+							     .judged = slot->judged &&
+								       !slot->alone };
 	}
 	plan->ns = must(calloc(PLANS_NAMESPACES, sizeof(*plan->ns)));
 	for (int i = 0; i < PLANS_NAMESPACES; i++)
@@ -440,6 +442,8 @@ static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struc
 uint32_t plans_judge(const struct berm_plan *plan, const struct plan_slot *slot, uint32_t dir,
 		     const struct berm_addr *addr, uint32_t port)
 {
+	if (slot->alone)
+		return PLANS_ANY;
 	if (slot->known && slot->judged)
 		return slot->set[dir] == NONE ? BERM_REASON_NOT_ISOLATED
 					      : set_says(plan, slot->set[dir], addr, port);

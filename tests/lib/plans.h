@@ -31,7 +31,8 @@ struct plan_world {
 	uint32_t table[PLANS_SETS];				     /* or UINT32_MAX */
 	struct plan_slot {
 		uint32_t ifindex;
-		bool judged, known;	      /* known: the plan has it */
+		bool judged, known; /* known: the plan has it */
+		bool alone; /* was judged, but nobody knows its pod any more: nothing is promised */
 		uint32_t set[BERM_DIR_COUNT]; /* or UINT32_MAX */
 		uint32_t fallback;	      /* BERM_SET_OPEN, DENY or ESSENTIALS */
 	} slot[PLANS_SLOTS];		      /* slot number is index + 1 */
@@ -46,7 +47,9 @@ void plans_change(struct plan_world *w); /* a few things; no slot changes hands 
 struct berm_plan *plans_plan(struct plan_world *w);
 uint32_t plans_port(struct plan_world *w); /* a random one: plane << 16 | index */
 
-/* Rule id of a packet, or BERM_REASON_*; of an unjudged endpoint what its fallback says. */
+#define PLANS_ANY UINT32_MAX
+/* Rule id of a packet, or BERM_REASON_*; of an unjudged endpoint what its fallback says; PLANS_ANY of one
+ * that is left alone. */
 uint32_t plans_judge(const struct berm_plan *plan, const struct plan_slot *slot, uint32_t dir,
 		     const struct berm_addr *addr, uint32_t port);
 

@@ -228,6 +228,8 @@ def be_pod(opts, orders, report):
         faults += t.faults()
     orders.readline()  # both sides are done
     faults += [("early_flow", f"the first connection to {t.addr} has died") for t in talks if t.want and not t.still_talks()]
+    for t in talks:
+        t.close()  # what is repeated later has to do with DEL, not with ADD
     for name in unwanted(opts):
         faults += [("leak", f"the new pod received {f[14:].hex()}") for f in watch.packets_from(order[name])]
     os.kill(server, 9)
@@ -319,11 +321,13 @@ def start_once(opts, conf, number, peers):
     pod.tell("both are done")
     told = json.loads(pod.hear())
     faults = told["faults"] + [f for t in talks for f in t.faults()]
-    pod.delete()
-    for name in unwanted(opts):
-        faults += [("leak", f"{name} received {f[14:].hex()}") for f in peers[name]["watch"].packets_from(mine)]
     for t in talks:
         t.close()
+    for name in unwanted(opts):
+        faults += [("leak", f"{name} received {f[14:].hex()}") for f in peers[name]["watch"].packets_from(mine)]
+    pod.delete()
+    for name in peers:  # the next pod may get this one's addresses, and has another MAC
+        subprocess.run(["ip", "-n", name, "neigh", "flush", "dev", "eth0"], check=True, stderr=subprocess.DEVNULL)
     return faults, (told["first_ns"] - returned_ns) / 1000, took_ms
 
 

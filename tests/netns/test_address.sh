@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # test_address.sh - an address, a name or an index says nothing of who had it before.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 
@@ -104,6 +105,55 @@ test_replaced() {
 	[ "$(endpoint web .uid)" = "$new_uid" ] || fail "the agent shows another web: $(endpoint web .)"
 	settle relabel web app=former
 	block web db 80 # it is this one that its object's labels count for
+}
+
+# names_apart ONE OTHER: of two pods whose names could be taken for one another only ONE may reach db
+names_apart() {
+	cast db app=db -- "$1" app=web -- "$2" app=spy
+	listen db 80
+	web_only
+	curtain_up
+	reach "$1" db 80
+	block "$2" db 80
+	block "$2" db 80 udp 6
+	settle relabel "$2" app=web
+	reach "$2" db 80
+	settle relabel "$1" app=spy
+	block "$1" db 80
+	reach "$2" db 80
+	pod_del "$1"
+	pod_cni CHECK "$2" || fail "CHECK after the other one's DEL"
+	reach "$2" db 80 udp 6
+}
+
+#: one name is the beginning of another [ident.same_prefix]
+test_same_prefix() { names_apart web-7 web-77; }
+
+#: names that differ after many characters only [ident.truncated]
+test_truncated() {
+	local long
+	long=$(printf 'n%.0s' {1..220})
+	names_apart "${long}a" "${long}b"
+}
+
+#: one name in two namespaces is two pods [ident.same_prefix]
+test_same_name() {
+	cast db app=db -- web app=web
+	listen db 80
+	web_only
+	curtain_up
+	reach web db 80
+	# The namespace of the sandbox has another name, the pod has not.
+	pod_prepare stranger ns=other
+	POD_NS[web]=other
+	POD_UID[web]=${POD_UID[stranger]} POD_ID[web]=${POD_ID[stranger]}
+	pod_object web app=web | apply - pod-other-web.yaml
+	"$SANDBOX_LIB/cni.py" ADD --conf "${POD_NET[web]}" --id "${POD_ID[web]}" --netns /run/netns/stranger \
+		--args "$(pod_args web)" --path "$CNI_BIN" >/dev/null || fail "ADD of other/web"
+	pod_learn stranger
+	block stranger db 80
+	block stranger db 80 udp 6
+	reach web db 80
 }
 
 run_tests "$@"

@@ -569,4 +569,17 @@ test_flows() {
 	wait "$follower" || fail "the follower was cut off, not ended"
 }
 
+#: --missing-state=drop: an interface that loses its entry is shut, and stays so without an agent [start.missing_state]
+test_missing_state() {
+	agent_start --missing-state=drop
+	pods_start
+	reach spy db 5432
+	agent_stop KILL
+	"$BUILD/tools/nodectl" forget-iface "$(cat "/sys/class/net/${POD_HOSTIF[db]}/ifindex")"
+	block spy db 5432
+	agent_start
+	wait_until is_judged db
+	opens spy db 5432
+}
+
 run_tests "$@"

@@ -174,4 +174,51 @@ test_unknown_l4() {
 	lost spy db ip:proto=253 ip:v=6,proto=253
 }
 
+MEGABYTES=20
+
+# bulk FROM TO PORT FAMILY: what arrives is what was sent
+bulk() {
+	local listener=TCP$4-LISTEN addr got=$SANDBOX_TMP/got sent=$SANDBOX_TMP/sent server
+	addr=$(addr_of "$2" "$4")
+	[ "$4" = 4 ] || addr="[$addr]"
+	head -c ${MEGABYTES}M /dev/urandom >"$sent"
+	ip netns exec "$2" socat -u "$listener:$3" "CREATE:$got" &
+	server=$!
+	wait_until listens "$2" "$3"
+	in_pod "$1" socat -u "OPEN:$sent" "TCP$4:$addr:$3,connect-timeout=5" || fail "bulk $1 -> $2:$3 v$4"
+	wait "$server"
+	cmp "$sent" "$got" || fail "what came out is not what went in, v$4"
+}
+
+listens() { in_pod "$1" ss -Hltn "sport = :$2" | grep -q .; }
+
+# Bytes per packet of db's sessions on PORT.
+packet_size() {
+	"$BUILD/bermctl" sessions -o json | jq --argjson port "$1" \
+		'[.sessions[] | select(.local.pod == "db" and .local.port == $port) | .bytes.ingress / .packets.ingress] | max | floor'
+}
+
+#: packets far bigger than the MTU, with all their data outside the linear part, are judged like others [pkt.gso] [pkt.nonlinear]
+test_gso() {
+	local v
+	cast db app=db -- web app=web -- far:net=ptp app=web -- spy app=spy
+	listen db 80
+	policy walls <<-YAML
+	kind: SegmentationPolicy
+	name: db
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress, Egress]
+	ingress:
+	- {name: web, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 90, endPort: 93}]}
+	YAML
+	curtain_up
+	for v in 4 6; do
+		bulk web db $((86 + v)) $v
+		bulk far db $((86 + v + 1)) $v
+		[ "$(packet_size $((86 + v)))" -gt 4000 ] || fail "no big packets: $(packet_size $((86 + v))) bytes each, so nothing was tested"
+	done
+	block spy db 80
+	[ "$(counter malformed)" = 0 ] || fail "packets were taken for malformed"
+}
+
 run_tests "$@"

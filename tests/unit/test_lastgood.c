@@ -508,7 +508,8 @@ TEST(lastgood_killed_writer, "temporary files of a writer that was killed are sw
 	finish(&f);
 }
 
-TEST(lastgood_unreadable_now, "a file that cannot be read at the moment is not set aside as damaged")
+TEST(lastgood_unreadable_now,
+     "a file that cannot be read at the moment is not set aside as damaged")
 {
 	struct fixture f = { 0 };
 	struct rlimit before, few;
@@ -521,7 +522,8 @@ TEST(lastgood_unreadable_now, "a file that cannot be read at the moment is not s
 	ASSERT_GE(fd, 0);
 	close(fd);
 	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-	few = (struct rlimit){ (rlim_t)fd + 1, before.rlim_max }; /* the directory, and no file in it */
+	few = (struct rlimit){ (rlim_t)fd + 1,
+			       before.rlim_max }; /* the directory, and no file in it */
 	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
 	reopen(&f);
 	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
