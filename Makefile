@@ -204,6 +204,16 @@ $(eval $(call test_rule,bench,bench))
 $O/tools/%: $O/tests/tools/%.o $O/libberm.a
 	$(link_cmd)
 
+# --- the image and what is applied to a cluster ---------------------------------------
+
+image: $(programs) ## $(O)/berm-image.tar, for `ctr images import`; reproducible, no daemon
+	$Qhack/image $O
+image-root: $(programs)
+	$Qhack/image $O --rootfs
+manifests: ## $(O)/berm.yaml: manifests/ as one file (needs kubectl)
+	@mkdir -p $O
+	$Qkubectl kustomize manifests > $O/berm.yaml.new && mv $O/berm.yaml.new $O/berm.yaml
+
 # --- fuzzing: the same sources again, with clang's sanitizers -----------------------
 
 FUZZ_FLAGS = $(filter-out -fPIE -Wl%,$(C_FLAGS)) -U_FORTIFY_SOURCE -Inode-agent -Icni-plugin -Itests/lib \
@@ -322,7 +332,7 @@ help: ## this text
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
 .PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns fuzz bench man doctor lint fmt \
-	install uninstall clean help compile_commands.json
+	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $O -name '*.d' 2>/dev/null)
