@@ -6,9 +6,12 @@
 #include <argp.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -16,6 +19,7 @@
 #include "envopt.h"
 #include "log.h"
 #include "node.h"
+#include "paths.h"
 #include "program.h"
 
 #define EXIT_USAGE 2
@@ -28,6 +32,7 @@ static const char doc[] =
 	"install: the program, then its entry in the network configuration that the runtime takes.\n"
 	"uninstall: the entry, the programs in the kernel, the state, the program; pods keep running.\n"
 	"check: exit 0 if it is installed; with --clean, if nothing is left.\n"
+	"mount-bpffs: for nodes where nobody else mounts /sys/fs/bpf.\n"
 	"Every option can be set in the environment: --conf-dir as BERM_CONF_DIR. See berm-install(8).";
 
 enum {
@@ -172,12 +177,28 @@ static int check(const struct node_opts *opts, struct berm_err *err)
 	return opts->clean ? node_check_clean(opts, err) : node_check_installed(opts, err);
 }
 
+/* For nodes where nobody else does; needs CAP_SYS_ADMIN and a mount that is shared with the node. */
+static int mount_bpffs(const struct node_opts *opts, struct berm_err *err)
+{
+	struct statfs fs;
+
+	(void)opts;
+	if (statfs(BERM_BPFFS, &fs))
+		return berm_fail(err, -errno, "look at " BERM_BPFFS);
+	if (fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (mount("bpf", BERM_BPFFS, "bpf", 0, "mode=0700"))
+		return berm_fail(err, -errno, "mount bpffs on " BERM_BPFFS);
+	return 0;
+}
+
 static const struct command *command_find(const char *name)
 {
 	static const struct command commands[] = {
 		{ "install", node_install },
 		{ "uninstall", node_uninstall },
 		{ "check", check },
+		{ "mount-bpffs", mount_bpffs },
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++)
@@ -201,7 +222,7 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options,
 					  .parser = on_option,
-					  .args_doc = "install|uninstall|check",
+					  .args_doc = "install|uninstall|check|mount-bpffs",
 					  .doc = doc };
 	struct settings settings = {
 		.node = { .conf = { .path = BERM_CONF_DIR },
@@ -224,7 +245,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	command = command_find(settings.command);
 	if (!command) {
-		fprintf(stderr, "berm-install: want install, uninstall or check; see --help\n");
+		fprintf(stderr, "berm-install: want install, uninstall, check or mount-bpffs; see --help\n");
 		return EXIT_USAGE;
 	}
 	if (!run(command, &settings, &err))
