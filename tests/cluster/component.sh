@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # DIR and TOOLS are hack/cluster's; it reads COMMAND
+# shellcheck disable=SC2034,SC2054,SC2154 # DIR and TOOLS are hack/cluster's; it reads COMMAND
 #
 # component.sh - the programs of a test cluster: their settings, command lines and how one
 # asks whether they serve. Sourced by hack/cluster; knows nothing of namespaces or processes.
@@ -113,6 +113,7 @@ write_settings() {
 		write_cni "$n"
 		write_containerd "$n"
 		write_kubelet "$n"
+		echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >"$DIR/node$n/crictl.yaml"
 	done
 }
 
