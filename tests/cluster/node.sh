@@ -22,25 +22,25 @@ KERNEL_SETTINGS=(
 # Needs /proc as the host has it: the pid by which the host knows this process.
 read_host_pid() { read -r HOST_PID _ </proc/self/stat; }
 
-# Everything that a kubelet, a runtime or a CNI plugin writes to is the node's own; folders
-# that may lack on this machine are made in overlays.
+# Everything that a kubelet, a runtime or a CNI plugin writes to is the node's own. Overlays
+# keep the rest readable, and take the folders that this machine lacks.
 mount_own_folders() {
-	local folder
+	local folder layer
 
 	mount -t proc proc /proc
 	mount -t tmpfs -o mode=755 tmpfs /run
-	for folder in /var/lib /var/log; do
+	mount -t tmpfs -o mode=755 tmpfs /var/log
+	for folder in /etc /opt /var/lib; do
+		layer=/run/overlay$folder
+		mkdir -p "$layer/up" "$layer/work"
+		mount -t overlay -o "lowerdir=$folder,upperdir=$layer/up,workdir=$layer/work" overlay "$folder"
+	done
+	for folder in /etc/cni /etc/kubernetes /opt/cni /var/lib/kubelet /var/lib/cni /var/lib/berm /var/lib/containerd; do
+		mkdir -p "$folder"
 		mount -t tmpfs -o mode=755 tmpfs "$folder"
 	done
-	for folder in etc opt; do
-		[ -d "/$folder" ] || continue
-		mkdir -p "/run/overlay/$folder.up" "/run/overlay/$folder.work"
-		mount -t overlay -o "lowerdir=/$folder,upperdir=/run/overlay/$folder.up,workdir=/run/overlay/$folder.work" \
-			overlay "/$folder"
-	done
-	rm -rf /etc/cni /opt/cni /etc/kubernetes
 	mkdir -p /etc/cni/net.d /opt/cni/bin /etc/kubernetes/manifests /run/netns /run/lock /run/cluster /run/berm \
-		/var/lib/kubelet /var/lib/cni /var/lib/berm /var/lib/containerd /var/log/pods /var/log/containers
+		/var/log/pods /var/log/containers
 }
 
 # /sys shows the links of the namespace in which it was mounted; the control groups stay as they are.
@@ -53,10 +53,12 @@ mount_sys() {
 	mount -t bpf bpf /sys/fs/bpf
 }
 
-# What the runtime keeps is large: it lives on the disk that DIR is on.
-mount_runtime_folder() {
-	mkdir -p "$1/containerd"
-	mount --bind "$1/containerd" /var/lib/containerd
+# DIR may be below a folder that is the node's own by now: the current folder is still the
+# machine's. What the runtime keeps is large, it lives on the disk that DIR is on.
+mount_cluster_folder() {
+	mkdir -p "$1"
+	mount --no-canonicalize --bind .. "$1"
+	mount --bind "$1/$2/containerd" /var/lib/containerd
 }
 
 hide_kernel_settings() {
@@ -87,15 +89,17 @@ main() {
 	local dir=$1 name=$2
 
 	read_host_pid
+	cd "$dir/$name"
 	mount --make-rprivate /
 	mount_own_folders
 	mount_sys
-	mount_runtime_folder "$dir/$name"
+	mount_cluster_folder "$dir" "$name"
 	hide_kernel_settings
 	set_net_settings
 	mount --make-rshared / # what pods mount with propagation is seen here and there
 	hostname "$name"
 	ip link set lo up
+	cd /
 	echo "$HOST_PID" >"$dir/$name/pid.new"
 	mv "$dir/$name/pid.new" "$dir/$name/pid"
 	trap 'exit 0' TERM
