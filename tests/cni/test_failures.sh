@@ -112,6 +112,40 @@ test_second_hook_fails() {
 	is_not_guarded a
 }
 
+# first_of CALL WORD MODE: which of an ADD's CALLs is the first with WORD
+first_of() {
+	PLUGIN_RUNNER="strace -qq -s 64 -o $SANDBOX_TMP/trace -e trace=$1" call_ok ADD a conf="$WAIT,\"attach\":\"$3\""
+	grep -n "$2" "$SANDBOX_TMP/trace" | head -n 1 | cut -d: -f1
+	call_ok DEL a >&2
+	wait_until hooks_are_free "$(ifindex_of h-a)"
+}
+
+# slow_attach CALL WORD MODE: an ADD that dawdles before it attaches, so that the agent does it meanwhile
+slow_attach() {
+	local n
+	n=$(first_of "$1" "$2" "$3")
+	[ -n "$n" ] || { [ "$3" = tcx ] && skip "kernel: no tcx"; fail "no $2 in the trace"; }
+	PLUGIN_RUNNER="strace -qq -o /dev/null -e trace=$1 -e inject=$1:delay_enter=2000000:when=$n" \
+		call_ok ADD a conf="$WAIT,\"attach\":\"$3\""
+	is_guarded a
+	[ "$(jq -r .mode /run/berm/endpoints/a@eth0.json)" = "$3" ] || fail "$(cat /run/berm/endpoints/a@eth0.json)"
+	call_ok DEL a
+	wait_until must_leave_nothing_quietly
+	is_not_guarded a
+}
+must_leave_nothing_quietly() { (must_leave_nothing) >/dev/null; }
+
+#: the agent repairs the hooks while a slow ADD is about to attach them: both succeed, once attached [cni.add_fails_midway]
+test_agent_attaches_first() {
+	local mode
+	veth_add a
+	for mode in tcx:bpf:BPF_LINK_CREATE clsact:sendto:RTM_NEWTFILTER; do
+		agent_start --attach="${mode%%:*}"
+		slow_attach "$(cut -d: -f2 <<<"$mode")" "${mode##*:}" "${mode%%:*}"
+		agent_stop
+	done
+}
+
 #: /run/berm full or read-only: refused with the reason, nothing attached [cni.add_fails_midway]
 test_run_full() {
 	veth_add a
