@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "call.h"
 #include "cleanup.h"
 #include "loader.h"
@@ -321,7 +322,7 @@ static void undo(const struct add *a)
 	struct berm_err err = { 0 };
 
 	if (a->rec.ifindex || a->rec.intent_ifindex)
-		if (pod_leave(&a->rec, UNDO_LOCK_MS, &err))
+		if (berm_attachment_end(&a->rec, UNDO_LOCK_MS, &err))
 			berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"",
 				 a->rec.container_id, err.msg);
 }

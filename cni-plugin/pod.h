@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pod.h - what the kernel and /run/berm hold about one attachment: made step by step by ADD, taken back by a
- * failing ADD, by DEL and by GC. Knows no stdin and no stdout.
+ * pod.h - what the kernel and /run/berm hold about one attachment: made step by step by ADD. Taking it
+ * down is lib/attachment.h's. Knows no stdin and no stdout.
  */
 #ifndef BERM_CNI_POD_H
 #define BERM_CNI_POD_H
@@ -29,9 +29,5 @@ int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm
 /* Programs on both hooks, then the complete record. */
 int pod_attach(struct berm_record *rec, enum berm_attach_mode mode,
 	       struct berm_err *err) must_check;
-
-/* Everything that belongs to the record, as far as it still owns its interface. Idempotent; works without
- * maps, without the device, with half of an ADD. lock_ms bounds the wait for another process. */
-int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err);
 
 #endif /* BERM_CNI_POD_H */

@@ -15,6 +15,7 @@
 #define BERM_OWNER_DIR                                                                             \
 	BERM_RUN_DIR "/owners" /* <ifindex> -> file name of the record that owns it */
 #define BERM_RECORD_DIR BERM_RUN_DIR "/endpoints" /* one JSON file per attachment (lib/record.h) */
+#define BERM_LEFT_DIR	BERM_RUN_DIR "/left"	  /* DELs that could not wait for BERM_LOCK */
 #define BERM_NAMES	BERM_RUN_DIR "/rules"	  /* rule id -> name (lib/names.h) */
 #define BERM_APPLIED                                                                               \
 	BERM_RUN_DIR "/applied" /* what the agent remembers of the maps (apply_memo.c) */

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "agent.h"
+#include "attachment.h"
 #include "cleanup.h"
 #include "jiffies.h"
 #include "loader.h"
@@ -59,6 +60,7 @@ struct berm_reconcile {
 	uv_timer_t tick, soon, attach;
 	unsigned int ticks;
 	bool addrs_changed, links_changed, hooks_changed, must_adopt;
+	bool has_left;		/* attachments that could not be collected, told once */
 	uint64_t model_version; /* when pods without a slot were last looked for */
 	struct watch slot[BERM_MAX_ENDPOINTS];
 	struct stray *stray;
@@ -205,6 +207,20 @@ static void collect(struct berm_reconcile *rec, const struct berm_endpoint_view 
 	rec->agent->collected++;
 	berm_log(BERM_LOG_INFO, "endpoint-collected", "pod=%s slot=%u ifindex=%u sessions=%ld", pod,
 		 view->slot, view->ifindex, sessions < 0 ? 0 : sessions);
+}
+
+/* DELs that could not wait for the lock. */
+static void collect_left(struct berm_reconcile *rec)
+{
+	struct berm_err err = { 0 };
+	int count = berm_attachment_collect(&err);
+
+	if (count < 0 && !rec->has_left)
+		berm_log(BERM_LOG_WARNING, "attachments-not-collected", "error=\"%s\"", err.msg);
+	if (count > 0)
+		berm_log(BERM_LOG_INFO, "attachments-collected",
+			 "count=%d text=\"their DEL could not wait for the lock\"", count);
+	rec->has_left = count < 0;
 }
 
 /* ---- hooks --------------------------------------------------------------------------------------------------------- */
@@ -689,6 +705,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (is_slow)
 		berm_agent_rescan(rec->agent);
+	collect_left(rec);
 	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
 	look_for_strays(rec);
 }

@@ -130,10 +130,9 @@ slow_attach() {
 	is_guarded a
 	[ "$(jq -r .mode /run/berm/endpoints/a@eth0.json)" = "$3" ] || fail "$(cat /run/berm/endpoints/a@eth0.json)"
 	call_ok DEL a
-	wait_until must_leave_nothing_quietly
+	wait_until nothing_is_left
 	is_not_guarded a
 }
-must_leave_nothing_quietly() { (must_leave_nothing) >/dev/null; }
 
 #: the agent repairs the hooks while a slow ADD is about to attach them: both succeed, once attached [cni.add_fails_midway]
 test_agent_attaches_first() {
