@@ -54,12 +54,7 @@ static int enter_locked(struct berm_maps *maps, struct berm_record *rec,
 	berm_attachment_begin(rec->container_id, rec->ifname);
 	record_fill(rec, veth);
 	rc = berm_record_write(rec, err);
-	if (!rc)
-		rc = berm_slot_take(maps, &ep, &rec->slot, err);
-	if (rc)
-		(void)berm_record_delete(rec->container_id, rec->ifname,
-					 NULL); /* the first error is reported */
-	return rc;
+	return rc ? rc : berm_slot_take(maps, &ep, &rec->slot, err);
 }
 
 int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
@@ -82,4 +77,12 @@ int pod_attach(struct berm_record *rec, enum berm_attach_mode mode, struct berm_
 	rec->intent_ifindex = 0;
 	strcpy(rec->mode, used == BERM_ATTACH_TCX ? "tcx" : "clsact");
 	return berm_record_write(rec, err);
+}
+
+int pod_restore(const struct berm_record *before, int lock_ms, struct berm_err *err)
+{
+	auto_close int lock = -1;
+	int rc = berm_lock_take(lock_ms, &lock, err);
+
+	return rc ? rc : berm_record_write(before, err);
 }

@@ -22,12 +22,15 @@ struct pod_sets {
 };
 
 /* Under BERM_LOCK: record (intent) and endpoint slot. rec must name the attachment; host side and addresses
- * come from veth. On failure nothing is left. */
+ * come from veth. On failure the caller takes back what was done. */
 int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
 	      const struct pod_sets *sets, struct berm_err *err) must_check;
 
 /* Programs on both hooks, then the complete record. */
 int pod_attach(struct berm_record *rec, enum berm_attach_mode mode,
 	       struct berm_err *err) must_check;
+
+/* An ADD that was repeated and failed: the record as the first one left it. */
+int pod_restore(const struct berm_record *before, int lock_ms, struct berm_err *err) must_check;
 
 #endif /* BERM_CNI_POD_H */

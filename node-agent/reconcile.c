@@ -133,9 +133,10 @@ static bool is_gone(uint32_t ifindex)
 	return berm_link_inspect(ifindex, hooks, NULL) == -ENODEV;
 }
 
-/* Under the lock, because an ADD of a new device may have just been given this index and slot. */
+/* Under the lock, because an ADD of a new device may have just been given this index and slot; the sweep too, because
+ * it goes by that index. */
 static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
-		     struct berm_err *err)
+		     long *ret_sessions, struct berm_err *err)
 {
 	struct berm_maps *maps = &rec->agent->maps;
 	auto_close int lock = -1;
@@ -146,7 +147,10 @@ static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view
 	if (maps->endpoints[view->slot].ifindex != view->ifindex ||
 	    (!is_gone(view->ifindex) && !is_other_device(rec, view)))
 		return berm_refuse(err, -EAGAIN, "slot %u has a new owner", view->slot);
-	return berm_slot_free(maps, view->slot, view->ifindex, err);
+	rc = berm_slot_free(maps, view->slot, view->ifindex, err);
+	if (!rc)
+		*ret_sessions = berm_sweep(maps, view->ifindex, err);
+	return rc;
 }
 
 static uint32_t claimed(const struct berm_record *record)
@@ -186,17 +190,16 @@ static void collect(struct berm_reconcile *rec, const struct berm_endpoint_view 
 {
 	struct berm_err err = { 0 };
 	char pod[400] = "?";
-	long sessions;
+	long sessions = 0;
 
 	if (view->local && *view->local->pod)
 		snprintf(pod, sizeof(pod), "%s/%s", view->local->ns, view->local->pod);
-	if (free_slot(rec, view, &err)) {
+	if (free_slot(rec, view, &sessions, &err)) {
 		if (err.code != -EAGAIN)
 			berm_log(BERM_LOG_WARNING, "endpoint-not-collected", "slot=%u error=\"%s\"",
 				 view->slot, err.msg);
 		return;
 	}
-	sessions = berm_sweep(&rec->agent->maps, view->ifindex, &err);
 	if (sessions < 0)
 		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "ifindex=%u error=\"%s\"",
 			 view->ifindex, err.msg);
@@ -476,8 +479,10 @@ static uint32_t first_set(const struct berm_record *lost)
 	return is_open ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
 }
 
-static int take_slot(struct berm_reconcile *rec, const struct berm_veth *veth, uint32_t set,
-		     uint32_t *ret_slot, struct berm_err *err)
+/* Slot and record under one lock: an ADD that comes just now must find both or neither, or its record and ours
+ * would claim the device together. A record that cannot be written is only told of: the pod is guarded. */
+static int enter(struct berm_reconcile *rec, const struct berm_veth *veth, uint32_t set,
+		 struct berm_record *record, struct berm_err *err)
 {
 	struct berm_endpoint ep = {
 		.set = { set, set },
@@ -499,7 +504,11 @@ static int take_slot(struct berm_reconcile *rec, const struct berm_veth *veth, u
 		return berm_refuse(err, -EEXIST, "the plugin was faster");
 	if (!berm_netdev_is(veth->ifindex, veth->peer_ifindex))
 		return berm_refuse(err, -ENODEV, "%s is gone", veth->name);
-	return berm_slot_take(&rec->agent->maps, &ep, ret_slot, err);
+	rc = berm_slot_take(&rec->agent->maps, &ep, &record->slot, err);
+	if (!rc && berm_record_write(record, err))
+		berm_log(BERM_LOG_WARNING, "record-not-written", "device=%s error=\"%s\"",
+			 veth->name, err->msg);
+	return rc;
 }
 
 static void adopt(struct berm_reconcile *rec, const struct berm_veth *veth,
@@ -507,28 +516,22 @@ static void adopt(struct berm_reconcile *rec, const struct berm_veth *veth,
 {
 	struct berm_record record = lost ? *lost : new_record(veth, pod);
 	struct berm_err err = { 0 };
-	uint32_t slot;
-	int rc;
+	int rc = enter(rec, veth, first_set(lost), &record, &err);
 
-	rc = take_slot(rec, veth, first_set(lost), &slot, &err);
 	if (rc) {
 		if (rc != -EEXIST && rc != -ENODEV)
 			berm_log(BERM_LOG_ERROR, "pod-not-adopted", "device=%s error=\"%s\"",
 				 veth->name, err.msg);
 		return;
 	}
-	record.slot = slot;
-	if (berm_record_write(&record, &err))
-		berm_log(BERM_LOG_WARNING, "record-not-written", "device=%s error=\"%s\"",
-			 veth->name, err.msg);
 	if (berm_endpoints_put(rec->agent->endpoints, &record))
 		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
-	rec->slot[slot] = (struct watch){ .ifindex = veth->ifindex };
-	attach_soon(rec, slot);
+	rec->slot[record.slot] = (struct watch){ .ifindex = veth->ifindex };
+	attach_soon(rec, record.slot);
 	rec->agent->adopted++;
 	berm_log(BERM_LOG_INFO, lost ? "endpoint-restored" : "pod-adopted",
 		 "pod=%s/%s device=%s ifindex=%u slot=%u", record.ns, record.pod, veth->name,
-		 veth->ifindex, slot);
+		 veth->ifindex, record.slot);
 }
 
 /* Since when have we seen this veth without a slot? */
