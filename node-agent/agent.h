@@ -27,7 +27,7 @@ struct berm_agent_opts {
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
-	bool missing_drop; /* packets on an interface without endpoint entry are dropped */
+	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
 };
 
 struct berm_agent {

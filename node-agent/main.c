@@ -49,7 +49,7 @@ static const struct argp_option options[] = {
 	{ "attach", OPT_ATTACH, "MODE", 0,
 	  "How adopted pods are attached: auto, tcx or clsact (default: auto)", 0 },
 	{ "missing-state", OPT_MISSING, "VERDICT", 0,
-	  "Packets on an interface that lost its endpoint entry: pass or drop (default: pass)", 0 },
+	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -101,7 +101,7 @@ static void set_missing(struct settings *settings, const char *word, struct argp
 
 	if (verdict < 0)
 		argp_error(state, "--missing-state=%s: want pass or drop", word);
-	settings->agent.missing_drop = verdict == 1;
+	settings->agent.missing_pass = verdict == 0;
 }
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
