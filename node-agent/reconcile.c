@@ -19,13 +19,13 @@
 #include "agent.h"
 #include "attachment.h"
 #include "cleanup.h"
-#include "jiffies.h"
 #include "loader.h"
 #include "log.h"
 #include "netdev.h"
 #include "netlink.h"
 #include "nodeaddr.h"
 #include "paths.h"
+#include "upgrade.h"
 
 #define TICK_MS	       250  /* hooks: a tcx link that is detached sends no event */
 #define SLOW_TICKS     20   /* everything else that should not need it: about 5 s */
@@ -60,6 +60,7 @@ struct berm_reconcile {
 	uv_timer_t tick, soon, attach;
 	unsigned int ticks;
 	bool addrs_changed, links_changed, hooks_changed, must_adopt;
+	bool is_upgrading;	/* the data path of another version is there, too */
 	bool has_left;		/* attachments that could not be collected, told once */
 	uint64_t model_version; /* when pods without a slot were last looked for */
 	struct watch slot[BERM_MAX_ENDPOINTS];
@@ -342,7 +343,9 @@ static void judge_hooks(struct berm_reconcile *rec, const struct berm_endpoint_v
 		return;
 	}
 	if (!hooks[0].current || !hooks[1].current) {
-		/* An agent of another version was here: swapped without a gap. */
+		/* An agent of another version was here: swapped without a gap, but not before ours know what to say. */
+		if (!rec->agent->engine.has_judged)
+			return;
 		watch->is_outdated = true;
 		attach_soon(rec, view->slot);
 		return;
@@ -414,13 +417,6 @@ static void check_slots(struct berm_reconcile *rec, bool devices_too, bool thoro
 
 /* ---- adopting ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t adopt_until(void)
-{
-	uint32_t now, hz;
-
-	return berm_jiffies_read(&now, &hz, NULL) ? 0 : now + BERM_ADOPT_S * hz;
-}
-
 /* The record of a veth whose slot is missing: the maps were lost. *ret_busy: an ADD may be at work on it. */
 static const struct berm_record *record_of(const struct berm_reconcile *rec,
 					   const struct berm_veth *veth, bool *ret_busy)
@@ -469,57 +465,22 @@ static struct berm_record new_record(const struct berm_veth *veth, const struct 
 	return record;
 }
 
-/* A pod that was never ours stays as open as it was until it is judged, in a moment. One whose slot was lost
- * has what its fallback says. */
-static uint32_t first_set(const struct berm_record *lost)
-{
-	bool is_open = !lost || !strcmp(lost->fallback, "allow") ||
-		       !strcmp(lost->fallback, "exempt");
-
-	return is_open ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
-}
-
-/* Slot and record under one lock: an ADD that comes just now must find both or neither, or its record and ours
- * would claim the device together. A record that cannot be written is only told of: the pod is guarded. */
-static int enter(struct berm_reconcile *rec, const struct berm_veth *veth, uint32_t set,
-		 struct berm_record *record, struct berm_err *err)
-{
-	struct berm_endpoint ep = {
-		.set = { set, set },
-		.ifindex = veth->ifindex,
-		.flags = BERM_EP_FALLBACK,
-		.adopt_until = adopt_until(),
-		.addr_count = veth->addr_count,
-	};
-	auto_close int lock = -1;
-	uint32_t slot;
-	int rc;
-
-	memcpy(ep.mac, veth->mac, sizeof(ep.mac));
-	memcpy(ep.addr, veth->addr, sizeof(ep.addr));
-	rc = berm_lock_take(LOCK_MS, &lock, err);
-	if (rc)
-		return rc;
-	if (!berm_slot_of(&rec->agent->maps, veth->ifindex, &slot))
-		return berm_refuse(err, -EEXIST, "the plugin was faster");
-	if (!berm_netdev_is(veth->ifindex, veth->peer_ifindex))
-		return berm_refuse(err, -ENODEV, "%s is gone", veth->name);
-	rc = berm_slot_take(&rec->agent->maps, &ep, &record->slot, err);
-	if (!rc && berm_record_write(record, err))
-		berm_log(BERM_LOG_WARNING, "record-not-written", "device=%s error=\"%s\"",
-			 veth->name, err->msg);
-	return rc;
-}
-
 static void adopt(struct berm_reconcile *rec, const struct berm_veth *veth,
 		  const struct berm_record *lost, const struct berm_pod *pod)
 {
 	struct berm_record record = lost ? *lost : new_record(veth, pod);
 	struct berm_err err = { 0 };
-	int rc = enter(rec, veth, first_set(lost), &record, &err);
+	int rc;
+
+	if (lost) { /* as the device is now */
+		record.addr_count = veth->addr_count;
+		memcpy(record.addr, veth->addr, sizeof(record.addr));
+		memcpy(record.mac, veth->mac, sizeof(record.mac));
+	}
+	rc = berm_agent_enter(rec->agent, &record, lost != NULL, &err);
 
 	if (rc) {
-		if (rc != -EEXIST && rc != -ENODEV)
+		if (rc != -EEXIST && rc != -ENODEV && rc != -ENOENT)
 			berm_log(BERM_LOG_ERROR, "pod-not-adopted", "device=%s error=\"%s\"",
 				 veth->name, err.msg);
 		return;
@@ -701,6 +662,17 @@ static void on_soon(uv_timer_t *timer)
 	look(timer->data, false, false);
 }
 
+/* Every pod has our programs: nothing needs those of another version. */
+static void finish_upgrade(struct berm_reconcile *rec)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (rec->agent->maps.endpoints[slot].ifindex && !rec->slot[slot].is_fine)
+			return;
+	rec->is_upgrading = berm_upgrade_finish() != 0;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct berm_reconcile *rec = timer->data;
@@ -711,6 +683,8 @@ static void on_tick(uv_timer_t *timer)
 	collect_left(rec);
 	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
 	look_for_strays(rec);
+	if (rec->is_upgrading && rec->agent->engine.has_judged)
+		finish_upgrade(rec);
 }
 
 static int on_message(const struct nlmsghdr *msg, void *ctx)
@@ -757,6 +731,7 @@ int berm_reconcile_start(struct berm_agent *agent, struct berm_reconcile **ret,
 	rec->agent = agent;
 	rec->netlink = fd;
 	rec->links_changed = true;
+	rec->is_upgrading = berm_upgrade_begin(agent);
 	uv_poll_init(&agent->loop, &rec->events, fd);
 	uv_timer_init(&agent->loop, &rec->tick);
 	uv_timer_init(&agent->loop, &rec->soon);
