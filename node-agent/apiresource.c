@@ -110,7 +110,8 @@ char *berm_apiquery_path(const struct berm_apiquery *query)
 	fputs(query->resource->path, out);
 	put_selectors(out, &separator, query);
 	if (query->request == BERM_API_LIST)
-		put_parameter(out, &separator, "resourceVersion", "0");
+		put_parameter(out, &separator, "resourceVersion",
+			      query->version ? query->version : "0");
 	else if (query->request != BERM_API_RELIST)
 		put_watch(out, &separator, query);
 	is_bad = ferror(out);

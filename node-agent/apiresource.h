@@ -22,7 +22,7 @@ struct berm_apiresource {
 };
 
 enum berm_apirequest {
-	BERM_API_LIST,	 /* from the server's cache */
+	BERM_API_LIST,	 /* from the server's cache, nothing older than `version` */
 	BERM_API_RELIST, /* from its storage: the cache is older than what we know */
 	BERM_API_STREAM, /* a watch that begins with what there is */
 	BERM_API_WATCH,	 /* on from a resourceVersion */
@@ -31,7 +31,7 @@ enum berm_apirequest {
 struct berm_apiquery {
 	const struct berm_apiresource *resource;
 	enum berm_apirequest request;
-	const char *version;	    /* resourceVersion, for WATCH */
+	const char *version;	    /* resourceVersion; NULL: a LIST takes what there is */
 	const char *node;	    /* name of the own node */
 	unsigned int timeout_s;	    /* of a watch */
 	bool has_no_field_selector; /* the server does not know it */

@@ -12,6 +12,7 @@
   {"do": "gone", "resource": R}                      an in-stream ERROR 410 into the watches of R
   {"do": "count"}                                    what was asked so far: {"R list": 2, "R watch": 1, ...}
   {"do": "relevel"}                                  every older resourceVersion is too old from now on
+  {"do": "rewind"}                                   this is another server, whose cache lags behind
 """
 import http.server
 import json
@@ -151,6 +152,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def list(self, resource, query):
         with LOCK:
             version = STATE["version"]
+            if int(query.get("resourceVersion", ["0"])[0]) > version:
+                return self.answer(504, status(504, "Too large resource version"))
             items = [dict(o) for o in STORE.get(resource, {}).values() if matches(resource, o, query)]
         for item in items:  # as real lists do it
             item.pop("kind", None)
@@ -182,7 +185,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.finish_body()
         with LOCK:
             since = STATE["version"] if initial else int(query["resourceVersion"][0])
-            if since < STATE["oldest"]:
+            if since < STATE["oldest"] and not initial:
                 self.line(event("ERROR", status(410, "too old resource version")))
                 return self.finish_body()
             items = list(STORE.get(resource, {}).values()) if initial else []
@@ -261,6 +264,9 @@ def do(order):
     elif what == "relevel":
         STATE["version"] += 1
         STATE["oldest"] = STATE["version"]
+    elif what == "rewind":
+        STATE["version"] -= 1000
+        STATE["oldest"] = 1 << 62
     elif what != "count":
         raise ValueError("do what? " + what)
     LOCK.notify_all()

@@ -130,6 +130,18 @@ test_410() {
 	WAIT_S=20 becomes_walled_for_spy
 }
 
+#: the cache of another server lags behind what is known: not that list, but one of the storage
+test_stale_cache() {
+	mood 'stream="422"'
+	start_walled
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	order '{"do": "rewind"}' >/dev/null
+	cut_all
+	WAIT_S=20 wait_until is_open spy db 5432
+	reach web db 5432
+	grep -q '^api-error .*Too large resource version' "$AGENT_LOG" || fail "no list was asked to be as new as the last one"
+}
+
 #: a connection that is open and dead is noticed and replaced [api.half_open]
 test_half_open() {
 	start_walled --api-idle-timeout=2
@@ -284,4 +296,5 @@ test_in_cluster() {
 	wait_until status_is .enforcing true
 }
 
+TEST_JOBS=4 # they wait, most of the time
 run_tests "$@"

@@ -8,6 +8,8 @@
 #   #: one line that TAP shows [scenario.name]
 #   test_something() { ... }
 #
+# TEST_JOBS=N in front of run_tests: so many tests at the same time.
+#
 # Each test_* function runs in fresh net, mount and pid namespaces: /run, /var/lib,
 # /var/log empty, /etc writable (an overlay), an own bpffs. setup() runs before it, if
 # there is one. When the function ends, everything it made is gone with the namespaces.
@@ -425,6 +427,29 @@ run_one() {
 	return "$rc"
 }
 
+# Tests that run at the same time, oldest first, and where their output waits for its turn.
+BESIDE_PID=() BESIDE_OUT=()
+
+reap_oldest() {
+	local rc=0
+
+	wait "${BESIDE_PID[0]}" || rc=1
+	cat "${BESIDE_OUT[0]}"
+	rm -f "${BESIDE_OUT[0]}"
+	BESIDE_PID=("${BESIDE_PID[@]:1}") BESIDE_OUT=("${BESIDE_OUT[@]:1}")
+	return "$rc"
+}
+
+run_beside() {
+	local out rc=0
+
+	[ ${#BESIDE_PID[@]} -lt "$TEST_JOBS" ] || reap_oldest || rc=1
+	out=$(mktemp "${TMPDIR:-/tmp}/berm-sandbox.XXXXXX")
+	run_one "$@" >"$out" 2>&1 3<&- &
+	BESIDE_PID+=($!) BESIDE_OUT+=("$out")
+	return "$rc"
+}
+
 # Arguments of the script: only tests whose name or text has one of these words.
 is_wanted() {
 	local name=$1 text=$2 word
@@ -451,8 +476,13 @@ run_tests() {
 	while IFS=$'\t' read -r name text <&3; do
 		is_wanted "$name" "$text" "$@" || continue
 		n=$((n + 1))
-		run_one "$n" "$name" "$text" || bad=1
+		if [ "${TEST_JOBS:-1}" -gt 1 ]; then
+			run_beside "$n" "$name" "$text" || bad=1
+		else
+			run_one "$n" "$name" "$text" || bad=1
+		fi
 	done 3< <(test_list)
+	while [ ${#BESIDE_PID[@]} -gt 0 ]; do reap_oldest || bad=1; done
 	echo "1..$n"
 	exit $bad
 }
