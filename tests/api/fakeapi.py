@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """fakeapi.py - an API server that does what real ones do on bad days. TLS on 127.0.0.1:6443; a control socket
-(one JSON object a line) changes objects and moods while it runs. Knows nothing of Berm.
+(HTTP; one JSON object a line) changes objects and moods while it runs. Knows nothing of Berm.
 
   {"do": "put", "resource": R, "object": {...}}      also tells the watches
   {"do": "delete", "resource": R, "namespace": NS, "name": N}
@@ -273,15 +273,22 @@ def do(order):
     return COUNT
 
 
-class Control(socketserver.StreamRequestHandler):
-    def handle(self):
-        for line in self.rfile:
+class Control(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        answer = {}
+        for line in self.rfile.read(int(self.headers["Content-Length"])).splitlines():
             with LOCK:
                 try:
                     answer = do(json.loads(line))
                 except Exception as e:  # the test wants to know
                     answer = {"error": repr(e)}
-                self.wfile.write(json.dumps(answer).encode() + b"\n")
+                    break
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
 
 
 class Threads(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

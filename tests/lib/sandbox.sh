@@ -273,24 +273,15 @@ pod_object() {
 	done
 }
 
+# Prints the body; 1: the agent refuses, 2: it does not answer.
 rest() {
-	python3 - "$@" <<-'PY'
-	import http.client, socket, sys
-	class Unix(http.client.HTTPConnection):
-	    def connect(self):
-	        self.sock = socket.socket(socket.AF_UNIX)
-	        self.sock.settimeout(10)
-	        self.sock.connect("/run/berm/agent.sock")
-	try:
-	    c = Unix("localhost")
-	    c.request(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
-	    r = c.getresponse()
-	    print(r.read().decode())
-	    sys.exit(0 if r.status < 400 else 1)
-	except OSError as e:
-	    print(e)
-	    sys.exit(2)
-	PY
+	local code out
+
+	out=$(curl -sS --max-time 10 --unix-socket /run/berm/agent.sock -X "$1" -w '\n%{http_code}' ${3:+--data-binary "$3"} \
+		"http://localhost$2" 2>&1) || { printf '%s\n' "$out"; return 2; }
+	code=${out##*$'\n'}
+	printf '%s\n' "${out%$'\n'*}"
+	[ "$code" -lt 400 ]
 }
 
 agent_answers() {
