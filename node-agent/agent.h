@@ -41,7 +41,7 @@ struct berm_agent {
 	struct berm_endpoints *endpoints;
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
-	struct berm_files *files;	  /* exactly one of these two */
+	struct berm_files *files;	     /* exactly one of these two */
 	struct berm_api *api;
 	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;

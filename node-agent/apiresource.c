@@ -20,8 +20,7 @@ const struct berm_apiresource berm_apiresources[] = {
 	  .word = "pod",
 	  .version = "v1",
 	  .path = "/api/v1/pods",
-	  .field_selector =
-		  "status.phase!=Succeeded,status.phase!=Failed,spec.hostNetwork=false",
+	  .field_selector = "status.phase!=Succeeded,status.phase!=Failed,spec.hostNetwork=false",
 	  .is_filtered = true },
 	{ .plural = "networkpolicies",
 	  .kind = "NetworkPolicy",

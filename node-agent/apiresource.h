@@ -18,7 +18,7 @@ struct berm_apiresource {
 	const char *field_selector;
 	bool is_metadata_only; /* as PartialObjectMetadata */
 	bool is_node;	       /* the own one, by name */
-	bool is_filtered;      /* field_selector may be dropped, because the reader of the items knows how */
+	bool is_filtered; /* field_selector may be dropped, because the reader of the items knows how */
 };
 
 enum berm_apirequest {

@@ -374,8 +374,8 @@ int berm_intake_load(struct berm_intake *intake, struct berm_source *source, con
 
 	rc = source->kind
 		     ? berm_document_parse_object(&document, &load.objects, &load.problems, &why)
-		     : berm_document_parse(source->name, text, size, &load.objects,
-					   &load.problems, &why);
+		     : berm_document_parse(source->name, text, size, &load.objects, &load.problems,
+					   &why);
 	if (!rc) {
 		rc = commit(&load, err);
 	} else if (rc == -ENOMEM) {

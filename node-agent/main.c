@@ -252,7 +252,8 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options, .parser = on_option, .doc = doc };
 	struct settings settings = {
-		.agent = { .state_dir = BERM_STATE_DIR, .socket = BERM_AGENT_SOCKET,
+		.agent = { .state_dir = BERM_STATE_DIR,
+			   .socket = BERM_AGENT_SOCKET,
 			   .api = { .idle_s = BERM_API_IDLE_S } },
 		.log = { .program = "berm-agent",
 			 .level = BERM_LOG_INFO,

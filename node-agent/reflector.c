@@ -14,11 +14,12 @@
 #include "reflector_objects.h"
 #include "stream.h"
 
-#define DELAY_FIRST_MS	200
-#define DELAY_MAX_MS	10000
-#define HEALTHY_MS	10000 /* a request that lasted so long was a good one */
-#define STREAM_IDLE_MS	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
-#define WATCH_MIN_S	300   /* the server ends it after this to twice this */
+#define DELAY_FIRST_MS 200
+#define DELAY_MAX_MS   10000
+#define HEALTHY_MS     10000 /* a request that lasted so long was a good one */
+#define STREAM_IDLE_MS                                                                             \
+	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
+#define WATCH_MIN_S	300 /* the server ends it after this to twice this */
 #define TELL_AGAIN_MS	60000
 #define STREAM_AGAIN_MS 1800000 /* the server may have been upgraded */
 #define END_OF_LIST	"k8s.io/initial-events-end"
@@ -101,9 +102,12 @@ static void again(struct berm_reflector *r, bool is_at_once)
 static const struct {
 	const char *event, *advice;
 } faults[BERM_FAULT_COUNT] = {
-	[BERM_FAULT_UNREACHABLE] = { "api-unreachable", "is the server up and the CA the right one?" },
-	[BERM_FAULT_UNAUTHORIZED] = { "api-unauthorized", "the server does not take our token or certificate" },
-	[BERM_FAULT_FORBIDDEN] = { "api-forbidden", "a ClusterRole must give get, list and watch for it" },
+	[BERM_FAULT_UNREACHABLE] = { "api-unreachable",
+				     "is the server up and the CA the right one?" },
+	[BERM_FAULT_UNAUTHORIZED] = { "api-unauthorized",
+				      "the server does not take our token or certificate" },
+	[BERM_FAULT_FORBIDDEN] = { "api-forbidden",
+				   "a ClusterRole must give get, list and watch for it" },
 	[BERM_FAULT_THROTTLED] = { "api-throttled", "the server has too much to do" },
 	[BERM_FAULT_ERROR] = { "api-error", "see the log of the API server" },
 	[BERM_FAULT_MALFORMED] = { "api-malformed", "is it an API server?" },
@@ -137,8 +141,7 @@ static void tell_well(struct berm_reflector *r)
 {
 	*r->error = '\0';
 	if (r->has_told && r->is_complete)
-		berm_log(BERM_LOG_INFO, "api-recovered", "resource=%s",
-			 r->opts.resource->plural);
+		berm_log(BERM_LOG_INFO, "api-recovered", "resource=%s", r->opts.resource->plural);
 	if (r->is_complete)
 		r->has_told = false;
 }
@@ -254,8 +257,8 @@ static int on_line(const struct berm_piece *line, void *ctx)
 
 	if (!line->text)
 		return on_too_large(r);
-	if (!berm_piece_text(line, "type", &type) ||
-	    !berm_piece_member(line, "object", &object) || *object.text != '{')
+	if (!berm_piece_text(line, "type", &type) || !berm_piece_member(line, "object", &object) ||
+	    *object.text != '{')
 		return berm_refuse(&r->fault, -EBADMSG, "a line of the watch is no event: %.*s",
 				   (int)(line->size < 80 ? line->size : 80), line->text);
 	if (berm_piece_is(&type, "ADDED") || berm_piece_is(&type, "MODIFIED"))
@@ -381,7 +384,8 @@ static void on_http_error(struct berm_reflector *r, const struct berm_apiend *en
 		return;
 	}
 	if (end->status == 504 && r->request == BERM_API_LIST)
-		r->must_list_storage = true; /* "Too large resource version": its cache lags behind */
+		r->must_list_storage =
+			true; /* "Too large resource version": its cache lags behind */
 	r->restarts++;
 	r->retry_ms = end->retry_after_s * 1000;
 	tell(r, fault_of(end->status), text);
@@ -438,8 +442,7 @@ static void on_broken(struct berm_reflector *r, const struct berm_apiend *end, b
 	r->restarts++;
 	if (r->is_complete && (was_healthy || end->is_stalled)) {
 		berm_log(BERM_LOG_INFO, end->is_stalled ? "watch-stalled" : "watch-broken",
-			 "resource=%s error=\"%s\"",
-			 r->opts.resource->plural, end->error);
+			 "resource=%s error=\"%s\"", r->opts.resource->plural, end->error);
 		again(r, was_healthy);
 		return;
 	}
@@ -596,7 +599,9 @@ void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view 
 {
 	*ret = (struct berm_watch_view){
 		.resource = r->opts.resource->plural,
-		.state = !r->get ? "waiting" : r->is_complete ? "watching" : "listing",
+		.state = !r->get	  ? "waiting"
+			 : r->is_complete ? "watching"
+					  : "listing",
 		.error = *r->error ? r->error : NULL,
 		.has_synced = r->has_synced,
 		.since_ms = r->since_ms,
@@ -614,7 +619,8 @@ void berm_reflector_reload(struct berm_reflector *r, const char *source)
 		return;
 	object->stamp = 0;
 	r->must_list = true;
-	uv_timer_start(&r->timer, on_timer, 0, 0); /* a request cannot end in the middle of itself */
+	uv_timer_start(&r->timer, on_timer, 0,
+		       0); /* a request cannot end in the middle of itself */
 }
 
 size_t berm_reflector_count(const struct berm_reflector *r)

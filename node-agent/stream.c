@@ -90,7 +90,8 @@ int berm_lines_feed(struct berm_lines *lines, const struct berm_piece *chunk, be
 		nl = memchr(at, '\n', (size_t)(end - at));
 		if (!nl)
 			return keep_part(lines, at, (size_t)(end - at));
-		if (!lines->rest.size && !lines->is_skipping) { /* the usual case: nothing is copied */
+		if (!lines->rest.size &&
+		    !lines->is_skipping) { /* the usual case: nothing is copied */
 			rc = give_line(at, (size_t)(nl - at), fn, ctx);
 		} else {
 			rc = keep_part(lines, at, (size_t)(nl - at));

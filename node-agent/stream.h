@@ -49,7 +49,7 @@ struct berm_items {
 	char key[16]; /* last key of the outermost object, cut */
 	bool in_text, is_escaped, is_keeping, in_items;
 	bool is_too_long; /* the item that is being read */
-	bool is_key; /* the outermost object: a key comes, not a value */
+	bool is_key;	  /* the outermost object: a key comes, not a value */
 	bool has_metadata, is_over;
 	bool has_items; /* the member, though it may be null */
 };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2120 # read by sandbox.sh; given by tests
 #
 # scene.sh - words for stories about an API server. Sourced after sandbox.sh. Pods web, db and spy in namespace shop,
 # db listens on 5432; a policy lets one of the others in.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 600
 # The agent and its API server, on good and on bad days: what is enforced, and what is said about it.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 

@@ -56,8 +56,10 @@ TEST(paths)
 
 TEST(accept)
 {
-	struct berm_apiquery list = { .resource = resource("namespaces"), .request = BERM_API_LIST };
-	struct berm_apiquery watch = { .resource = resource("namespaces"), .request = BERM_API_WATCH };
+	struct berm_apiquery list = { .resource = resource("namespaces"),
+				      .request = BERM_API_LIST };
+	struct berm_apiquery watch = { .resource = resource("namespaces"),
+				       .request = BERM_API_WATCH };
 	struct berm_apiquery pods = { .resource = resource("pods"), .request = BERM_API_WATCH };
 
 	EXPECT_STR_HAS(berm_apiquery_accept(&list), "as=PartialObjectMetadataList;");

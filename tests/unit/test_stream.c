@@ -139,7 +139,8 @@ TEST(items, "a list falls into its items")
 			int rc = 0;
 
 			for (at = 0; !rc && at < size; at += step) {
-				struct berm_piece chunk = { c->in + at, size - at < step ? size - at : step };
+				struct berm_piece chunk = { c->in + at,
+							    size - at < step ? size - at : step };
 
 				rc = berm_items_feed(&items, &chunk, take, &got);
 			}
@@ -147,7 +148,8 @@ TEST(items, "a list falls into its items")
 			EXPECT_STR_EQ(got.text, c->out);
 			EXPECT_EQ(berm_items_is_complete(&items), c->metadata != NULL);
 			if (c->metadata && items.metadata.size == strlen(c->metadata))
-				EXPECT_MEM_EQ(items.metadata.text, c->metadata, items.metadata.size);
+				EXPECT_MEM_EQ(items.metadata.text, c->metadata,
+					      items.metadata.size);
 			else
 				EXPECT_TRUE(!c->metadata);
 			berm_items_clear(&items);
