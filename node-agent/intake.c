@@ -284,6 +284,14 @@ static void set_isolated(struct berm_source *source, struct berm_resolution *res
 	resolution->isolated_ns_count = 0;
 }
 
+static void forget_note(struct berm_source *source)
+{
+	if (!source->noted)
+		return;
+	DL_DELETE2(source->noted->noted, source, noted_prev, noted_next);
+	source->noted = NULL;
+}
+
 /* Only sources with something to tell stand in the list: there may be 10,000 without. */
 static void note(struct berm_intake *intake, struct berm_source *source)
 {
@@ -291,13 +299,12 @@ static void note(struct berm_intake *intake, struct berm_source *source)
 
 	if (is_worth == (source->noted != NULL))
 		return;
-	if (is_worth) {
-		source->noted = intake;
-		DL_APPEND2(intake->noted, source, noted_prev, noted_next);
-	} else {
-		DL_DELETE2(source->noted->noted, source, noted_prev, noted_next);
-		source->noted = NULL;
+	if (!is_worth) {
+		forget_note(source);
+		return;
 	}
+	source->noted = intake;
+	DL_APPEND2(intake->noted, source, noted_prev, noted_next);
 }
 
 /* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
@@ -402,7 +409,7 @@ void berm_source_clear(struct berm_source *source)
 
 	set_isolated(source, &nothing);
 	berm_problems_clear(&source->problems);
-	note(source->noted, source);
+	forget_note(source);
 	free(source->object);
 	source->object = NULL;
 	source->object_count = 0;
