@@ -475,6 +475,8 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 	rc = berm_load_ensure(&opts, &agent->maps, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
+	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
+		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
 		rc = open_store(agent, err);
 	if (!rc)
