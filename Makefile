@@ -49,7 +49,7 @@ SMARTCOLS := $(shell $(PKGCONF) --cflags smartcols 2>/dev/null)
 C_FLAGS   = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -ffunction-sections -fdata-sections \
 	    -MMD -MP -Ilib -Ibpf -I$O $(SMARTCOLS) $(CFLAGS)
 LD_FLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(SANFLAGS) $(LDFLAGS)
-AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lsmartcols
+AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lsmartcols -lcurl
 CNI_LIBS    = -lbpf -lelf -lz -lcjson
 BPF_FLAGS = -g -O2 -Wall -Wextra -Werror -target bpf -mcpu=v3 -MMD -MP -Ibpf \
 	    $(addprefix -idirafter /usr/include/,$(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch 2>/dev/null))
@@ -68,7 +68,7 @@ tlib_src  := $(wildcard tests/lib/*.c)
 bpf_src   := $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c)
 skels     := $(patsubst %.bpf.c,$O/%.skel.h,$(notdir $(bpf_src)))
 
-suites    := unit bpf cni netns
+suites    := unit bpf cni netns api
 test_src  := $(foreach s,$(suites),$(wildcard tests/$s/test_*.c))
 # Other sources of a suite are shared by its programs.
 more_src  := $(filter-out %.bpf.c $(test_src),$(foreach s,$(suites),$(wildcard tests/$s/*.c)))
@@ -263,7 +263,7 @@ doctor: ## say what this machine has and lacks
 	ok bpftool   "$$($(BPFTOOL) version 2>/dev/null | head -1)" 'apt install bpftool (Ubuntu: linux-tools-generic)'; \
 	lib libbpf libbpf-dev; lib libelf libelf-dev; lib zlib zlib1g-dev; lib libcjson libcjson-dev; \
 	lib yaml-0.1 libyaml-dev; lib libuv libuv1-dev; lib libmicrohttpd libmicrohttpd-dev; \
-	lib smartcols libsmartcols-dev; \
+	lib smartcols libsmartcols-dev; lib libcurl libcurl4-gnutls-dev; \
 	ok uthash    "$$([ -e /usr/include/uthash.h ] && echo yes)" 'apt install uthash-dev'; \
 	ok scdoc     "$$(scdoc -v 2>/dev/null)" 'apt install scdoc'; \
 	ok packages  "$$(hack/setup --print >/dev/null 2>&1 && echo 'all there')" "hack/setup, for: $$(hack/setup --print | xargs)"; \

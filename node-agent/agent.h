@@ -18,11 +18,14 @@
 #include "maps.h"
 #include "reconcile.h"
 #include "server.h"
+#include "source_api.h"
 #include "source_cni.h"
 #include "source_files.h"
 
 struct berm_agent_opts {
-	const char *manifests;
+	const char *manifests; /* or: */
+	bool has_api;
+	struct berm_api_opts api;
 	const char *node;
 	const char *state_dir;
 	const char *socket;
@@ -38,7 +41,9 @@ struct berm_agent {
 	struct berm_endpoints *endpoints;
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
-	struct berm_files *files;
+	struct berm_files *files;	     /* exactly one of these two */
+	struct berm_api *api;
+	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;

@@ -34,12 +34,23 @@ enum {
 	OPT_LEVEL = 'l',
 	OPT_FILE = 'L',
 	OPT_ATTACH = 'a',
-	OPT_MISSING = 'M'
+	OPT_MISSING = 'M',
+	OPT_KUBECONFIG = 'k',
+	OPT_CONTEXT = 'c',
+	OPT_IN_CLUSTER = 'K',
+	OPT_API_IDLE = 256
 };
 
 static const struct argp_option options[] = {
 	{ "manifests", OPT_MANIFESTS, "DIR", 0,
 	  "Read Kubernetes YAML and JSON from DIR and follow its changes", 0 },
+	{ "in-cluster", OPT_IN_CLUSTER, NULL, 0,
+	  "Watch the API server of the cluster that this pod runs in, with its ServiceAccount", 0 },
+	{ "kubeconfig", OPT_KUBECONFIG, "FILE", 0, "Watch the API server that FILE names", 0 },
+	{ "context", OPT_CONTEXT, "NAME", 0,
+	  "Context of the kubeconfig (default: its current-context)", 0 },
+	{ "api-idle-timeout", OPT_API_IDLE, "SECONDS", 0,
+	  "A watch that is silent for so long is taken for dead (default: 120)", 0 },
 	{ "node-name", OPT_NODE, "NAME", 0,
 	  "Name of this node, as in spec.nodeName of its pods (default: host name)", 0 },
 	{ "state-dir", OPT_STATE, "DIR", 0,
@@ -59,6 +70,7 @@ static const struct argp_option options[] = {
 struct settings {
 	struct berm_agent_opts agent;
 	struct berm_log_opts log;
+	bool is_in_cluster;
 };
 
 /* Position of word in a list that ends with NULL, or -1. */
@@ -104,6 +116,56 @@ static void set_missing(struct settings *settings, const char *word, struct argp
 	settings->agent.missing_pass = verdict == 0;
 }
 
+/* One source: two that name the same object would need a rule which of them counts. */
+static void check_source(const struct settings *settings, struct argp_state *state)
+{
+	const struct berm_agent_opts *agent = &settings->agent;
+	int sources = (agent->manifests != NULL) + (agent->api.kubeconfig != NULL) +
+		      settings->is_in_cluster;
+
+	if (!sources)
+		argp_error(state,
+			   "where are the policies? Give --manifests=DIR, --kubeconfig=FILE or --in-cluster");
+	if (sources > 1)
+		argp_error(state,
+			   "--manifests, --kubeconfig and --in-cluster exclude each other: give one");
+	if (agent->api.context && !agent->api.kubeconfig)
+		argp_error(state, "--context goes with --kubeconfig");
+}
+
+static void set_idle(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long seconds = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || seconds < 1 || seconds > 86400)
+		argp_error(state, "--api-idle-timeout=%s: want 1 to 86400 seconds", word);
+	settings->agent.api.idle_s = (unsigned int)seconds;
+}
+
+static error_t on_api_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+
+	switch (key) {
+	case OPT_KUBECONFIG:
+		settings->agent.api.kubeconfig = arg;
+		settings->agent.has_api = true;
+		return 0;
+	case OPT_CONTEXT:
+		settings->agent.api.context = arg;
+		return 0;
+	case OPT_IN_CLUSTER:
+		settings->is_in_cluster = settings->agent.has_api = true;
+		return 0;
+	case OPT_API_IDLE:
+		set_idle(settings, arg, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -139,11 +201,10 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 			   arg);
 		return 0;
 	case ARGP_KEY_END:
-		if (!settings->agent.manifests)
-			argp_error(state, "--manifests=DIR is missing: where are the policies?");
+		check_source(settings, state);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return on_api_option(key, arg, state);
 	}
 }
 
@@ -191,7 +252,9 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options, .parser = on_option, .doc = doc };
 	struct settings settings = {
-		.agent = { .state_dir = BERM_STATE_DIR, .socket = BERM_AGENT_SOCKET },
+		.agent = { .state_dir = BERM_STATE_DIR,
+			   .socket = BERM_AGENT_SOCKET,
+			   .api = { .idle_s = BERM_API_IDLE_S } },
 		.log = { .program = "berm-agent",
 			 .level = BERM_LOG_INFO,
 			 .stderr_level = BERM_LOG_INFO },

@@ -122,6 +122,24 @@ static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
 	}
 }
 
+static void add_api_problems(cJSON *array, const struct berm_api *api)
+{
+	struct berm_watch_view watch;
+	char text[600];
+	size_t i;
+
+	for (i = 0; berm_api_watch(api, i, &watch); i++) {
+		if (!watch.error)
+			continue;
+		snprintf(text, sizeof(text), "watch of %s: %s", watch.resource, watch.error);
+		add_own_problem(array, text,
+				"the last state stays in force; the agent tries again");
+	}
+	if (berm_api_lacks_node(api))
+		add_own_problem(array, "the API server has no Node of this node's name",
+				"give the right one with --node-name");
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -129,13 +147,15 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	struct berm_problems of_files = { 0 };
 	char text[160];
 
-	if (berm_files_problems(agent->files, &of_files))
+	if (berm_intake_problems(agent->intake, &of_files))
 		add_own_problem(array, "out of memory: problems of documents are not listed", NULL);
 	add_problems(array, &of_files);
 	berm_problems_clear(&of_files);
 	add_problems(array, &agent->start_problems);
 	add_problems(array, &agent->engine.problems);
-	if (berm_files_is_lost(agent->files))
+	if (agent->api)
+		add_api_problems(array, agent->api);
+	if (agent->files && berm_files_is_lost(agent->files))
 		add_own_problem(array, "the manifests directory is gone",
 				"the last documents stay in force; restore the directory");
 	if (agent->engine.failure.code)
@@ -184,7 +204,7 @@ static struct endpoint_count count_endpoints(const struct berm_agent *agent)
 	return count;
 }
 
-static void count_policy(const struct berm_files_policy *policy, void *ctx)
+static void count_policy(const struct berm_intake_policy *policy, void *ctx)
 {
 	unsigned int *count = ctx;
 
@@ -197,7 +217,7 @@ static void add_policies_count(cJSON *root, const struct berm_agent *agent)
 	cJSON *object = cJSON_AddObjectToObject(root, "policies");
 	unsigned int count[2] = { 0 };
 
-	berm_files_each_policy(agent->files, count_policy, count);
+	berm_intake_each_policy(agent->intake, count_policy, count);
 	add_number(object, "total", count[0]);
 	add_number(object, "invalid", count[1]);
 }
@@ -304,11 +324,36 @@ static void add_process(cJSON *root, const struct berm_agent *agent)
 	add_number(root, "pid", (uint64_t)getpid());
 	add_number(root, "uptime_seconds",
 		   (uint64_t)((int64_t)uv_now(&agent->loop) - agent->started_ms) / 1000);
-	add_text(root, "manifests", agent->opts.manifests);
-	add_number(root, "files", berm_files_count(agent->files));
+	if (agent->files) {
+		add_text(root, "manifests", agent->opts.manifests);
+		add_number(root, "files", berm_files_count(agent->files));
+	}
 	add_number(root, "rss_bytes", rss_bytes());
 	add_number(root, "generation",
 		   __atomic_load_n(&agent->maps.node->generation, __ATOMIC_RELAXED));
+}
+
+static void add_watches(cJSON *root, const struct berm_agent *agent)
+{
+	struct berm_watch_view watch;
+	cJSON *list, *object;
+	size_t i;
+
+	if (!agent->api)
+		return;
+	add_text(root, "api_server", berm_api_server(agent->api));
+	list = cJSON_AddArrayToObject(root, "watches");
+	for (i = 0; berm_api_watch(agent->api, i, &watch); i++) {
+		object = cJSON_CreateObject();
+		add_text(object, "resource", watch.resource);
+		add_text(object, "state", watch.state);
+		cJSON_AddBoolToObject(object, "synced", watch.has_synced);
+		add_number(object, "since_seconds", (uv_now(&agent->loop) - watch.since_ms) / 1000);
+		add_number(object, "restarts", watch.restarts);
+		add_number(object, "objects", watch.objects);
+		add_text(object, "error", watch.error);
+		cJSON_AddItemToArray(list, object);
+	}
 }
 
 cJSON *berm_status_json(const struct berm_agent *agent)
@@ -317,6 +362,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	cJSON *root = cJSON_CreateObject(), *endpoints;
 
 	add_process(root, agent);
+	add_watches(root, agent);
 	add_policies_count(root, agent);
 	endpoints = cJSON_AddObjectToObject(root, "endpoints");
 	add_number(endpoints, "total", count.total);
@@ -443,7 +489,7 @@ cJSON *berm_endpoints_json(const struct berm_agent *agent)
 /* ---- policies --------------------------------------------------------------------------------------------------------- */
 
 static const struct berm_policy *find_policy(const struct berm_model *model,
-					     const struct berm_files_policy *id)
+					     const struct berm_intake_policy *id)
 {
 	const struct berm_policy *policy;
 	size_t i;
@@ -510,7 +556,7 @@ struct policy_list {
 
 /* Problems name their document as "Kind namespace/name". */
 static void add_policy_problems(cJSON *object, const struct policy_list *list,
-				const struct berm_files_policy *id)
+				const struct berm_intake_policy *id)
 {
 	cJSON *array = cJSON_AddArrayToObject(object, "problems");
 	const struct berm_problem *problem;
@@ -526,7 +572,7 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	}
 }
 
-static void add_policy(const struct berm_files_policy *id, void *ctx)
+static void add_policy(const struct berm_intake_policy *id, void *ctx)
 {
 	struct policy_list *list = ctx;
 	const struct berm_policy *policy = find_policy(&list->agent->engine.model, id);
@@ -552,12 +598,12 @@ cJSON *berm_policies_json(const struct berm_agent *agent)
 {
 	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
 
-	if (!list.array || berm_files_problems(agent->files, &list.problems)) {
+	if (!list.array || berm_intake_problems(agent->intake, &list.problems)) {
 		berm_problems_clear(&list.problems);
 		cJSON_Delete(list.array);
 		return NULL;
 	}
-	berm_files_each_policy(agent->files, add_policy, &list);
+	berm_intake_each_policy(agent->intake, add_policy, &list);
 	berm_problems_clear(&list.problems);
 	return root_with("policies", list.array);
 }
