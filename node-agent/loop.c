@@ -499,6 +499,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	int rc;
 
 	rc = berm_server_start(agent, &agent->server, err);
+	if (!rc && agent->opts.keep_install)
+		rc = berm_keeper_start(&agent->loop, &agent->opts.install, &agent->keeper, err);
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
@@ -531,10 +533,12 @@ static void stop_parts(struct loop *loop)
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
 	berm_api_stop(agent->api);
+	berm_keeper_stop(agent->keeper);
 	uv_walk(&agent->loop, close_handle, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
+	berm_keeper_free(agent->keeper);
 	berm_reconcile_free(agent->reconcile);
 	ring_buffer__free(loop->ring);
 }
