@@ -257,6 +257,8 @@ check-cni: build-tests ## the plugin behind real CNI plugins and runtimes: needs
 	$Qhack/test --no-build --build-dir=$O cni
 check-netns: build-tests ## real traffic between pods out of namespaces: needs root
 	$Qhack/test --no-build --build-dir=$O netns
+check-cluster: build-tests ## two nodes of real Kubernetes: needs root and Go
+	$Qhack/test --no-build --build-dir=$O cluster
 fuzz: build-fuzz ## each fuzzer for some seconds (FUZZ_SECONDS=5)
 	$Qhack/test --no-build --build-dir=$O fuzz
 bench: build-bench ## measure; one JSON object a line
@@ -285,7 +287,8 @@ doctor: ## say what this machine has and lacks
 	ok kernel    "$$(uname -r)"; \
 	ok btf       "$$([ -r /sys/kernel/btf/vmlinux ] && echo yes)" 'this kernel has no CONFIG_DEBUG_INFO_BTF'; \
 	ok bpffs     "$$(grep -qw bpf /proc/filesystems && echo yes)" 'this kernel has no CONFIG_BPF_SYSCALL'; \
-	ok root      "$$([ $$(id -u) -eq 0 ] && echo yes)" 'the bpf, cni and netns suites need it'
+	ok go        "$$(hack/cluster-tools --check-go 2>/dev/null && go version)" 'only the cluster suite needs it: hack/cluster-tools --check-go'; \
+	ok root      "$$([ $$(id -u) -eq 0 ] && echo yes)" 'the bpf, cni, netns and cluster suites need it'
 
 lint: $(skels) compile_commands.json ## formatters, analysers, house rules
 	$Qhack/lint $O
@@ -331,7 +334,7 @@ help: ## this text
 	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
-.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns fuzz bench man doctor lint fmt \
+.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-cluster fuzz bench man doctor lint fmt \
 	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:

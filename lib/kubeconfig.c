@@ -178,8 +178,7 @@ static int read_pem(struct reading *r, const cJSON *map, const char *field,
 	if (!r->out->file[which])
 		return berm_fail(r->err, -ENOMEM, "read %s", r->path);
 	if (access(r->out->file[which], R_OK))
-		return berm_fail(r->err, -errno, "%s: %s: %s", r->path, field,
-				 r->out->file[which]);
+		return berm_fail(r->err, -errno, "%s: %s: %s", r->path, field, r->out->file[which]);
 	return 0;
 }
 
@@ -204,15 +203,13 @@ static int read_insecure(struct reading *r, const cJSON *cluster)
 {
 	const char *allowed = getenv(BERM_ENV_INSECURE);
 
-	if (!cJSON_IsTrue(
-		    cJSON_GetObjectItemCaseSensitive(cluster, "insecure-skip-tls-verify")))
+	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(cluster, "insecure-skip-tls-verify")))
 		return 0;
 	if (!allowed || strcmp(allowed, "1") != 0)
-		return berm_refuse(
-			r->err, -EINVAL,
-			"%s: insecure-skip-tls-verify is refused: whoever is on the way could write the "
-			"policies; give certificate-authority(-data) instead",
-			r->path);
+		return berm_refuse(r->err, -EINVAL,
+				   "%s: insecure-skip-tls-verify is refused: whoever is on the way could write the "
+				   "policies; give certificate-authority(-data) instead",
+				   r->path);
 	r->out->is_insecure = true;
 	return 0;
 }
@@ -231,9 +228,10 @@ static int read_cluster(struct reading *r, const cJSON *cluster)
 
 static int read_user(struct reading *r, const cJSON *user)
 {
-	static const char *const unsupported[] = { "exec",	  "auth-provider", "username",
-						   "password",	  "as",		   "as-uid",
-						   "as-groups",	  "as-user-extra", NULL };
+	static const char *const unsupported[] = {
+		"exec",	  "auth-provider", "username",	    "password", "as",
+		"as-uid", "as-groups",	   "as-user-extra", NULL
+	};
 	const char *token = text_at(user, "token"), *file = text_at(user, "tokenFile");
 	int rc = refuse_fields(r, user, "user", unsupported);
 
@@ -245,7 +243,8 @@ static int read_user(struct reading *r, const cJSON *user)
 		return rc;
 	if (!r->out->file[BERM_KUBE_CERT] != !r->out->file[BERM_KUBE_KEY])
 		return berm_refuse(r->err, -EINVAL,
-				   "%s: client-certificate and client-key belong together", r->path);
+				   "%s: client-certificate and client-key belong together",
+				   r->path);
 	if (file)
 		r->out->token_file = path_beside(r, file);
 	else if (token)
@@ -338,8 +337,8 @@ static int set_in_cluster(const char *dir, struct berm_kubeconfig *config, struc
 		return berm_refuse(err, -EINVAL,
 				   "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: "
 				   "this is no pod; use --kubeconfig");
-	if (asprintf(&config->server, "https://%s%s%s:%s", is_v6 ? "[" : "", host,
-		     is_v6 ? "]" : "", port) < 0)
+	if (asprintf(&config->server, "https://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+		     port) < 0)
 		config->server = NULL;
 	if (asprintf(&config->file[BERM_KUBE_CA], "%s/ca.crt", dir) < 0)
 		config->file[BERM_KUBE_CA] = NULL;

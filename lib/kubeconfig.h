@@ -22,12 +22,12 @@
 enum berm_kube_file { BERM_KUBE_CA, BERM_KUBE_CERT, BERM_KUBE_KEY, BERM_KUBE_FILES };
 
 struct berm_kubeconfig {
-	char *server;		       /* "https://10.0.0.1:6443", no slash at the end */
-	char *file[BERM_KUBE_FILES];   /* PEM; NULL: none. Data of the kubeconfig is in a memory file */
-	int memory[BERM_KUBE_FILES];   /* its fd, or -1 */
-	char *token;		       /* fixed; NULL: none */
-	char *token_file;	       /* read again for every request: it rotates; NULL: none */
-	bool is_insecure;	       /* the server's certificate is not verified */
+	char *server;		     /* "https://10.0.0.1:6443", no slash at the end */
+	char *file[BERM_KUBE_FILES]; /* PEM; NULL: none. Data of the kubeconfig is in a memory file */
+	int memory[BERM_KUBE_FILES]; /* its fd, or -1 */
+	char *token;		     /* fixed; NULL: none */
+	char *token_file;	     /* read again for every request: it rotates; NULL: none */
+	bool is_insecure;	     /* the server's certificate is not verified */
 };
 
 /* context NULL: current-context. Paths in the file are relative to it. -EINVAL: names the field. */

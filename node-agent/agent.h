@@ -31,7 +31,7 @@ struct berm_agent_opts {
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
-	bool missing_drop; /* packets on an interface without endpoint entry are dropped */
+	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
 	bool keep_install; /* the plugin stays where berm-install has put it */
 	struct berm_keeper_opts install;
 };
@@ -44,14 +44,14 @@ struct berm_agent {
 	struct berm_endpoints *endpoints;
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
-	struct berm_files *files;	  /* exactly one of these two */
+	struct berm_files *files;	     /* exactly one of these two */
 	struct berm_api *api;
 	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
-	struct berm_keeper *keeper; /* NULL: not asked for */
+	struct berm_keeper *keeper;   /* NULL: not asked for */
 	struct berm_err save_failure; /* of the last-good store; code 0: saved */
 	int64_t started_ms;	      /* uv clock */
 	bool is_synced; /* every source has been read once; nothing is judged before */

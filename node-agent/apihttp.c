@@ -384,8 +384,7 @@ int berm_apihttp_open(uv_loop_t *loop, const struct berm_kubeconfig *config,
 {
 	struct berm_apihttp *http = calloc(1, sizeof(*http));
 
-	if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) ||
-	    !(http->multi = curl_multi_init())) {
+	if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) || !(http->multi = curl_multi_init())) {
 		free(http);
 		return berm_fail(err, -ENOMEM, "start libcurl");
 	}
@@ -407,7 +406,8 @@ void berm_apihttp_stop(struct berm_apihttp *http)
 		return;
 	while (http->first)
 		berm_apiget_cancel(http->first);
-	curl_multi_cleanup(http->multi); /* closes the connections, and with them the sockets' handles */
+	curl_multi_cleanup(
+		http->multi); /* closes the connections, and with them the sockets' handles */
 	http->multi = NULL;
 	uv_close((uv_handle_t *)&http->timer, NULL);
 }

@@ -20,8 +20,7 @@ const struct berm_apiresource berm_apiresources[] = {
 	  .word = "pod",
 	  .version = "v1",
 	  .path = "/api/v1/pods",
-	  .field_selector =
-		  "status.phase!=Succeeded,status.phase!=Failed,spec.hostNetwork=false",
+	  .field_selector = "status.phase!=Succeeded,status.phase!=Failed,spec.hostNetwork=false",
 	  .is_filtered = true },
 	{ .plural = "networkpolicies",
 	  .kind = "NetworkPolicy",
@@ -110,7 +109,8 @@ char *berm_apiquery_path(const struct berm_apiquery *query)
 	fputs(query->resource->path, out);
 	put_selectors(out, &separator, query);
 	if (query->request == BERM_API_LIST)
-		put_parameter(out, &separator, "resourceVersion", "0");
+		put_parameter(out, &separator, "resourceVersion",
+			      query->version ? query->version : "0");
 	else if (query->request != BERM_API_RELIST)
 		put_watch(out, &separator, query);
 	is_bad = ferror(out);

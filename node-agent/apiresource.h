@@ -18,11 +18,11 @@ struct berm_apiresource {
 	const char *field_selector;
 	bool is_metadata_only; /* as PartialObjectMetadata */
 	bool is_node;	       /* the own one, by name */
-	bool is_filtered;      /* field_selector may be dropped, because the reader of the items knows how */
+	bool is_filtered; /* field_selector may be dropped, because the reader of the items knows how */
 };
 
 enum berm_apirequest {
-	BERM_API_LIST,	 /* from the server's cache */
+	BERM_API_LIST,	 /* from the server's cache, nothing older than `version` */
 	BERM_API_RELIST, /* from its storage: the cache is older than what we know */
 	BERM_API_STREAM, /* a watch that begins with what there is */
 	BERM_API_WATCH,	 /* on from a resourceVersion */
@@ -31,7 +31,7 @@ enum berm_apirequest {
 struct berm_apiquery {
 	const struct berm_apiresource *resource;
 	enum berm_apirequest request;
-	const char *version;	    /* resourceVersion, for WATCH */
+	const char *version;	    /* resourceVersion; NULL: a LIST takes what there is */
 	const char *node;	    /* name of the own node */
 	unsigned int timeout_s;	    /* of a watch */
 	bool has_no_field_selector; /* the server does not know it */

@@ -30,6 +30,9 @@ struct kind {
 static const struct kind kinds[] = {
 	{ "Namespace", "v1", berm_take_namespace, false },
 	{ "Pod", "v1", berm_take_pod, false },
+	{ "Service", "v1", berm_take_service, false },
+	{ "EndpointSlice", "discovery.k8s.io/v1", berm_take_slice, false },
+	{ "ServiceCIDR", "networking.k8s.io/v1", berm_take_service_cidr, false },
 	{ "ConfigMap", "v1", berm_take_configmap, false },
 	{ "NetworkPolicy", "networking.k8s.io/v1", berm_take_network, true },
 	{ "SegmentationPolicy", NULL, berm_take_segmentation, true },
@@ -337,7 +340,13 @@ static int compare_in_file(const void *a, const void *b)
 static int report_twice(struct berm_sheet *sheet, const struct berm_object *first,
 			const struct berm_object *again)
 {
-	static const char *const kind[] = { "Namespace", "Pod", NULL };
+	static const char *const kind[] = {
+		[BERM_OBJ_NAMESPACE] = "Namespace",
+		[BERM_OBJ_POD] = "Pod",
+		[BERM_OBJ_SERVICE] = "Service",
+		[BERM_OBJ_SLICE] = "EndpointSlice",
+		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
+	};
 	char document[400], message[80];
 
 	snprintf(document, sizeof(document), "%s %s%s%s",

@@ -56,8 +56,7 @@ static void read_text(const struct berm_field *field, const struct carrier *c, c
 					      &c->chunk->reader.place);
 	}
 	if (sheet.source)
-		berm_sheet_read(&sheet, field->node->valuestring,
-				strlen(field->node->valuestring));
+		berm_sheet_read(&sheet, field->node->valuestring, strlen(field->node->valuestring));
 	outer->no_memory |= sheet.no_memory || !sheet.source;
 }
 

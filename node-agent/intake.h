@@ -28,7 +28,7 @@ struct berm_intake {
 /* Of one source; zeroed at first, but for the name and the kind, which must not change. */
 struct berm_source {
 	const char *name;
-	const char *kind; /* of an object of an API server; NULL: a file */
+	const char *kind;	   /* of an object of an API server; NULL: a file */
 	struct berm_intake *noted; /* has problems or isolates: it stands in this one's list */
 	struct berm_source *noted_prev, *noted_next;
 	uint32_t round; /* loads so far */

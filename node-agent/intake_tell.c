@@ -50,21 +50,21 @@ int berm_intake_problems(const struct berm_intake *intake, struct berm_problems 
 }
 
 void berm_intake_each_policy(const struct berm_intake *intake,
-			    void (*fn)(const struct berm_intake_policy *policy, void *ctx),
-			    void *ctx)
+			     void (*fn)(const struct berm_intake_policy *policy, void *ctx),
+			     void *ctx)
 {
+	const struct berm_claimed *object = intake->claims.all;
 	const struct berm_claim *claim;
-	struct berm_claimed *object, *tmp;
 
-	HASH_ITER(hh, intake->claims.all, object, tmp) {
+	for (; object; object = object->hh.next) {
 		claim = berm_claims_owner(object);
 		if (!claim && object->count)
 			claim = &object->claim[0];
 		if (object->id.kind != BERM_OBJ_POLICY || !claim)
 			continue;
 		fn(&(struct berm_intake_policy){ object->id.policy_kind, claim->standing,
-						object->id.ns, object->id.name, claim->file,
-						claim->line },
+						 object->id.ns, object->id.name, claim->file,
+						 claim->line },
 		   ctx);
 	}
 }

@@ -139,6 +139,18 @@ static void refresh_names(struct loop *loop)
 	berm_flows_set_names(loop->agent.flows, berm_apply_names(loop->agent.engine.apply));
 }
 
+/* From the first generation on: before it nobody knows what should be there. Stays as it is when the agent goes: a
+ * setting of the node, not of the process. */
+static void set_missing_state(const struct berm_agent *agent)
+{
+	__u32 *flags = &agent->maps.node->flags;
+
+	if (agent->opts.missing_pass)
+		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+	else if (agent->engine.has_judged)
+		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+}
+
 static void tell_ready(struct loop *loop)
 {
 	if (!loop->is_ready)
@@ -161,6 +173,7 @@ static void judge(struct loop *loop)
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
+	set_missing_state(agent);
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
 	tell_outcome(&agent->engine, &before, warning);
@@ -368,17 +381,6 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 	loop->has_new_flows = false;
 }
 
-/* Stays as it is when the agent goes: a setting of the node, not of the process. */
-static void set_missing_state(const struct berm_agent *agent)
-{
-	__u32 *flags = &agent->maps.node->flags;
-
-	if (agent->opts.missing_drop)
-		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
-}
-
 static int start_ring(struct loop *loop, struct berm_err *err)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -390,7 +392,6 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	loop->ring_events.data = loop;
 	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);
 	__atomic_fetch_or(&agent->maps.node->flags, FLAGS_EVENTS, __ATOMIC_SEQ_CST);
-	set_missing_state(agent);
 	return 0;
 }
 
@@ -475,6 +476,8 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 	rc = berm_load_ensure(&opts, &agent->maps, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
+	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
+		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
 		rc = open_store(agent, err);
 	if (!rc)

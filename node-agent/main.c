@@ -69,7 +69,7 @@ static const struct argp_option options[] = {
 	{ "attach", OPT_ATTACH, "MODE", 0,
 	  "How adopted pods are attached: auto, tcx or clsact (default: auto)", 0 },
 	{ "missing-state", OPT_MISSING, "VERDICT", 0,
-	  "Packets on an interface that lost its endpoint entry: pass or drop (default: pass)", 0 },
+	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -134,7 +134,7 @@ static void set_missing(struct settings *settings, const char *word, struct argp
 
 	if (verdict < 0)
 		argp_error(state, "--missing-state=%s: want pass or drop", word);
-	settings->agent.missing_drop = verdict == 1;
+	settings->agent.missing_pass = verdict == 0;
 }
 
 /* One source: two that name the same object would need a rule which of them counts. */
@@ -306,7 +306,8 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options, .parser = on_option, .doc = doc };
 	struct settings settings = {
-		.agent = { .state_dir = BERM_STATE_DIR, .socket = BERM_AGENT_SOCKET,
+		.agent = { .state_dir = BERM_STATE_DIR,
+			   .socket = BERM_AGENT_SOCKET,
 			   .api = { .idle_s = BERM_API_IDLE_S },
 			   .install = { .conf = { .path = BERM_CONF_DIR },
 					.bin_dir = BERM_BIN_DIR,

@@ -14,11 +14,12 @@
 #include "reflector_objects.h"
 #include "stream.h"
 
-#define DELAY_FIRST_MS	200
-#define DELAY_MAX_MS	10000
-#define HEALTHY_MS	10000 /* a request that lasted so long was a good one */
-#define STREAM_IDLE_MS	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
-#define WATCH_MIN_S	300   /* the server ends it after this to twice this */
+#define DELAY_FIRST_MS 200
+#define DELAY_MAX_MS   10000
+#define HEALTHY_MS     10000 /* a request that lasted so long was a good one */
+#define STREAM_IDLE_MS                                                                             \
+	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
+#define WATCH_MIN_S	300 /* the server ends it after this to twice this */
 #define TELL_AGAIN_MS	60000
 #define STREAM_AGAIN_MS 1800000 /* the server may have been upgraded */
 #define END_OF_LIST	"k8s.io/initial-events-end"
@@ -32,10 +33,12 @@ struct berm_reflector {
 	struct berm_items items;
 	uv_timer_t timer;	/* the next try */
 	char *version;		/* resourceVersion to go on from; NULL: list */
+	char *known;		/* the last one of all, which a list must not be older than */
 	bool has_synced;	/* ever */
 	bool is_complete;	/* the list of this round */
 	bool must_list;		/* whatever the version */
-	bool must_list_storage; /* the cache is too old */
+	bool must_list_storage; /* the cache is older than what we know */
+	bool has_missed;	/* an object of this round was too large to be read */
 	bool has_no_stream;	/* this server has no streaming lists */
 	bool has_told;		/* a fault, and not yet that it is over */
 	uint64_t no_stream_ms;	/* since when */
@@ -48,6 +51,7 @@ struct berm_reflector {
 	struct berm_err fault; /* of what was read */
 	char error[400];       /* "" : all is well */
 	uint64_t told_ms;      /* of 403, which is each resource's own */
+	uint64_t told_large_ms;
 };
 
 static void begin(struct berm_reflector *r);
@@ -98,9 +102,12 @@ static void again(struct berm_reflector *r, bool is_at_once)
 static const struct {
 	const char *event, *advice;
 } faults[BERM_FAULT_COUNT] = {
-	[BERM_FAULT_UNREACHABLE] = { "api-unreachable", "is the server up and the CA the right one?" },
-	[BERM_FAULT_UNAUTHORIZED] = { "api-unauthorized", "the server does not take our token or certificate" },
-	[BERM_FAULT_FORBIDDEN] = { "api-forbidden", "a ClusterRole must give get, list and watch for it" },
+	[BERM_FAULT_UNREACHABLE] = { "api-unreachable",
+				     "is the server up and the CA the right one?" },
+	[BERM_FAULT_UNAUTHORIZED] = { "api-unauthorized",
+				      "the server does not take our token or certificate" },
+	[BERM_FAULT_FORBIDDEN] = { "api-forbidden",
+				   "a ClusterRole must give get, list and watch for it" },
 	[BERM_FAULT_THROTTLED] = { "api-throttled", "the server has too much to do" },
 	[BERM_FAULT_ERROR] = { "api-error", "see the log of the API server" },
 	[BERM_FAULT_MALFORMED] = { "api-malformed", "is it an API server?" },
@@ -134,8 +141,7 @@ static void tell_well(struct berm_reflector *r)
 {
 	*r->error = '\0';
 	if (r->has_told && r->is_complete)
-		berm_log(BERM_LOG_INFO, "api-recovered", "resource=%s",
-			 r->opts.resource->plural);
+		berm_log(BERM_LOG_INFO, "api-recovered", "resource=%s", r->opts.resource->plural);
 	if (r->is_complete)
 		r->has_told = false;
 }
@@ -157,19 +163,37 @@ static void read_status(const char *body, size_t size, long *ret_code, char out[
 
 /* ---- what comes ------------------------------------------------------------------------------------------------ */
 
-static int set_version(struct berm_reflector *r, const struct berm_piece *object)
+static int set_version(struct berm_reflector *r, const struct berm_piece *metadata)
 {
-	struct berm_piece metadata, version;
-	char *copy;
+	struct berm_piece version;
+	char *copy, *known;
 
-	if (!berm_piece_member(object, "metadata", &metadata) ||
-	    !berm_piece_text(&metadata, "resourceVersion", &version) || !version.size)
+	if (!berm_piece_text(metadata, "resourceVersion", &version) || !version.size)
 		return 0;
 	copy = strndup(version.text, version.size);
-	if (!copy)
+	known = strndup(version.text, version.size);
+	if (!copy || !known) {
+		free(copy);
+		free(known);
 		return -ENOMEM;
+	}
 	free(r->version);
+	free(r->known);
 	r->version = copy;
+	r->known = known;
+	return 0;
+}
+
+/* What was known of the object stays. Which one it is nobody knows, so no list of this round removes anything. */
+static int on_too_large(struct berm_reflector *r)
+{
+	r->has_missed = true;
+	if (r->told_large_ms && now_ms(r) - r->told_large_ms < TELL_AGAIN_MS)
+		return 0;
+	r->told_large_ms = now_ms(r) ? now_ms(r) : 1;
+	berm_log(BERM_LOG_ERROR, "object-too-large",
+		 "resource=%s max-bytes=%u effect=\"what was known of it stays, and no list removes objects\"",
+		 r->opts.resource->plural, BERM_STREAM_MAX);
 	return 0;
 }
 
@@ -177,7 +201,8 @@ static void complete(struct berm_reflector *r)
 {
 	bool is_first = !r->has_synced;
 
-	berm_objects_sweep(&r->seen);
+	if (!r->has_missed)
+		berm_objects_sweep(&r->seen);
 	r->is_complete = r->has_synced = true;
 	r->must_list_storage = false;
 	r->seen.has_changed = true;
@@ -190,10 +215,12 @@ static void complete(struct berm_reflector *r)
 static int on_bookmark(struct berm_reflector *r, const struct berm_piece *object)
 {
 	struct berm_piece metadata, annotations, value;
-	int rc = set_version(r, object);
+	int rc;
 
-	if (rc || r->is_complete || !berm_piece_member(object, "metadata", &metadata) ||
-	    !berm_piece_member(&metadata, "annotations", &annotations) ||
+	if (!berm_piece_member(object, "metadata", &metadata))
+		return 0;
+	rc = set_version(r, &metadata);
+	if (rc || r->is_complete || !berm_piece_member(&metadata, "annotations", &annotations) ||
 	    !berm_piece_text(&annotations, END_OF_LIST, &value) || !berm_piece_is(&value, "true"))
 		return rc;
 	complete(r);
@@ -214,12 +241,13 @@ static int on_error_event(struct berm_reflector *r, const struct berm_piece *obj
 
 static int on_change(struct berm_reflector *r, const struct berm_piece *object, bool is_gone)
 {
+	struct berm_piece metadata;
 	int rc = is_gone ? berm_objects_remove(&r->seen, object, &r->fault)
 			 : berm_objects_take(&r->seen, object, &r->fault);
 
 	if (rc || !r->is_complete)
 		return rc; /* a list that breaks off begins anew */
-	return set_version(r, object);
+	return berm_piece_member(object, "metadata", &metadata) ? set_version(r, &metadata) : 0;
 }
 
 static int on_line(const struct berm_piece *line, void *ctx)
@@ -227,8 +255,10 @@ static int on_line(const struct berm_piece *line, void *ctx)
 	struct berm_reflector *r = ctx;
 	struct berm_piece type, object;
 
-	if (!berm_piece_text(line, "type", &type) ||
-	    !berm_piece_member(line, "object", &object) || *object.text != '{')
+	if (!line->text)
+		return on_too_large(r);
+	if (!berm_piece_text(line, "type", &type) || !berm_piece_member(line, "object", &object) ||
+	    *object.text != '{')
 		return berm_refuse(&r->fault, -EBADMSG, "a line of the watch is no event: %.*s",
 				   (int)(line->size < 80 ? line->size : 80), line->text);
 	if (berm_piece_is(&type, "ADDED") || berm_piece_is(&type, "MODIFIED"))
@@ -246,7 +276,7 @@ static int on_item(const struct berm_piece *item, void *ctx)
 {
 	struct berm_reflector *r = ctx;
 
-	return berm_objects_take(&r->seen, item, &r->fault);
+	return item->text ? berm_objects_take(&r->seen, item, &r->fault) : on_too_large(r);
 }
 
 static bool is_list(enum berm_apirequest request)
@@ -353,6 +383,9 @@ static void on_http_error(struct berm_reflector *r, const struct berm_apiend *en
 		again(r, true);
 		return;
 	}
+	if (end->status == 504 && r->request == BERM_API_LIST)
+		r->must_list_storage =
+			true; /* "Too large resource version": its cache lags behind */
 	r->restarts++;
 	r->retry_ms = end->retry_after_s * 1000;
 	tell(r, fault_of(end->status), text);
@@ -376,11 +409,11 @@ static void on_fault(struct berm_reflector *r)
 
 static void on_list_over(struct berm_reflector *r)
 {
-	struct berm_piece metadata = { r->items.metadata.text, r->items.metadata.size }, version;
+	struct berm_piece metadata = { r->items.metadata.text, r->items.metadata.size }, next;
+	bool is_page = berm_piece_text(&metadata, "continue", &next) && next.size; /* unasked */
 
-	if (!berm_items_is_complete(&r->items) ||
-	    !berm_piece_text(&metadata, "resourceVersion", &version) ||
-	    !(r->version = strndup(version.text, version.size))) {
+	if (!berm_items_is_complete(&r->items) || is_page || set_version(r, &metadata) ||
+	    !r->version) {
 		berm_refuse(&r->fault, -EBADMSG, "the list of %s is not whole",
 			    r->opts.resource->plural);
 		on_fault(r);
@@ -409,8 +442,7 @@ static void on_broken(struct berm_reflector *r, const struct berm_apiend *end, b
 	r->restarts++;
 	if (r->is_complete && (was_healthy || end->is_stalled)) {
 		berm_log(BERM_LOG_INFO, end->is_stalled ? "watch-stalled" : "watch-broken",
-			 "resource=%s error=\"%s\"",
-			 r->opts.resource->plural, end->error);
+			 "resource=%s error=\"%s\"", r->opts.resource->plural, end->error);
 		again(r, was_healthy);
 		return;
 	}
@@ -467,7 +499,7 @@ static void prepare(struct berm_reflector *r)
 	if (r->request == BERM_API_WATCH)
 		return;
 	forget_version(r);
-	r->is_complete = false;
+	r->is_complete = r->has_missed = false;
 	r->seen.round++;
 }
 
@@ -477,9 +509,9 @@ static int request(struct berm_reflector *r, struct berm_err *err)
 	struct berm_apiquery query = {
 		.resource = r->opts.resource,
 		.request = r->request,
-		.version = r->version,
+		.version = r->request == BERM_API_WATCH ? r->version : r->known,
 		.node = r->opts.node,
-		.timeout_s = WATCH_MIN_S / 2 + jitter(WATCH_MIN_S) + WATCH_MIN_S / 2,
+		.timeout_s = WATCH_MIN_S / 2 + jitter(WATCH_MIN_S),
 		.has_no_field_selector = r->seen.must_filter,
 	};
 	auto_free char *path = berm_apiquery_path(&query);
@@ -554,6 +586,7 @@ void berm_reflector_free(struct berm_reflector *r)
 	berm_lines_clear(&r->lines);
 	berm_items_clear(&r->items);
 	free(r->version);
+	free(r->known);
 	free(r);
 }
 
@@ -566,7 +599,9 @@ void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view 
 {
 	*ret = (struct berm_watch_view){
 		.resource = r->opts.resource->plural,
-		.state = !r->get ? "waiting" : r->is_complete ? "watching" : "listing",
+		.state = !r->get	  ? "waiting"
+			 : r->is_complete ? "watching"
+					  : "listing",
 		.error = *r->error ? r->error : NULL,
 		.has_synced = r->has_synced,
 		.since_ms = r->since_ms,
@@ -584,7 +619,8 @@ void berm_reflector_reload(struct berm_reflector *r, const char *source)
 		return;
 	object->stamp = 0;
 	r->must_list = true;
-	uv_timer_start(&r->timer, on_timer, 0, 0); /* a request cannot end in the middle of itself */
+	uv_timer_start(&r->timer, on_timer, 0,
+		       0); /* a request cannot end in the middle of itself */
 }
 
 size_t berm_reflector_count(const struct berm_reflector *r)

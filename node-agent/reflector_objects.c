@@ -47,8 +47,8 @@ static char *format_name(const struct berm_objects_seen *seen, const struct iden
 	char *name;
 
 	return asprintf(&name, "%s %.*s%s%.*s", seen->resource->word, (int)id->ns.size,
-			id->ns.size ? id->ns.text : "", id->ns.size ? "/" : "",
-			(int)id->name.size, id->name.text) < 0
+			id->ns.size ? id->ns.text : "", id->ns.size ? "/" : "", (int)id->name.size,
+			id->name.text) < 0
 		       ? NULL
 		       : name;
 }
@@ -103,9 +103,9 @@ static int load(struct berm_objects_seen *seen, struct berm_object_seen *object,
 
 	if (!brace || berm_piece_member(text, "kind", &kind))
 		return berm_intake_load(seen->intake, &object->source, text->text, text->size, err);
-	size = asprintf(&whole, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",%.*s",
-			seen->resource->kind, seen->resource->version,
-			(int)(text->text + text->size - brace - 1), brace + 1);
+	size = asprintf(&whole, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",%.*s", seen->resource->kind,
+			seen->resource->version, (int)(text->text + text->size - brace - 1),
+			brace + 1);
 	if (size < 0) {
 		whole = NULL;
 		return berm_fail(err, -ENOMEM, "load %s", object->name);

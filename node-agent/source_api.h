@@ -32,7 +32,8 @@ struct berm_api_opts {
 
 /* Reads the configuration; connects to nobody yet. model and store are borrowed, and what opts points to. */
 int berm_api_open(uv_loop_t *loop, const struct berm_api_opts *opts, struct berm_model *model,
-		  struct berm_lastgood *store, struct berm_api **ret, struct berm_err *err) must_check;
+		  struct berm_lastgood *store, struct berm_api **ret,
+		  struct berm_err *err) must_check;
 void berm_api_start(struct berm_api *api);
 /* Before the loop runs for the last time; free afterwards. Both accept NULL. */
 void berm_api_stop(struct berm_api *api);

@@ -365,8 +365,7 @@ static void add_watches(cJSON *root, const struct berm_agent *agent)
 		add_text(object, "resource", watch.resource);
 		add_text(object, "state", watch.state);
 		cJSON_AddBoolToObject(object, "synced", watch.has_synced);
-		add_number(object, "since_seconds",
-			   (uv_now(&agent->loop) - watch.since_ms) / 1000);
+		add_number(object, "since_seconds", (uv_now(&agent->loop) - watch.since_ms) / 1000);
 		add_number(object, "restarts", watch.restarts);
 		add_number(object, "objects", watch.objects);
 		add_text(object, "error", watch.error);

@@ -58,6 +58,28 @@ static int give_line(const char *text, size_t size, berm_piece_fn fn, void *ctx)
 	return line.size ? fn(&line, ctx) : 0;
 }
 
+static int keep_part(struct berm_lines *lines, const char *text, size_t size)
+{
+	int rc = lines->is_skipping ? 0 : buffer_add(&lines->rest, text, size);
+
+	if (rc != -E2BIG)
+		return rc;
+	buffer_clear(&lines->rest);
+	lines->is_skipping = true;
+	return 0;
+}
+
+static int end_line(struct berm_lines *lines, berm_piece_fn fn, void *ctx)
+{
+	const struct berm_piece too_long = { 0 };
+	int rc = lines->is_skipping ? fn(&too_long, ctx)
+				    : give_line(lines->rest.text, lines->rest.size, fn, ctx);
+
+	lines->is_skipping = false;
+	buffer_reset(&lines->rest);
+	return rc;
+}
+
 int berm_lines_feed(struct berm_lines *lines, const struct berm_piece *chunk, berm_piece_fn fn,
 		    void *ctx)
 {
@@ -67,14 +89,14 @@ int berm_lines_feed(struct berm_lines *lines, const struct berm_piece *chunk, be
 	while (!rc && at < end) {
 		nl = memchr(at, '\n', (size_t)(end - at));
 		if (!nl)
-			return buffer_add(&lines->rest, at, (size_t)(end - at));
-		if (!lines->rest.size) { /* the usual case: nothing is copied */
+			return keep_part(lines, at, (size_t)(end - at));
+		if (!lines->rest.size &&
+		    !lines->is_skipping) { /* the usual case: nothing is copied */
 			rc = give_line(at, (size_t)(nl - at), fn, ctx);
 		} else {
-			rc = buffer_add(&lines->rest, at, (size_t)(nl - at));
+			rc = keep_part(lines, at, (size_t)(nl - at));
 			if (!rc)
-				rc = give_line(lines->rest.text, lines->rest.size, fn, ctx);
-			buffer_reset(&lines->rest);
+				rc = end_line(lines, fn, ctx);
 		}
 		at = nl + 1;
 	}
@@ -84,6 +106,7 @@ int berm_lines_feed(struct berm_lines *lines, const struct berm_piece *chunk, be
 void berm_lines_clear(struct berm_lines *lines)
 {
 	buffer_clear(&lines->rest);
+	lines->is_skipping = false;
 }
 
 /* ---- items of a list --------------------------------------------------------------------------------------- */
@@ -107,6 +130,7 @@ static void end_key(struct berm_items *items)
 	if (size)
 		memcpy(items->key, items->item.text, size);
 	items->key[size] = '\0';
+	items->has_items |= !strcmp(items->key, "items");
 	items->is_keeping = false;
 	items->item.size = 0;
 }
@@ -124,7 +148,7 @@ static void open_value(struct berm_items *items, char c)
 	if (items->depth == 1)
 		items->is_key = true;
 	else if (items->depth == 2 && c == '[' && !strcmp(items->key, "items"))
-		items->in_items = items->has_items = true;
+		items->in_items = true;
 	else if (items->depth == 2 && c == '{' && !strcmp(items->key, "metadata"))
 		items->is_keeping = true;
 	else if (items->depth == 3 && items->in_items)
@@ -134,10 +158,13 @@ static void open_value(struct berm_items *items, char c)
 static int give_item(struct berm_items *items, berm_piece_fn fn, void *ctx)
 {
 	struct berm_piece piece = { items->item.text, items->item.size };
-	int rc = fn(&piece, ctx);
+	int rc;
 
+	if (items->is_too_long)
+		piece = (struct berm_piece){ 0 };
+	rc = fn(&piece, ctx);
 	buffer_reset(&items->item);
-	items->is_keeping = false;
+	items->is_keeping = items->is_too_long = false;
 	return rc;
 }
 
@@ -190,6 +217,18 @@ static void inside_text(struct berm_items *items, char c)
 		items->in_text = false;
 }
 
+static int keep_bytes(struct berm_items *items, const char *text, size_t size)
+{
+	int rc = buffer_add(&items->item, text, size);
+
+	if (rc != -E2BIG || !items->in_items)
+		return rc;
+	buffer_clear(&items->item);
+	items->is_keeping = false;
+	items->is_too_long = true;
+	return 0;
+}
+
 static int one(struct berm_items *items, const char *c, berm_piece_fn fn, void *ctx)
 {
 	bool was_keeping = items->is_keeping, was_text = items->in_text;
@@ -206,7 +245,7 @@ static int one(struct berm_items *items, const char *c, berm_piece_fn fn, void *
 		return 0;
 	}
 	if (was_keeping)
-		rc = buffer_add(&items->item, c, 1);
+		rc = keep_bytes(items, c, 1);
 	if (!rc && !was_text)
 		rc = structure(items, *c, fn, ctx);
 	if (!rc && !was_keeping && items->is_keeping && *c != '"')
@@ -240,7 +279,7 @@ int berm_items_feed(struct berm_items *items, const struct berm_piece *chunk, be
 	while (!rc && at < end) {
 		run = plain_run(items, at, end);
 		if (run && items->is_keeping)
-			rc = buffer_add(&items->item, at, run);
+			rc = keep_bytes(items, at, run);
 		else if (!run)
 			rc = one(items, at, fn, ctx);
 		at += run ? run : 1;
@@ -250,7 +289,7 @@ int berm_items_feed(struct berm_items *items, const struct berm_piece *chunk, be
 
 bool berm_items_is_complete(const struct berm_items *items)
 {
-	return items->is_over && items->has_metadata;
+	return items->is_over && items->has_metadata && items->has_items;
 }
 
 void berm_items_clear(struct berm_items *items)

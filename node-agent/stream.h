@@ -11,7 +11,8 @@
 
 #include "err.h"
 
-#define BERM_STREAM_MAX (8u << 20) /* of a line or an item: 1 MiB of quotes doubles, and more */
+/* Of a line or an item: etcd takes objects of 1.5 MiB, and one byte of them takes up to six of JSON ("<" is \u003c). */
+#define BERM_STREAM_MAX (12u << 20)
 
 struct berm_piece { /* borrowed */
 	const char *text;
@@ -23,14 +24,16 @@ struct berm_buffer {
 	size_t size, room;
 };
 
-/* Returns 0, or an error that ends the feeding and is passed on. */
+/* Returns 0, or an error that ends the feeding and is passed on. A piece that is longer than the maximum was not kept:
+ * its text is NULL. */
 typedef int (*berm_piece_fn)(const struct berm_piece *piece, void *ctx);
 
 struct berm_lines { /* zeroed: at the beginning */
 	struct berm_buffer rest;
+	bool is_skipping; /* a line that is too long */
 };
 
-/* Calls fn for every complete line without its end; empty ones are passed over. -E2BIG, -ENOMEM. */
+/* Calls fn for every complete line without its end; empty ones are passed over. -ENOMEM. */
 int berm_lines_feed(struct berm_lines *lines, const struct berm_piece *chunk, berm_piece_fn fn,
 		    void *ctx) must_check;
 void berm_lines_clear(struct berm_lines *lines);
@@ -45,11 +48,13 @@ struct berm_items {
 	unsigned int depth;
 	char key[16]; /* last key of the outermost object, cut */
 	bool in_text, is_escaped, is_keeping, in_items;
-	bool is_key; /* the outermost object: a key comes, not a value */
-	bool has_metadata, has_items, is_over;
+	bool is_too_long; /* the item that is being read */
+	bool is_key;	  /* the outermost object: a key comes, not a value */
+	bool has_metadata, is_over;
+	bool has_items; /* the member, though it may be null */
 };
 
-/* -EBADMSG: no such JSON; -E2BIG, -ENOMEM. */
+/* -EBADMSG: no such JSON; -E2BIG: what is no item is too long; -ENOMEM. */
 int berm_items_feed(struct berm_items *items, const struct berm_piece *chunk, berm_piece_fn fn,
 		    void *ctx) must_check;
 /* Was it a whole list? */

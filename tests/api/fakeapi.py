@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """fakeapi.py - an API server that does what real ones do on bad days. TLS on 127.0.0.1:6443; a control socket
-(one JSON object a line) changes objects and moods while it runs. Knows nothing of Berm.
+(HTTP; one JSON object a line) changes objects and moods while it runs. Knows nothing of Berm.
 
   {"do": "put", "resource": R, "object": {...}}      also tells the watches
   {"do": "delete", "resource": R, "namespace": NS, "name": N}
@@ -12,6 +12,7 @@
   {"do": "gone", "resource": R}                      an in-stream ERROR 410 into the watches of R
   {"do": "count"}                                    what was asked so far: {"R list": 2, "R watch": 1, ...}
   {"do": "relevel"}                                  every older resourceVersion is too old from now on
+  {"do": "rewind"}                                   this is another server, whose cache lags behind
 """
 import http.server
 import json
@@ -151,6 +152,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def list(self, resource, query):
         with LOCK:
             version = STATE["version"]
+            if int(query.get("resourceVersion", ["0"])[0]) > version:
+                return self.answer(504, status(504, "Too large resource version"))
             items = [dict(o) for o in STORE.get(resource, {}).values() if matches(resource, o, query)]
         for item in items:  # as real lists do it
             item.pop("kind", None)
@@ -182,7 +185,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.finish_body()
         with LOCK:
             since = STATE["version"] if initial else int(query["resourceVersion"][0])
-            if since < STATE["oldest"]:
+            if since < STATE["oldest"] and not initial:
                 self.line(event("ERROR", status(410, "too old resource version")))
                 return self.finish_body()
             items = list(STORE.get(resource, {}).values()) if initial else []
@@ -261,21 +264,31 @@ def do(order):
     elif what == "relevel":
         STATE["version"] += 1
         STATE["oldest"] = STATE["version"]
+    elif what == "rewind":
+        STATE["version"] -= 1000
+        STATE["oldest"] = 1 << 62
     elif what != "count":
         raise ValueError("do what? " + what)
     LOCK.notify_all()
     return COUNT
 
 
-class Control(socketserver.StreamRequestHandler):
-    def handle(self):
-        for line in self.rfile:
+class Control(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        answer = {}
+        for line in self.rfile.read(int(self.headers["Content-Length"])).splitlines():
             with LOCK:
                 try:
                     answer = do(json.loads(line))
                 except Exception as e:  # the test wants to know
                     answer = {"error": repr(e)}
-                self.wfile.write(json.dumps(answer).encode() + b"\n")
+                    break
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
 
 
 class Threads(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

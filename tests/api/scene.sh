@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2120 # read by sandbox.sh; given by tests
 #
 # scene.sh - words for stories about an API server. Sourced after sandbox.sh. Pods web, db and spy in namespace shop,
 # db listens on 5432; a policy lets one of the others in.
 #
 #   server_start / server_stop      fakeapi.py with a certificate of our own CA, or nobody on that port
-#   order JSON                      see fakeapi.py; prints the counts
+#   order [JSON]                    see fakeapi.py; default: from stdin, one a line; prints the counts
 #   put RESOURCE <<JSON             an object
 #   mood KEY=JSON...
 #   wall LABEL [NAME]               a NetworkPolicy: only app=LABEL may reach db
@@ -34,13 +35,12 @@ certificates() {
 	echo first-token >/run/kube/token
 }
 
-answers() { curl -sk -o /run/kube/answer https://127.0.0.1:6443/; }
+is_serving() { curl -s --unix-socket "$CONTROL" --data-binary '{"do": "count"}' -o /dev/null http://localhost/; }
 
 server_start() {
 	python3 "$TOP/tests/api/fakeapi.py" /run/kube/srv.crt /run/kube/srv.key "$CONTROL" >>"$SANDBOX_TMP/server.log" 2>&1 &
 	SERVER_PID=$!
-	wait_until test -S "$CONTROL"
-	order '{"do": "count"}' >/dev/null
+	wait_until is_serving
 }
 
 server_stop() {
@@ -50,20 +50,11 @@ server_stop() {
 }
 
 order() {
-	python3 - "$CONTROL" "$1" <<-'PY' || fail "order $1"
-	import socket, sys, time
-	for i in range(100):
-	    try:
-	        s = socket.socket(socket.AF_UNIX)
-	        s.connect(sys.argv[1])
-	        break
-	    except OSError:
-	        time.sleep(0.05)
-	s.sendall(sys.argv[2].encode() + b"\n")
-	answer = s.makefile().readline()
-	print(answer, end="")
-	sys.exit('"error"' in answer)
-	PY
+	local answer
+
+	answer=$(curl -sS --max-time 30 --unix-socket "$CONTROL" --data-binary "${1:-@-}" http://localhost/) || fail "order: $answer"
+	[[ $answer != *'"error"'* ]] || fail "order ${1:-}: $answer"
+	printf '%s\n' "$answer"
 }
 
 asked() { order '{"do": "count"}' | jq -r ".\"$1\" // 0"; }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 600
 # The agent and its API server, on good and on bad days: what is enforced, and what is said about it.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 
@@ -130,6 +131,18 @@ test_410() {
 	WAIT_S=20 becomes_walled_for_spy
 }
 
+#: the cache of another server lags behind what is known: not that list, but one of the storage
+test_stale_cache() {
+	mood 'stream="422"'
+	start_walled
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	order '{"do": "rewind"}' >/dev/null
+	cut_all
+	WAIT_S=20 wait_until is_open spy db 5432
+	reach web db 5432
+	grep -q '^api-error .*Too large resource version' "$AGENT_LOG" || fail "no list was asked to be as new as the last one"
+}
+
 #: a connection that is open and dead is noticed and replaced [api.half_open]
 test_half_open() {
 	start_walled --api-idle-timeout=2
@@ -166,27 +179,32 @@ test_token() {
 	WAIT_S=20 becomes_walled_for_spy
 }
 
-#: 401, 403, 429 and 500: the state stays, few clear lines, and it goes on afterwards [api.401_403_429]
-test_refusals() {
-	local code
-	declare -A word=([401]=api-unauthorized [403]=api-forbidden [429]=api-throttled [500]=api-error)
-
+# refused CODE EVENT LINES: the state stays, few clear lines, and it goes on afterwards
+refused() {
 	start_walled
-	for code in 401 403 429 500; do
-		mood status=$code retry_after=1
-		cut_all
-		wait_until has_logged "${word[$code]}"
-		walled
-		mood status=0
-		WAIT_S=25 wait_until status_is '[.watches[] | select(.error)] | length' 0
-	done
-	equal "lines of 401" "$(log_count api-unauthorized)" 1
-	equal "lines of 403" "$(log_count api-forbidden)" 5 # one for each resource
-	equal "lines of 500" "$(log_count api-error)" 1
-	grep -q '^api-error .*HTTP 500: the mood is' "$AGENT_LOG" || fail "the server's own words are not in the log"
+	mood "status=$1" retry_after=1
+	cut_all
+	wait_until has_logged "$2"
+	walled
+	mood status=0
+	WAIT_S=25 wait_until status_is '[.watches[] | select(.error)] | length' 0
+	equal "lines of $2" "$(log_count "$2")" "$3"
+	grep -q "^$2 .*HTTP $1: the mood is" "$AGENT_LOG" || fail "the server's own words are not in the log"
 	wall spy
 	becomes_walled_for_spy
 }
+
+#: 401: the state stays, one clear line, and it goes on afterwards [api.401_403_429]
+test_401() { refused 401 api-unauthorized 1; }
+
+#: 403: the same, a line for each resource [api.401_403_429]
+test_403() { refused 403 api-forbidden 5; }
+
+#: 429: the same, and no sooner than the server asks for [api.401_403_429]
+test_429() { refused 429 api-throttled 1; }
+
+#: 500: the same
+test_500() { refused 500 api-error 1; }
 
 #: nonsense instead of JSON: the state stays, then all is read anew [api.malformed_json]
 test_malformed() {
@@ -207,44 +225,56 @@ test_malformed() {
 #: a ConfigMap of a mebibyte, half of it quotes: it is read like any other [api.huge_object]
 test_huge() {
 	start_walled
-	python3 - "$CONTROL" <<-'PY'
-	import json, socket, sys
-	s = socket.socket(socket.AF_UNIX)
-	s.connect(sys.argv[1])
-	f = s.makefile()
-	def put(name, text):
-	    s.sendall(json.dumps({"do": "put", "resource": "configmaps", "object": {
-	        "metadata": {"name": name, "namespace": "shop", "labels": {"berm.dev/policy": "v1"}},
-	        "data": {"a.yaml": text}}}).encode() + b"\n")
-	    f.readline()
-	put("huge", "# " + "\"x" * 500000 + """
+	python3 - <<-'PY' | order >/dev/null
+	import json
+	print(json.dumps({"do": "put", "resource": "configmaps", "object": {
+	    "metadata": {"name": "huge", "namespace": "shop", "labels": {"berm.dev/policy": "v1"}},
+	    "data": {"a.yaml": "# " + "\"x" * 500000 + """
 	kind: SegmentationPolicy
 	name: huge
 	subject: {podSelector: {matchLabels: {app: db}}}
 	isolate: [Ingress]
 	ingress:
 	- {from: [{podSelector: {matchLabels: {app: spy}}}], ports: [{port: 5432}]}
-	""")
+	"""}}}))
 	PY
 	wait_until is_open spy db 5432 # the union of both
 	reach web db 5432
 }
 
+#: an object that no etcd would store: it is left out, and what comes behind it counts; no list removes anything
+test_too_large() {
+	start_walled
+	python3 - <<-'PY' | order >/dev/null
+	import json
+	print(json.dumps({"do": "put", "resource": "networkpolicies", "object": {
+	    "metadata": {"name": "monster", "namespace": "shop", "annotations": {"a": "x" * (13 << 20)}}, "spec": {"podSelector": {}}}}))
+	PY
+	wall spy
+	becomes_walled_for_spy
+	equal lines "$(log_count object-too-large)" 1
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	order '{"do": "relevel"}' >/dev/null
+	mood 'stream="422"'
+	cut_all
+	wait_until asked_past 'networkpolicies list' 0
+	WAIT_S=20 wait_until status_is '[.watches[] | select(.state != "watching")] | length' 0
+	walled_for_spy
+	order '{"do": "delete", "resource": "networkpolicies", "namespace": "shop", "name": "monster"}' >/dev/null
+	order '{"do": "relevel"}' >/dev/null
+	cut_all
+	WAIT_S=20 wait_until is_open web db 5432
+}
+
 #: 3,000 events in one go: the last one counts, and the agent answers all the while [api.flood_of_events]
 test_flood() {
-	local i
-
 	start_walled
-	python3 - "$CONTROL" <<-'PY'
-	import json, socket, sys
-	s = socket.socket(socket.AF_UNIX)
-	s.connect(sys.argv[1])
-	f = s.makefile()
+	python3 - <<-'PY' | order >/dev/null
+	import json
 	for i in range(3000):
-	    s.sendall(json.dumps({"do": "put", "resource": "pods", "object": {
+	    print(json.dumps({"do": "put", "resource": "pods", "object": {
 	        "metadata": {"name": "p%d" % (i % 500), "namespace": "shop", "uid": str(i), "labels": {"app": "l%d" % (i % 7)}},
-	        "spec": {"nodeName": "far"}, "status": {"podIPs": [{"ip": "10.7.%d.%d" % (i % 500 // 250, i % 250 + 1)}]}}}).encode() + b"\n")
-	    f.readline()
+	        "spec": {"nodeName": "far"}, "status": {"podIPs": [{"ip": "10.7.%d.%d" % (i % 500 // 250, i % 250 + 1)}]}}}))
 	PY
 	wall spy
 	becomes_walled_for_spy
@@ -284,4 +314,5 @@ test_in_cluster() {
 	wait_until status_is .enforcing true
 }
 
+TEST_JOBS=6 # they wait, most of the time
 run_tests "$@"

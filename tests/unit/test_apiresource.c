@@ -20,28 +20,29 @@ TEST(paths)
 		const char *name, *plural;
 		enum berm_apirequest request;
 		bool has_no_field_selector;
-		const char *out;
+		const char *version, *out;
 	} cases[] = {
-		{ "list", "namespaces", BERM_API_LIST, false, "/api/v1/namespaces?resourceVersion=0" },
-		{ "list of storage", "namespaces", BERM_API_RELIST, false, "/api/v1/namespaces" },
-		{ "stream", "networkpolicies", BERM_API_STREAM, false,
+		{ "list", "namespaces", BERM_API_LIST, false, NULL, "/api/v1/namespaces?resourceVersion=0" },
+		{ "list, not older", "namespaces", BERM_API_LIST, false, "7", "/api/v1/namespaces?resourceVersion=7" },
+		{ "list of storage", "namespaces", BERM_API_RELIST, false, "7", "/api/v1/namespaces" },
+		{ "stream", "networkpolicies", BERM_API_STREAM, false, "7",
 		  "/apis/networking.k8s.io/v1/networkpolicies?watch=1&allowWatchBookmarks=true&timeoutSeconds=300&"
 		  "sendInitialEvents=true&resourceVersionMatch=NotOlderThan" },
-		{ "watch", "configmaps", BERM_API_WATCH, false,
+		{ "watch", "configmaps", BERM_API_WATCH, false, "a&b ",
 		  "/api/v1/configmaps?labelSelector=berm.dev%2Fpolicy&watch=1&allowWatchBookmarks=true&timeoutSeconds=300&"
 		  "resourceVersion=a%26b%20" },
-		{ "fields", "pods", BERM_API_LIST, false,
+		{ "fields", "pods", BERM_API_LIST, false, NULL,
 		  "/api/v1/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cspec.hostNetwork%3Dfalse&"
 		  "resourceVersion=0" },
-		{ "no fields", "pods", BERM_API_LIST, true, "/api/v1/pods?resourceVersion=0" },
-		{ "own node", "nodes", BERM_API_LIST, true, "/api/v1/nodes?fieldSelector=metadata.name%3Dn%261&resourceVersion=0" },
+		{ "no fields", "pods", BERM_API_LIST, true, NULL, "/api/v1/pods?resourceVersion=0" },
+		{ "own node", "nodes", BERM_API_LIST, true, NULL, "/api/v1/nodes?fieldSelector=metadata.name%3Dn%261&resourceVersion=0" },
 	}, *c;
 
 	for_each_case(c, cases) {
 		struct berm_apiquery query = {
 			.resource = resource(c->plural),
 			.request = c->request,
-			.version = "a&b ",
+			.version = c->version,
 			.node = "n&1",
 			.timeout_s = 300,
 			.has_no_field_selector = c->has_no_field_selector,
@@ -55,8 +56,10 @@ TEST(paths)
 
 TEST(accept)
 {
-	struct berm_apiquery list = { .resource = resource("namespaces"), .request = BERM_API_LIST };
-	struct berm_apiquery watch = { .resource = resource("namespaces"), .request = BERM_API_WATCH };
+	struct berm_apiquery list = { .resource = resource("namespaces"),
+				      .request = BERM_API_LIST };
+	struct berm_apiquery watch = { .resource = resource("namespaces"),
+				       .request = BERM_API_WATCH };
 	struct berm_apiquery pods = { .resource = resource("pods"), .request = BERM_API_WATCH };
 
 	EXPECT_STR_HAS(berm_apiquery_accept(&list), "as=PartialObjectMetadataList;");

@@ -8,10 +8,13 @@
 #include "kubeconfig.h"
 #include "test.h"
 
-#define HEAD "current-context: a\ncontexts:\n- {name: a, context: {cluster: k, user: u}}\n" \
-	     "- {name: b, context: {cluster: k, user: w}}\n- {name: c, context: {cluster: none, user: u}}\n"
-#define CLUSTER "clusters: [{name: k, cluster: {server: 'https://h:1//', certificate-authority: ca.crt}}]\n"
-#define USERS "users: [{name: u, user: {token: abc}}, {name: w, user: {tokenFile: tok, token: abc}}]\n"
+#define HEAD                                                                                       \
+	"current-context: a\ncontexts:\n- {name: a, context: {cluster: k, user: u}}\n"             \
+	"- {name: b, context: {cluster: k, user: w}}\n- {name: c, context: {cluster: none, user: u}}\n"
+#define CLUSTER                                                                                    \
+	"clusters: [{name: k, cluster: {server: 'https://h:1//', certificate-authority: ca.crt}}]\n"
+#define USERS                                                                                      \
+	"users: [{name: u, user: {token: abc}}, {name: w, user: {tokenFile: tok, token: abc}}]\n"
 
 static void expect_file(const char *path, const char *want)
 {
@@ -60,8 +63,9 @@ TEST(token_and_context)
 TEST(data_goes_to_memory)
 {
 	const char *path = test_file(
-		"kc", HEAD "clusters: [{name: k, cluster: {server: 'https://h', certificate-authority-data: Q0E=}}]\n"
-			   "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: 'S0VZ\n Cg=='}}]\n");
+		"kc", HEAD
+		"clusters: [{name: k, cluster: {server: 'https://h', certificate-authority-data: Q0E=}}]\n"
+		"users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: 'S0VZ\n Cg=='}}]\n");
 	struct berm_kubeconfig config;
 	struct berm_err err = { 0 };
 	char *token = (char *)"untouched";
@@ -105,7 +109,8 @@ TEST(refused)
 		struct berm_kubeconfig config;
 		struct berm_err err = { 0 };
 
-		EXPECT_LT(berm_kubeconfig_load(test_file("kc", c->text), c->context, &config, &err), 0);
+		EXPECT_LT(berm_kubeconfig_load(test_file("kc", c->text), c->context, &config, &err),
+			  0);
 		EXPECT_STR_HAS(err.msg, c->error);
 	}
 }

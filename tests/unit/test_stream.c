@@ -17,7 +17,10 @@ static int take(const struct berm_piece *piece, void *ctx)
 	struct got *got = ctx;
 
 	ASSERT_TRUE(got->size + piece->size + 2 < sizeof(got->text));
-	memcpy(got->text + got->size, piece->text, piece->size);
+	if (piece->text)
+		memcpy(got->text + got->size, piece->text, piece->size);
+	else
+		got->text[got->size++] = '!'; /* too long */
 	got->size += piece->size;
 	got->text[got->size++] = '|';
 	got->text[got->size] = '\0';
@@ -46,19 +49,48 @@ TEST(lines, "a line is whole whatever the chunks")
 	}
 }
 
-TEST(line_too_long, "a line without end is refused, not collected")
+static char *much(void)
 {
-	size_t size = BERM_STREAM_MAX / 2 + 1;
-	char *text = calloc(1, size);
-	struct berm_piece chunk = { text, size };
+	char *text = malloc(BERM_STREAM_MAX / 2 + 1);
+
+	ASSERT_TRUE(text != NULL);
+	return memset(text, 'x', BERM_STREAM_MAX / 2 + 1);
+}
+
+TEST(line_too_long, "a line that is too long is not collected, and those behind it are read")
+{
+	char *text = much();
+	struct berm_piece chunk = { text, BERM_STREAM_MAX / 2 + 1 }, end = { "x\nb\n", 4 };
 	struct berm_lines lines = { 0 };
 	struct got got = { .text = "" };
 
-	ASSERT_TRUE(text != NULL);
-	memset(text, 'x', size);
-	EXPECT_EQ(berm_lines_feed(&lines, &chunk, take, &got), 0);
-	EXPECT_EQ(berm_lines_feed(&lines, &chunk, take, &got), -E2BIG);
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(berm_lines_feed(&lines, &chunk, take, &got), 0);
+	EXPECT_EQ(lines.rest.room, 0);
+	EXPECT_EQ(berm_lines_feed(&lines, &end, take, &got), 0);
+	EXPECT_STR_EQ(got.text, "!|b|");
 	berm_lines_clear(&lines);
+	free(text);
+}
+
+TEST(item_too_long, "an item that is too long is not collected, and those behind it are read")
+{
+	static const char head[] = "{\"metadata\":{},\"items\":[{},{\"a\":\"";
+	static const char tail[] = "}\"},{\"b\":1}]}";
+	char *text = much();
+	struct berm_piece begin = { head, sizeof(head) - 1 }, end = { tail, sizeof(tail) - 1 };
+	struct berm_piece chunk = { text, BERM_STREAM_MAX / 2 + 1 };
+	struct berm_items items = { 0 };
+	struct got got = { .text = "" };
+
+	EXPECT_EQ(berm_items_feed(&items, &begin, take, &got), 0);
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(berm_items_feed(&items, &chunk, take, &got), 0);
+	EXPECT_EQ(items.item.room, 0);
+	EXPECT_EQ(berm_items_feed(&items, &end, take, &got), 0);
+	EXPECT_STR_EQ(got.text, "{}|!|{\"b\":1}|");
+	EXPECT_TRUE(berm_items_is_complete(&items));
+	berm_items_clear(&items);
 	free(text);
 }
 
@@ -88,11 +120,12 @@ TEST(items, "a list falls into its items")
 		{ "braces in texts", "{\"metadata\":{},\"items\":[{\"a\":\"}]{[\\\"}\",\"b\\\\\":\"\\\\\"}]}",
 		  "{\"a\":\"}]{[\\\"}\",\"b\\\\\":\"\\\\\"}|", "{}", 0 },
 		{ "items inside", "{\"metadata\":{},\"x\":{\"items\":[{\"no\":1}],\"metadata\":{\"no\":1}},\"items\":[{}]}", "{}|", "{}", 0 },
-		{ "items as value", "{\"metadata\":{},\"kind\":\"items\",\"x\":[{\"no\":1}]}", "", "{}", 0 },
-		{ "long key", "{\"metadata\":{},\"items_but_longer_than_a_key\":[{\"no\":1}]}", "", "{}", 0 },
+		{ "items as value", "{\"metadata\":{},\"kind\":\"items\",\"x\":[{\"no\":1}]}", "", NULL, 0 },
+		{ "long key", "{\"metadata\":{},\"items_but_longer_than_a_key\":[{\"no\":1}]}", "", NULL, 0 },
+		{ "another object", "{\"metadata\":{},\"spec\":{}}", "", NULL, 0 },
 		{ "no end", "{\"metadata\":{},\"items\":[{\"a\":1},{\"b\"", "{\"a\":1}|", NULL, 0 },
 		{ "no metadata", "{\"items\":[{}]}", "{}|", NULL, 0 },
-		{ "something behind", "{\"metadata\":{}}x", "", "{}", -EBADMSG },
+		{ "something behind", "{\"metadata\":{},\"items\":[]}x", "", "{}", -EBADMSG },
 		{ "no object", "[{}]", "", NULL, -EBADMSG },
 		{ "text", "Unauthorized", "", NULL, -EBADMSG },
 	}, *c;
@@ -106,7 +139,8 @@ TEST(items, "a list falls into its items")
 			int rc = 0;
 
 			for (at = 0; !rc && at < size; at += step) {
-				struct berm_piece chunk = { c->in + at, size - at < step ? size - at : step };
+				struct berm_piece chunk = { c->in + at,
+							    size - at < step ? size - at : step };
 
 				rc = berm_items_feed(&items, &chunk, take, &got);
 			}
@@ -114,7 +148,8 @@ TEST(items, "a list falls into its items")
 			EXPECT_STR_EQ(got.text, c->out);
 			EXPECT_EQ(berm_items_is_complete(&items), c->metadata != NULL);
 			if (c->metadata && items.metadata.size == strlen(c->metadata))
-				EXPECT_MEM_EQ(items.metadata.text, c->metadata, items.metadata.size);
+				EXPECT_MEM_EQ(items.metadata.text, c->metadata,
+					      items.metadata.size);
 			else
 				EXPECT_TRUE(!c->metadata);
 			berm_items_clear(&items);
