@@ -306,7 +306,9 @@ test_sigterm() {
 }
 
 shut_pod() {
+	pod_object a | apply - a.yaml # or it had its boot fallback
 	pod_object "$1" app=shut | apply - pod.yaml
+	wait_until answers # the control: without the policy it does
 	apply - shut.yaml <<-YAML
 	apiVersion: networking.k8s.io/v1
 	kind: NetworkPolicy
