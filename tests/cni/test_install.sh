@@ -32,7 +32,7 @@ is_pristine() { cmp -s $PRISTINE $LIST; }
 has_maps() { [ -n "$(find /sys/fs/bpf/berm -name berm_node)" ]; }
 says() { grep -qF -- "$1" "$SANDBOX_TMP/install.log"; }
 
-keeper_start() { agent_start --install --plugin="$BUILD/berm-cni" "$@"; }
+keeper_start() { agent_start --install --plugin="$BUILD/berm-cni"; }
 keeper_number() { rest GET /v1/status | jq -r ".install.$1"; }
 agent_told() { grep -q "$1" "$AGENT_LOG"; }
 
@@ -103,12 +103,9 @@ test_conflist_rewritten() {
 		primary_write >$CONF/.primary.tmp
 		mv $CONF/.primary.tmp $LIST
 		start=$(now_ms)
-		until has_entry $LIST; do
-			took=$(($(now_ms) - start))
-			[ "$took" -lt 1000 ] || fail "round $i: not back after $took ms"
-			sleep 0.01
-		done
+		wait_until has_entry $LIST
 		took=$(($(now_ms) - start))
+		[ "$took" -lt 1000 ] || fail "round $i: back after $took ms"
 		[ "$took" -le "$worst" ] || worst=$took
 	done
 	note "the slowest of 100 took $worst ms"
@@ -349,6 +346,7 @@ list_is_read() { cat $LIST >/dev/null; grep -q runtime-reloaded "$SANDBOX_TMP/un
 test_uninstall_clean() {
 	local mode
 	for mode in tcx clsact; do
+		# shellcheck disable=SC2034  # read by the sandbox
 		BERM_CONF="\"waitForPolicy\":\"5s\",\"attach\":\"$mode\""
 		rm -f /run/nets/bridge.conflist
 		must_install install
