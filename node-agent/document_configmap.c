@@ -50,7 +50,8 @@ static void read_text(const struct berm_field *field, const struct carrier *c, c
 
 	if (outer->kind) {
 		sheet.place = (struct berm_place)BERM_PLACE_FILE;
-		sheet.source = source = name_key(field, outer->source);
+		source = name_key(field, outer->source);
+		sheet.source = source;
 	} else {
 		sheet.place = berm_node_place(field->node, c->chunk->text, c->chunk->size,
 					      &c->chunk->reader.place);
