@@ -175,14 +175,18 @@ new_files() {
 
 group_of_second() { printf 'berm-cluster-%s' "$(printf '%s' "$(realpath -m "$SECOND")" | sha256sum | cut -c1-8)"; }
 
-# The processes of the second cluster, by the only mark that they all have.
+# The processes of the second cluster, by the only mark that they all have. One that has ended is none,
+# even if the first process of this machine never asks how it ended.
 members() {
-	local pid
+	local pid group
 
+	group=$(group_of_second)
 	for pid in /proc/[0-9]*; do
-		! grep -q "/$(group_of_second)/" "$pid/cgroup" 2>/dev/null || echo "${pid#/proc/}"
+		! grep -q "/$group/" "$pid/cgroup" 2>/dev/null || has_ended "$pid" || echo "${pid#/proc/}"
 	done
 }
+
+has_ended() { ! grep -q "^State:.*[^Z] (" "$1/status" 2>/dev/null; }
 
 # Of the processes on stdin.
 namespaces_of() {
