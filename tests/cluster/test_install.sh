@@ -184,14 +184,14 @@ test_least_privilege() {
 		kube apply -k "$MANIFESTS" >/dev/null || fail apply
 		role_without list $resource
 		kube -n berm-system delete pods -l app.kubernetes.io/name=berm-agent --wait >/dev/null || fail "restart"
-		WAIT_S=60 wait_until agent_complains "$resource.*403\|403.*$resource\|$resource.*forbidden\|forbidden.*$resource"
+		WAIT_S=60 wait_until agent_complains "403.*cannot list resource.*$resource"
 		! kube -n berm-system wait --for=condition=Ready pods -l app.kubernetes.io/name=berm-agent --timeout=3s >/dev/null 2>&1 ||
 			fail "ready without list of $resource"
 	done
 	kube apply -k "$MANIFESTS" >/dev/null || fail apply
 	role_without watch pods
 	kube -n berm-system delete pods -l app.kubernetes.io/name=berm-agent --wait >/dev/null || fail "restart"
-	WAIT_S=60 wait_until agent_complains "watch.*pods"
+	WAIT_S=60 wait_until agent_complains '403.*cannot watch resource.*pods'
 	kube apply -k "$MANIFESTS" >/dev/null || fail apply
 	rolled_out >/dev/null || fail "not ready again with all of them"
 }
