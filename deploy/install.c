@@ -31,8 +31,8 @@ static int install_program(const struct node_opts *opts, struct berm_err *err)
 	int rc = berm_program_install(opts->plugin, opts->bin_dir, BERM_CNI_TYPE, &changed, err);
 
 	if (!rc)
-		berm_log(BERM_LOG_INFO, changed ? "plugin-installed" : "plugin-is-there", "file=%s/%s",
-			 opts->bin_dir, BERM_CNI_TYPE);
+		berm_log(BERM_LOG_INFO, changed ? "plugin-installed" : "plugin-is-there",
+			 "file=%s/%s", opts->bin_dir, BERM_CNI_TYPE);
 	return rc;
 }
 
@@ -85,12 +85,14 @@ int node_check_installed(const struct node_opts *opts, struct berm_err *err)
 	int rc;
 
 	if (!berm_program_is_there(opts->bin_dir, BERM_CNI_TYPE))
-		return berm_refuse(err, -ENOENT, "%s/%s is not there", opts->bin_dir, BERM_CNI_TYPE);
+		return berm_refuse(err, -ENOENT, "%s/%s is not there", opts->bin_dir,
+				   BERM_CNI_TYPE);
 	rc = berm_confdir_look(&opts->conf, &report, err);
 	if (rc)
 		return rc;
 	if (report.is_changed)
-		return berm_refuse(err, -ENOENT, "the network configuration in %s %s", opts->conf.path,
+		return berm_refuse(err, -ENOENT, "the network configuration in %s %s",
+				   opts->conf.path,
 				   report.file[0] ? "has another entry of " BERM_CNI_TYPE
 						  : "does not have " BERM_CNI_TYPE);
 	return 0;

@@ -245,7 +245,8 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	command = command_find(settings.command);
 	if (!command) {
-		fprintf(stderr, "berm-install: want install, uninstall, check or mount-bpffs; see --help\n");
+		fprintf(stderr,
+			"berm-install: want install, uninstall, check or mount-bpffs; see --help\n");
 		return EXIT_USAGE;
 	}
 	if (!run(command, &settings, &err))

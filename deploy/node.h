@@ -11,13 +11,13 @@
 struct node_opts {
 	struct berm_confdir conf;
 	const char *bin_dir;
-	const char *plugin;   /* the program to be installed */
-	int wait_s;	      /* for a usable configuration, for an agent to end */
-	int reload_s;	      /* for the runtime to read its configuration again; 0: not asked for */
-	bool later;	      /* no configuration yet is fine: the agent watches for it */
-	bool keep_plugin;     /* uninstall leaves the program: this runtime remembers old lists */
-	bool stay;	      /* uninstall stays and keeps the node clean until it is told to end */
-	bool clean;	      /* check that nothing is there, not that all is */
+	const char *plugin; /* the program to be installed */
+	int wait_s;	    /* for a usable configuration, for an agent to end */
+	int reload_s;	    /* for the runtime to read its configuration again; 0: not asked for */
+	bool later;	    /* no configuration yet is fine: the agent watches for it */
+	bool keep_plugin;   /* uninstall leaves the program: this runtime remembers old lists */
+	bool stay;	    /* uninstall stays and keeps the node clean until it is told to end */
+	bool clean;	    /* check that nothing is there, not that all is */
 };
 
 int node_install(const struct node_opts *opts, struct berm_err *err) must_check;

@@ -46,9 +46,10 @@ static int wait_for_reader(const struct node_opts *opts, int fd, struct berm_err
 		if (poll(&poll_fd, 1, POKE_MS) > 0 && has_read(fd))
 			return 0;
 	}
-	return berm_refuse(err, -ETIMEDOUT,
-			   "the runtime has not read %s again within %d s: is it running, and is that its directory?",
-			   opts->conf.path, opts->reload_s);
+	return berm_refuse(
+		err, -ETIMEDOUT,
+		"the runtime has not read %s again within %d s: is it running, and is that its directory?",
+		opts->conf.path, opts->reload_s);
 }
 
 int node_confirm_reload(const struct node_opts *opts, struct berm_err *err)

@@ -77,7 +77,8 @@ static int step_conflist(const struct node_opts *opts, struct berm_err *err)
 	if (rc == -ENOENT)
 		return 0; /* no such directory: nothing of ours in it */
 	if (!rc)
-		berm_log(BERM_LOG_INFO, "conflist-restored", "dir=%s files=%d", opts->conf.path, count);
+		berm_log(BERM_LOG_INFO, "conflist-restored", "dir=%s files=%d", opts->conf.path,
+			 count);
 	return rc;
 }
 
@@ -171,8 +172,9 @@ static int stop_agents(const struct node_opts *opts, int *ret_fd, struct berm_er
 		if (errno != EWOULDBLOCK)
 			return berm_fail(err, -errno, "lock " AGENT_LOCK);
 		if (node_now_ms() >= deadline || must_end)
-			return berm_refuse(err, -EBUSY,
-					   "berm-agent still runs on this node, and would undo it: stop it first");
+			return berm_refuse(
+				err, -EBUSY,
+				"berm-agent still runs on this node, and would undo it: stop it first");
 		node_pause_ms(RETRY_MS);
 	}
 	*ret_fd = TAKE_FD(fd);
@@ -208,7 +210,8 @@ static void stay_clean(const struct node_opts *opts)
 		if (!must_end && node_check_clean(opts, &err)) {
 			berm_log(BERM_LOG_WARNING, "not-clean", "error=\"%s\"", err.msg);
 			if (run_steps(opts, &err) && !must_end)
-				berm_log(BERM_LOG_ERROR, "uninstall-failed", "error=\"%s\"", err.msg);
+				berm_log(BERM_LOG_ERROR, "uninstall-failed", "error=\"%s\"",
+					 err.msg);
 		}
 		err.msg[0] = '\0';
 	}
@@ -272,7 +275,8 @@ static int check_conf(const struct node_opts *opts, struct berm_err *err)
 	int rc = berm_confdir_find_left(&opts->conf, name, err);
 
 	if (!rc && name[0])
-		rc = berm_refuse(err, -EEXIST, "%s/%s still has " BERM_CNI_TYPE, opts->conf.path, name);
+		rc = berm_refuse(err, -EEXIST, "%s/%s still has " BERM_CNI_TYPE, opts->conf.path,
+				 name);
 	return rc;
 }
 

@@ -17,7 +17,8 @@
 #include "conflist.h"
 #include "fsutil.h"
 
-#define TEMP_NAME ".berm-new" /* no ending that a runtime reads; what a killed writer left is overwritten */
+#define TEMP_NAME                                                                                  \
+	".berm-new" /* no ending that a runtime reads; what a killed writer left is overwritten */
 #define POKE_NAME ".berm-reload"
 
 struct conf { /* one file, as it was read */
@@ -50,16 +51,19 @@ bool berm_confdir_is_conf(const char *name)
 }
 
 /* What to do is the same for most of what can go wrong with somebody else's directory. */
-static int dir_fail(const struct berm_confdir *dir, int code, const char *what, struct berm_err *err)
+static int dir_fail(const struct berm_confdir *dir, int code, const char *what,
+		    struct berm_err *err)
 {
 	if (code == -EROFS)
-		return berm_refuse(err, code,
-				   "%s %s: it is read-only. Mount the directory in which the runtime looks for its network configuration writable, or name it if it is another one",
-				   what, dir->path);
+		return berm_refuse(
+			err, code,
+			"%s %s: it is read-only. Mount the directory in which the runtime looks for its network configuration writable, or name it if it is another one",
+			what, dir->path);
 	if (code == -EACCES || code == -EPERM)
-		return berm_refuse(err, code,
-				   "%s %s: not permitted. The directory should belong to root and be writable for it",
-				   what, dir->path);
+		return berm_refuse(
+			err, code,
+			"%s %s: not permitted. The directory should belong to root and be writable for it",
+			what, dir->path);
 	return berm_fail(err, code, "%s %s", what, dir->path);
 }
 
@@ -214,9 +218,10 @@ static int choose(const struct berm_confdir *dir, int dirfd, struct conf *out,
 	if (report->unusable.code)
 		return berm_refuse(err, -ENOENT, "no usable network configuration in %s: %.300s",
 				   dir->path, report->unusable.msg);
-	return berm_refuse(err, -ENOENT,
-			   "no network configuration in %s yet: is the cluster's own network plugin installed?",
-			   dir->path);
+	return berm_refuse(
+		err, -ENOENT,
+		"no network configuration in %s yet: is the cluster's own network plugin installed?",
+		dir->path);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
@@ -242,7 +247,8 @@ static int temp_write(int dirfd, const char *text, const struct stat *like)
 	auto_close int fd = -1;
 	int rc;
 
-	(void)unlinkat(dirfd, TEMP_NAME, 0); /* of a writer that was killed; it may not be ours to truncate */
+	(void)unlinkat(dirfd, TEMP_NAME,
+		       0); /* of a writer that was killed; it may not be ours to truncate */
 	fd = openat(dirfd, TEMP_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
@@ -262,8 +268,7 @@ static bool is_unchanged(int dirfd, const struct conf *conf)
 	struct stat st;
 
 	return !fstatat(dirfd, conf->name, &st, 0) && st.st_ino == conf->st.st_ino &&
-	       st.st_size == conf->st.st_size &&
-	       st.st_mtim.tv_sec == conf->st.st_mtim.tv_sec &&
+	       st.st_size == conf->st.st_size && st.st_mtim.tv_sec == conf->st.st_mtim.tv_sec &&
 	       st.st_mtim.tv_nsec == conf->st.st_mtim.tv_nsec;
 }
 
@@ -295,7 +300,8 @@ static int move(const struct berm_confdir *dir, int dirfd, const char *from, con
 	return 0;
 }
 
-static int delete(const struct berm_confdir *dir, int dirfd, const char *name, struct berm_err *err)
+static int delete (const struct berm_confdir *dir, int dirfd, const char *name,
+		   struct berm_err *err)
 {
 	if ((unlinkat(dirfd, name, 0) && errno != ENOENT) || fsync(dirfd))
 		return dir_fail(dir, -errno, "remove a file from", err);
@@ -320,7 +326,8 @@ int berm_confdir_poke(const struct berm_confdir *dir, struct berm_err *err)
 
 /* ---- .conf to .conflist and back ------------------------------------------------------------------------------------ */
 
-static int name_of(const char *name, const char *ending, char out[NAME_MAX + 1], struct berm_err *err)
+static int name_of(const char *name, const char *ending, char out[NAME_MAX + 1],
+		   struct berm_err *err)
 {
 	const char *dot = strrchr(name, '.');
 	int stem = (int)(dot ? (size_t)(dot - name) : strlen(name));
@@ -356,9 +363,10 @@ static int check_target(int dirfd, const struct conf *from, const char *target, 
 	if (rc)
 		return rc;
 	if (strcmp(there.text, text) != 0)
-		return berm_refuse(err, -EEXIST,
-				   "%s must become %s to hold our plugin, but there is another file of that name; remove one of them",
-				   from->name, target);
+		return berm_refuse(
+			err, -EEXIST,
+			"%s must become %s to hold our plugin, but there is another file of that name; remove one of them",
+			from->name, target);
 	return 0;
 }
 

@@ -12,19 +12,19 @@
 
 #include "err.h"
 
-#define BERM_CONF_DIR	"/etc/cni/net.d"
-#define BERM_ORIG_SUFFIX ".berm-orig" /* of a .conf that has become a .conflist */
-#define BERM_CONF_QUIET_MS 2000	      /* an unusable file that is older is not half-written but broken */
+#define BERM_CONF_DIR	   "/etc/cni/net.d"
+#define BERM_ORIG_SUFFIX   ".berm-orig" /* of a .conf that has become a .conflist */
+#define BERM_CONF_QUIET_MS 2000 /* an unusable file that is older is not half-written but broken */
 
 struct berm_confdir {
-	const char *path;  /* BERM_CONF_DIR, or where it is mounted */
-	const char *only;  /* this file, whatever sorts before it; NULL: the one the runtime takes */
+	const char *path; /* BERM_CONF_DIR, or where it is mounted */
+	const char *only; /* this file, whatever sorts before it; NULL: the one the runtime takes */
 	const char *entry; /* ours, see berm_conflist_entry() */
 };
 
 struct berm_confdir_report {
-	char file[NAME_MAX + 1];    /* in which our plugin is; "" = none */
-	bool is_changed;	    /* it was not there, or said something else */
+	char file[NAME_MAX + 1];  /* in which our plugin is; "" = none */
+	bool is_changed;	  /* it was not there, or said something else */
 	struct berm_err unusable; /* why a file before it was passed by; code 0: none was */
 };
 

@@ -95,8 +95,7 @@ static bool member_find(const char *text, const char *end, const char *name, str
 	if (p >= end || *p != '{')
 		return false;
 	for (p++; next_item(&p, end, &key, &value);)
-		if ((size_t)(key.end - key.start) == len + 2 &&
-		    !memcmp(key.start + 1, name, len)) {
+		if ((size_t)(key.end - key.start) == len + 2 && !memcmp(key.start + 1, name, len)) {
 			*ret = value;
 			has_it = true;
 		}
@@ -115,8 +114,7 @@ static bool string_read(const struct span *span, char *out, size_t room)
 {
 	size_t len = (size_t)(span->end - span->start);
 
-	if (len < 2 || *span->start != '"' || len - 2 >= room ||
-	    memchr(span->start, '\\', len))
+	if (len < 2 || *span->start != '"' || len - 2 >= room || memchr(span->start, '\\', len))
 		return false;
 	memcpy(out, span->start + 1, len - 2);
 	out[len - 2] = '\0';
@@ -222,7 +220,8 @@ static int version_check(const char *text, size_t size, struct berm_err *err)
 		if (!strcmp(word, spoken[i]))
 			return 0;
 	return berm_refuse(err, -EPROTO,
-			   "its cniVersion \"%s\" is none from 0.3.0 to 1.1.0, which " BERM_CNI_TYPE " speaks",
+			   "its cniVersion \"%s\" is none from 0.3.0 to 1.1.0, which " BERM_CNI_TYPE
+			   " speaks",
 			   word);
 }
 
@@ -358,8 +357,9 @@ int berm_conflist_insert(const char *text, size_t size, const char *entry, char 
 		return berm_refuse(err, -EINVAL, "it has no list 'plugins'");
 	count = count_ours(&list, &ours, &last);
 	if (!last.end || (count == 1 && ours.start == skip_blank(list.start + 1, list.end)))
-		return berm_refuse(err, -EINVAL,
-				   "no plugin that makes the pod's interface stands before " BERM_CNI_TYPE);
+		return berm_refuse(
+			err, -EINVAL,
+			"no plugin that makes the pod's interface stands before " BERM_CNI_TYPE);
 	if (count == 1 && is_same(&ours, entry)) {
 		*ret = NULL;
 		return 0;
@@ -388,7 +388,8 @@ int berm_conflist_wrap(const char *text, size_t size, char **ret, struct berm_er
 	(void)string_read(&version, word, sizeof(word)); /* checked above */
 	while (end > start && skip_blank(end - 1, end) == end)
 		end--;
-	if (asprintf(&out, "{\n  \"cniVersion\": \"%s\",\n  \"name\": %.*s,\n  \"plugins\": [\n    %.*s\n  ]\n}\n",
+	if (asprintf(&out,
+		     "{\n  \"cniVersion\": \"%s\",\n  \"name\": %.*s,\n  \"plugins\": [\n    %.*s\n  ]\n}\n",
 		     strcmp(word, "0.3.0") ? word : "0.3.1", (int)(name.end - name.start),
 		     name.start, (int)(end - start), start) < 0)
 		return berm_fail(err, -ENOMEM, "edit a network configuration");

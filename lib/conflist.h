@@ -11,8 +11,8 @@
 
 #include "err.h"
 
-#define BERM_CNI_TYPE	   "berm-cni"
-#define BERM_CONFLIST_MAX  (1024 * 1024)
+#define BERM_CNI_TYPE	  "berm-cni"
+#define BERM_CONFLIST_MAX (1024 * 1024)
 
 /* Would a runtime take it? is_list: a list of plugins (.conflist), else one plugin (.conf, .json).
  * -EINVAL with what is wrong; it may be half-written. */
@@ -32,7 +32,8 @@ int berm_conflist_insert(const char *text, size_t size, const char *entry, char 
 			 struct berm_err *err) must_check;
 
 /* The list without entries of ours; *ret NULL: there is none. What insert() added at the end goes without a trace. */
-int berm_conflist_remove(const char *text, size_t size, char **ret, struct berm_err *err) must_check;
+int berm_conflist_remove(const char *text, size_t size, char **ret,
+			 struct berm_err *err) must_check;
 
 /* Our entry from settings, a JSON object or NULL: {"type": "berm-cni", <settings>}. -EINVAL: no JSON object, or it has
  * a type. Caller frees *ret. */

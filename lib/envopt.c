@@ -35,7 +35,8 @@ static bool is_one_of(const char *word, const char *const *list)
 /* *ret NULL: the variable does not set the option. */
 static int option_of(const struct argp_option *option, char **ret, struct berm_err *err)
 {
-	static const char *const yes[] = { "true", "1", NULL }, *const no[] = { "false", "0", NULL };
+	static const char *const yes[] = { "true", "1", NULL }, *const no[] = { "false", "0",
+										NULL };
 	char variable[128];
 	const char *value;
 	int n;

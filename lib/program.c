@@ -15,13 +15,15 @@
 static int dir_fail(const char *dir, int code, const char *what, struct berm_err *err)
 {
 	if (code == -EROFS)
-		return berm_refuse(err, code,
-				   "%s %s: it is read-only. Mount the directory from which the runtime runs its network plugins writable, or name it if it is another one",
-				   what, dir);
+		return berm_refuse(
+			err, code,
+			"%s %s: it is read-only. Mount the directory from which the runtime runs its network plugins writable, or name it if it is another one",
+			what, dir);
 	if (code == -EACCES || code == -EPERM)
-		return berm_refuse(err, code,
-				   "%s %s: not permitted. The directory should belong to root and be writable for it",
-				   what, dir);
+		return berm_refuse(
+			err, code,
+			"%s %s: not permitted. The directory should belong to root and be writable for it",
+			what, dir);
 	return berm_fail(err, code, "%s %s", what, dir);
 }
 
@@ -158,8 +160,8 @@ int berm_program_remove(const char *dir, const char *name, struct berm_err *err)
 
 	if (dirfd < 0)
 		return errno == ENOENT ? 0 : dir_fail(dir, -errno, "open", err);
-	if ((unlinkat(dirfd, name, 0) && errno != ENOENT) ||
-	    temp_name(name, temp) || (unlinkat(dirfd, temp, 0) && errno != ENOENT))
+	if ((unlinkat(dirfd, name, 0) && errno != ENOENT) || temp_name(name, temp) ||
+	    (unlinkat(dirfd, temp, 0) && errno != ENOENT))
 		return dir_fail(dir, -errno, "remove a program from", err);
 	return 0;
 }

@@ -16,12 +16,12 @@
 #include "log.h"
 #include "program.h"
 
-#define SETTLE_MS   10	  /* a writer's rename and what follows it are one change */
-#define BUSY_MS	    50	  /* somebody is writing */
-#define LOOK_MS	    5000  /* without an event */
-#define MAX_PAUSE_MS 500  /* between two changes of ours, at most */
-#define QUIET_MS    10000 /* without a change: the fight is over */
-#define TELL_MS	    60000 /* between two lines of a fight */
+#define SETTLE_MS    10	   /* a writer's rename and what follows it are one change */
+#define BUSY_MS	     50	   /* somebody is writing */
+#define LOOK_MS	     5000  /* without an event */
+#define MAX_PAUSE_MS 500   /* between two changes of ours, at most */
+#define QUIET_MS     10000 /* without a change: the fight is over */
+#define TELL_MS	     60000 /* between two lines of a fight */
 #define WATCHED                                                                                    \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |   \
 	 IN_MOVE_SELF | IN_ONLYDIR)
@@ -33,7 +33,7 @@ struct berm_keeper {
 	int inotify;
 	uv_poll_t events;
 	uv_timer_t look;
-	unsigned int streak; /* changes of ours that followed each other */
+	unsigned int streak;	      /* changes of ours that followed each other */
 	uint64_t changed_ms, told_ms; /* uv clock; 0 = never */
 	uint64_t told_count;
 	bool has_been_there; /* from then on, absence is somebody's doing */
@@ -65,7 +65,8 @@ static void look_soon(struct berm_keeper *keeper, uint64_t delay_ms)
 /* Both are watched anew each time: a directory that was replaced has no watch any more. */
 static void watch(const struct berm_keeper *keeper)
 {
-	(void)inotify_add_watch(keeper->inotify, keeper->opts.conf.path, WATCHED); /* else looked at */
+	(void)inotify_add_watch(keeper->inotify, keeper->opts.conf.path,
+				WATCHED); /* else looked at */
 	(void)inotify_add_watch(keeper->inotify, keeper->opts.bin_dir, WATCHED);
 }
 
@@ -100,9 +101,8 @@ static void note_change(struct berm_keeper *keeper)
 {
 	uint64_t now = uv_now(keeper->loop);
 
-	keeper->streak = keeper->changed_ms && now - keeper->changed_ms < QUIET_MS
-				 ? keeper->streak + 1
-				 : 0;
+	keeper->streak =
+		keeper->changed_ms && now - keeper->changed_ms < QUIET_MS ? keeper->streak + 1 : 0;
 	keeper->changed_ms = now;
 }
 
@@ -150,8 +150,8 @@ static int keep_program(struct berm_keeper *keeper, struct berm_err *err)
 
 	if (berm_program_is_there(keeper->opts.bin_dir, BERM_CNI_TYPE))
 		return 0;
-	rc = berm_program_install(keeper->opts.plugin, keeper->opts.bin_dir, BERM_CNI_TYPE, &changed,
-				  err);
+	rc = berm_program_install(keeper->opts.plugin, keeper->opts.bin_dir, BERM_CNI_TYPE,
+				  &changed, err);
 	if (rc || !changed)
 		return rc;
 	note_change(keeper);
@@ -166,7 +166,8 @@ static void note_outcome(struct berm_keeper *keeper, const struct berm_err *err)
 {
 	if (err->code && strcmp(keeper->state.failure.msg, err->msg) != 0)
 		berm_log(err->code == -ENOENT ? BERM_LOG_WARNING : BERM_LOG_ERROR,
-			 "plugin-not-in-place", "error=\"%s\" effect=\"new pods start without walls until the agent adopts them\"",
+			 "plugin-not-in-place",
+			 "error=\"%s\" effect=\"new pods start without walls until the agent adopts them\"",
 			 err->msg);
 	else if (!err->code && keeper->state.failure.code)
 		berm_log(BERM_LOG_INFO, "plugin-in-place", "file=%s/%s", keeper->opts.conf.path,

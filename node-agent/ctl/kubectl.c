@@ -15,11 +15,11 @@
 #include "ctl.h"
 #include "fsutil.h"
 
-#define AGENT_LABEL  "app.kubernetes.io/name=berm-agent"
-#define CONTAINER    "agent"
-#define NAMESPACE    "berm-system"
+#define AGENT_LABEL   "app.kubernetes.io/name=berm-agent"
+#define CONTAINER     "agent"
+#define NAMESPACE     "berm-system"
 #define MAX_PODS_TEXT (64UL << 20)
-#define MAX_PASSED   16
+#define MAX_PASSED    16
 
 extern char **environ;
 
@@ -31,7 +31,7 @@ struct outside {
 	const char *pod;  /* value of --pod, NULL = none */
 	char **args;	  /* for bermctl, from its command on or before it; ends with NULL */
 	int arg_count;
-	bool is_endless; /* -f or -w */
+	bool is_endless;    /* -f or -w */
 	bool is_for_people; /* a table: say which node it is of */
 };
 
@@ -72,8 +72,9 @@ static const char *value_of(char **argv, int argc, int *i, const char *option)
 
 static bool pass_option(struct outside *out, char **argv, int argc, int *i)
 {
-	static const char *const passed[] = { "--context", "--kubeconfig", "--cluster", "--user",
-					      "--as", "--request-timeout", "--server" };
+	static const char *const passed[] = { "--context", "--kubeconfig", "--cluster",
+					      "--user",	   "--as",	   "--request-timeout",
+					      "--server" };
 	const char *value;
 
 	for (size_t n = 0; n < ARRAY_SIZE(passed); n++) {
@@ -205,12 +206,13 @@ static int spawn(const struct words *words, int out_fd, int err_fd, pid_t *ret_p
 		posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
 	if (err_fd >= 0)
 		posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
-	rc = posix_spawnp(ret_pid, "kubectl", &actions, &attr, (char *const *)(uintptr_t)words->item,
-			  environ);
+	rc = posix_spawnp(ret_pid, "kubectl", &actions, &attr,
+			  (char *const *)(uintptr_t)words->item, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (rc == ENOENT)
-		return berm_refuse(err, -rc, "kubectl is not on the PATH: install it, or run bermctl on the node");
+		return berm_refuse(err, -rc,
+				   "kubectl is not on the PATH: install it, or run bermctl on the node");
 	return rc ? berm_fail(err, -rc, "run kubectl") : 0;
 }
 
@@ -291,8 +293,8 @@ static int by_node(const void *a, const void *b)
 
 static int agents_find(const struct outside *out, struct agents *agents, struct berm_err *err)
 {
-	const char *const get[] = { "get", "pods", "-n", out->ns, "-l", AGENT_LABEL, "-o", "json",
-				    NULL };
+	const char *const get[] = { "get",	 "pods", "-n",	 out->ns, "-l",
+				    AGENT_LABEL, "-o",	 "json", NULL };
 	auto_free char *text = NULL;
 	struct words words;
 	cJSON *list;
@@ -306,9 +308,10 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 	if (rc)
 		return rc;
 	if (status)
-		return berm_refuse(err, -EREMOTEIO,
-				   "cannot list the agents' pods in %s (kubectl ended with %d); it takes the verbs list on pods and create on pods/exec there",
-				   out->ns, status);
+		return berm_refuse(
+			err, -EREMOTEIO,
+			"cannot list the agents' pods in %s (kubectl ended with %d); it takes the verbs list on pods and create on pods/exec there",
+			out->ns, status);
 	list = cJSON_Parse(text);
 	rc = agents_take(list, agents);
 	cJSON_Delete(list);
@@ -316,9 +319,10 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 		return berm_fail(err, rc, "list the agents");
 	qsort(agents->item, (size_t)agents->count, sizeof(*agents->item), by_node);
 	if (!agents->count)
-		return berm_refuse(err, -ENOENT,
-				   "no agent in namespace %s: is Berm installed in this cluster (kubectl apply -k manifests/)? --berm-namespace names another one",
-				   out->ns);
+		return berm_refuse(
+			err, -ENOENT,
+			"no agent in namespace %s: is Berm installed in this cluster (kubectl apply -k manifests/)? --berm-namespace names another one",
+			out->ns);
 	return 0;
 }
 
@@ -348,15 +352,17 @@ static int start(const struct outside *out, const struct agent *agent, pid_t *re
 		 struct berm_err *err)
 {
 	const struct ctl_options options = { .color = CTL_COLOR_AUTO };
-	const char *const exec[] = { "exec", "-n", out->ns, agent->pod, "-c", CONTAINER, "--",
-				     "/usr/bin/bermctl", NULL };
+	const char *const exec[] = { "exec", "-n",	out->ns, agent->pod,
+				     "-c",   CONTAINER, "--",	 "/usr/bin/bermctl",
+				     NULL };
 	struct words words;
 	int rc = words_start(out, (int)ARRAY_SIZE(exec) + out->arg_count + 1, &words);
 
 	if (rc)
 		return berm_fail(err, rc, "run kubectl");
 	words_add(&words, exec);
-	words.item[words.count++] = ctl_has_color(&options, stdout) ? "--color=always" : "--color=never";
+	words.item[words.count++] = ctl_has_color(&options, stdout) ? "--color=always"
+								    : "--color=never";
 	words_add(&words, (const char *const *)out->args);
 	rc = spawn(&words, -1, -1, ret_pid, err);
 	free(words.item);
@@ -429,7 +435,8 @@ static int run(struct outside *out, struct berm_err *err)
 	node = out->node ? strdup(out->node) : node_of_pod(out);
 	agents_narrow(&agents, node);
 	if (!agents.count)
-		return berm_refuse(err, -ENOENT, "no agent on node %s; 'kubectl get nodes' lists them",
+		return berm_refuse(err, -ENOENT,
+				   "no agent on node %s; 'kubectl get nodes' lists them",
 				   node ? node : "");
 	return run_on(out, &agents, err);
 }

@@ -62,4 +62,5 @@ static const struct argp argp = {
 	       "node (ready); else exit 1 and why on stderr.\vExample:\n  bermctl probe ready",
 };
 
-const struct ctl_command ctl_probe = { "probe", "is the agent alive, or ready (exit status)", &argp, run };
+const struct ctl_command ctl_probe = { "probe", "is the agent alive, or ready (exit status)", &argp,
+				       run };

@@ -25,7 +25,7 @@ rolled_out() { kube -n berm-system rollout status daemonset/berm-agent --timeout
 agents() { kube -n berm-system get pods -l app.kubernetes.io/name=berm-agent -o wide; }
 
 berm_on() {
-	kube apply -k "${1:-$MANIFESTS}" >"$SANDBOX_TMP/apply" 2>&1 || fail "apply: $(cat "$SANDBOX_TMP/apply")"
+	kube apply -k "$MANIFESTS" >"$SANDBOX_TMP/apply" 2>&1 || fail "apply: $(cat "$SANDBOX_TMP/apply")"
 	rolled_out >"$SANDBOX_TMP/rollout" 2>&1 ||
 		fail "no roll-out: $(agents; kube -n berm-system logs daemonset/berm-agent --all-containers --tail=20)"
 }
@@ -46,7 +46,8 @@ kubectl_berm() {
 shop_open() {
 	local pod
 
-	NS[shop]=shop NS[other]=other
+	# shellcheck disable=SC2034,SC2154 # bed.sh reads them
+	NS["shop"]=shop NS["other"]=other
 	kube create namespace shop >/dev/null && kube create namespace other >/dev/null || fail "namespaces of an earlier run"
 	printf 'shop\nother\n' >>"$SANDBOX_TMP/namespaces"
 	wait_until has_account shop

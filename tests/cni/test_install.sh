@@ -32,7 +32,7 @@ is_pristine() { cmp -s $PRISTINE $LIST; }
 has_maps() { [ -n "$(find /sys/fs/bpf/berm -name berm_node)" ]; }
 says() { grep -qF -- "$1" "$SANDBOX_TMP/install.log"; }
 
-keeper_start() { agent_start --install --plugin="$BUILD/berm-cni" "$@"; }
+keeper_start() { agent_start --install --plugin="$BUILD/berm-cni"; }
 keeper_number() { rest GET /v1/status | jq -r ".install.$1"; }
 agent_told() { grep -q "$1" "$AGENT_LOG"; }
 
@@ -106,7 +106,7 @@ test_conflist_rewritten() {
 		until has_entry $LIST; do
 			took=$(($(now_ms) - start))
 			[ "$took" -lt 1000 ] || fail "round $i: not back after $took ms"
-			sleep 0.01
+			sleep "$POLL_S"
 		done
 		took=$(($(now_ms) - start))
 		[ "$took" -le "$worst" ] || worst=$took
@@ -349,7 +349,7 @@ list_is_read() { cat $LIST >/dev/null; grep -q runtime-reloaded "$SANDBOX_TMP/un
 test_uninstall_clean() {
 	local mode
 	for mode in tcx clsact; do
-		BERM_CONF="\"waitForPolicy\":\"5s\",\"attach\":\"$mode\""
+		export BERM_CONF="\"waitForPolicy\":\"5s\",\"attach\":\"$mode\""
 		rm -f /run/nets/bridge.conflist
 		must_install install
 		agent_start --attach=$mode

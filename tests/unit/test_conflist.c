@@ -87,7 +87,8 @@ TEST(conflist_insert_refused)
 	}
 }
 
-TEST(conflist_remove, "taking the plugin out leaves the very bytes that were there before [uninstall.clean]")
+TEST(conflist_remove,
+     "taking the plugin out leaves the very bytes that were there before [uninstall.clean]")
 {
 	static const char *const lists[] = {
 		HEAD "[{\"type\":\"a\"}]}",
@@ -149,7 +150,9 @@ TEST(conflist_wrap)
 	ASSERT_OK(berm_conflist_wrap(conf, strlen(conf), &list, &err), &err);
 	test_keep(list);
 	EXPECT_STR_HAS(list, "\"cniVersion\": \"0.3.1\",\n  \"name\": \"n\\u0041\"");
-	EXPECT_STR_HAS(list, "    {\"type\":\"a\", \"cniVersion\":\"0.3.0\", \"name\":\"n\\u0041\", \"n\":12345678901234567890}\n  ]");
+	EXPECT_STR_HAS(
+		list,
+		"    {\"type\":\"a\", \"cniVersion\":\"0.3.0\", \"name\":\"n\\u0041\", \"n\":12345678901234567890}\n  ]");
 	EXPECT_OK(berm_conflist_check(list, strlen(list), true, &err), &err);
 	EXPECT_EQ(berm_conflist_wrap("{\"type\":\"a\",\"name\":\"n\"}", 23, &list, &err), -EPROTO);
 }
@@ -161,8 +164,10 @@ TEST(conflist_entry)
 
 	ASSERT_OK(berm_conflist_entry(NULL, &entry, &err), &err);
 	EXPECT_STR_EQ(test_keep(entry), ENTRY);
-	ASSERT_OK(berm_conflist_entry(" {\"waitForPolicy\": \"5s\", \"l\": [1]}", &entry, &err), &err);
-	EXPECT_STR_EQ(test_keep(entry), "{\"type\":\"berm-cni\",\"waitForPolicy\":\"5s\",\"l\":[1]}");
+	ASSERT_OK(berm_conflist_entry(" {\"waitForPolicy\": \"5s\", \"l\": [1]}", &entry, &err),
+		  &err);
+	EXPECT_STR_EQ(test_keep(entry),
+		      "{\"type\":\"berm-cni\",\"waitForPolicy\":\"5s\",\"l\":[1]}");
 	EXPECT_EQ(berm_conflist_entry("[]", &entry, &err), -EINVAL);
 	EXPECT_STR_HAS(err.msg, "want a JSON object");
 	EXPECT_EQ(berm_conflist_entry("nonsense", &entry, &err), -EINVAL);
