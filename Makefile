@@ -338,4 +338,4 @@ help: ## this text
 	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find $O -path $O/image -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $O \( -path $O/image -o -path $O/bed -o -path $O/bed2 \) -prune -o -type f -name '*.d' -print 2>/dev/null)
