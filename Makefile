@@ -299,6 +299,7 @@ fmt: ## format the C sources in place (FMT="a.c b.h" for some)
 install: all ## copy to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(CNI_BIN_DIR)
 	$Qinstall -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	$Qinstall -m 755 $O/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-agent
+	$Qinstall -m 755 $O/berm-install $(DESTDIR)$(PREFIX)/sbin/berm-install
 	$Qinstall -m 755 $O/bermctl $(DESTDIR)$(PREFIX)/bin/bermctl
 	$Qln -sf bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm
 	$Qinstall -m 755 $O/berm-cni $(DESTDIR)$(CNI_BIN_DIR)/.berm-cni.new
@@ -316,7 +317,7 @@ completion_zsh  := $(wildcard deploy/completions/_bermctl)
 completion_fish := $(wildcard deploy/completions/bermctl.fish)
 
 uninstall: ## remove what install copied
-	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent \
+	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-install \
 		$(DESTDIR)$(PREFIX)/bin/bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm \
 		$(foreach m,$(mans),$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$m))/$(notdir $m)) \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bermctl \
