@@ -341,10 +341,8 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 			const struct berm_object *again)
 {
 	static const char *const kind[] = {
-		[BERM_OBJ_NAMESPACE] = "Namespace",
-		[BERM_OBJ_POD] = "Pod",
-		[BERM_OBJ_SERVICE] = "Service",
-		[BERM_OBJ_SLICE] = "EndpointSlice",
+		[BERM_OBJ_NAMESPACE] = "Namespace",	 [BERM_OBJ_POD] = "Pod",
+		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
 		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
 	};
 	char document[400], message[80];

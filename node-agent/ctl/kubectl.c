@@ -61,7 +61,7 @@ static const char *value_of(char **argv, int argc, int *i, const char *option)
 {
 	size_t len = strlen(option);
 
-	if (strncmp(argv[*i], option, len) != 0)
+	if (!argv[*i] || strncmp(argv[*i], option, len) != 0)
 		return NULL;
 	if (argv[*i][len] == '=')
 		return argv[*i] + len + 1;
@@ -171,7 +171,7 @@ struct words {
 /* "kubectl", the options passed through, and room for more. */
 static int words_start(const struct outside *out, int room, struct words *words)
 {
-	words->item = calloc((size_t)(out->passed_count + room + 2), sizeof(*words->item));
+	words->item = calloc((size_t)out->passed_count + (size_t)room + 2, sizeof(*words->item));
 	words->count = 0;
 	if (!words->item)
 		return -ENOMEM;

@@ -206,7 +206,11 @@ must_be_as_before() {
 	[ -z "$(members)" ] || fail "$1: processes are left: $(members | xargs ps -o pid,args -p)"
 }
 
-before() { touch "$SANDBOX_TMP/begin"; snapshot >"$SANDBOX_TMP/before"; }
+before() {
+	touch "$SANDBOX_TMP/begin"
+	snapshot >"$SANDBOX_TMP/before"
+	! grep -qF "$(group_of_second)" "$SANDBOX_TMP/before" || fail "an earlier cluster left its control groups"
+}
 
 #: a second cluster with one node, ptp and built plugins runs beside; 'down' leaves nothing of it
 test_down() {
