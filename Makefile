@@ -299,6 +299,7 @@ fmt: ## format the C sources in place (FMT="a.c b.h" for some)
 install: all ## copy to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(CNI_BIN_DIR)
 	$Qinstall -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	$Qinstall -m 755 $O/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-agent
+	$Qinstall -m 755 $O/berm-install $(DESTDIR)$(PREFIX)/sbin/berm-install
 	$Qinstall -m 755 $O/bermctl $(DESTDIR)$(PREFIX)/bin/bermctl
 	$Qln -sf bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm
 	$Qinstall -m 755 $O/berm-cni $(DESTDIR)$(CNI_BIN_DIR)/.berm-cni.new
@@ -316,7 +317,7 @@ completion_zsh  := $(wildcard deploy/completions/_bermctl)
 completion_fish := $(wildcard deploy/completions/bermctl.fish)
 
 uninstall: ## remove what install copied
-	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent \
+	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-install \
 		$(DESTDIR)$(PREFIX)/bin/bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm \
 		$(foreach m,$(mans),$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$m))/$(notdir $m)) \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bermctl \
@@ -338,4 +339,4 @@ help: ## this text
 	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find $O -path $O/image -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $O \( -path $O/image -o -path $O/bed -o -path $O/bed2 \) -prune -o -type f -name '*.d' -print 2>/dev/null)
