@@ -8,6 +8,9 @@
 
 #include "cleanup.h"
 
+/* As kube-proxy does: neither headless ones nor those of another proxy. */
+#define PROXIED "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
+
 const struct berm_apiresource berm_apiresources[] = {
 	{ .plural = "namespaces",
 	  .kind = "Namespace",
@@ -33,6 +36,27 @@ const struct berm_apiresource berm_apiresources[] = {
 	  .version = "v1",
 	  .path = "/api/v1/configmaps",
 	  .label_selector = "berm.dev/policy" },
+	{ .plural = "services",
+	  .kind = "Service",
+	  .word = "service",
+	  .version = "v1",
+	  .path = "/api/v1/services",
+	  .label_selector = PROXIED,
+	  .is_service = true },
+	{ .plural = "endpointslices",
+	  .kind = "EndpointSlice",
+	  .word = "endpointslice",
+	  .version = "discovery.k8s.io/v1",
+	  .path = "/apis/discovery.k8s.io/v1/endpointslices",
+	  .label_selector = PROXIED,
+	  .is_service = true },
+	{ .plural = "servicecidrs",
+	  .kind = "ServiceCIDR",
+	  .word = "servicecidr",
+	  .version = "networking.k8s.io/v1",
+	  .path = "/apis/networking.k8s.io/v1/servicecidrs",
+	  .is_service = true,
+	  .is_optional = true },
 	{ .plural = "nodes",
 	  .word = "node",
 	  .version = "v1",

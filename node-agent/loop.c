@@ -154,6 +154,9 @@ static void judge(struct loop *loop)
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
+	if (agent->api) /* pods come without the API too */
+		berm_api_need_services(agent->api,
+				       berm_model_has_egress_rules(&agent->engine.model));
 	if (loop->is_collecting) { /* apply would wait for the same grace period, and the loop with it */
 		loop->must_judge = true;
 		return;
@@ -295,6 +298,7 @@ static void on_api_changed(void *ctx)
 	struct berm_agent *agent = &loop->agent;
 
 	take_isolated(agent);
+	berm_api_need_services(agent->api, berm_model_has_egress_rules(&agent->engine.model));
 	if (!agent->is_synced && berm_api_has_synced(agent->api)) {
 		agent->is_synced = true;
 		berm_log(BERM_LOG_INFO, "synced", "server=%s", berm_api_server(agent->api));

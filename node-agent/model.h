@@ -111,6 +111,9 @@ const struct berm_pod *berm_model_pod(const struct berm_model *model, const char
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
 					 const struct berm_local_endpoint *ep);
 
+/* May a policy say something about what an endpoint of this node sends? The namespaces are looked at, not the labels. */
+bool berm_model_has_egress_rules(const struct berm_model *model);
+
 void berm_namespace_free(struct berm_namespace *ns);
 void berm_pod_free(struct berm_pod *pod);
 void berm_model_clear(struct berm_model *model);

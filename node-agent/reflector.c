@@ -21,6 +21,7 @@
 	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
 #define WATCH_MIN_S	300 /* the server ends it after this to twice this */
 #define TELL_AGAIN_MS	60000
+#define ABSENT_MS	60000	/* a CRD may come */
 #define STREAM_AGAIN_MS 1800000 /* the server may have been upgraded */
 #define END_OF_LIST	"k8s.io/initial-events-end"
 
@@ -31,10 +32,12 @@ struct berm_reflector {
 	enum berm_apirequest request; /* that runs or ran last */
 	struct berm_lines lines;
 	struct berm_items items;
-	uv_timer_t timer;	/* the next try */
-	char *version;		/* resourceVersion to go on from; NULL: list */
-	char *known;		/* the last one of all, which a list must not be older than */
-	bool has_synced;	/* ever */
+	uv_timer_t timer; /* the next try */
+	char *version;	  /* resourceVersion to go on from; NULL: list */
+	char *known;	  /* the last one of all, which a list must not be older than */
+	bool is_on;
+	bool is_absent;		/* the server does not know the resource */
+	bool has_synced;	/* since it is on */
 	bool is_complete;	/* the list of this round */
 	bool must_list;		/* whatever the version */
 	bool must_list_storage; /* the cache is older than what we know */
@@ -367,6 +370,19 @@ static bool is_refusal_of_stream(long status)
 	       status != 429;
 }
 
+/* As good as an empty list. */
+static void on_absent(struct berm_reflector *r)
+{
+	forget_version(r);
+	r->has_missed = false;
+	complete(r);
+	r->is_absent = true;
+	r->is_complete = false; /* there is nothing to go on from */
+	pass_on(r);
+	r->since_ms = now_ms(r);
+	uv_timer_start(&r->timer, on_timer, jitter(ABSENT_MS), 0);
+}
+
 static void on_http_error(struct berm_reflector *r, const struct berm_apiend *end, const char *body)
 {
 	char message[256], text[400];
@@ -467,6 +483,8 @@ static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 		stop_streaming(r, end->error);
 	} else if (*end->error) {
 		on_broken(r, end, was_healthy && end->status == 200);
+	} else if (end->status == 404 && r->opts.resource->is_optional) {
+		on_absent(r);
 	} else if (end->status != 200) {
 		on_http_error(r, end, body);
 	} else if (is_list(r->request)) {
@@ -499,7 +517,7 @@ static void prepare(struct berm_reflector *r)
 	if (r->request == BERM_API_WATCH)
 		return;
 	forget_version(r);
-	r->is_complete = r->has_missed = false;
+	r->is_complete = r->has_missed = r->is_absent = false;
 	r->seen.round++;
 }
 
@@ -569,7 +587,25 @@ int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_refle
 
 void berm_reflector_start(struct berm_reflector *r)
 {
+	r->is_on = true;
 	begin(r);
+}
+
+void berm_reflector_pause(struct berm_reflector *r)
+{
+	r->is_on = r->is_complete = r->has_synced = r->has_told = false;
+	*r->error = '\0';
+	uv_timer_stop(&r->timer);
+	berm_apiget_cancel(TAKE_PTR(r->get));
+	forget_version(r);
+	r->since_ms = now_ms(r);
+	r->seen.round++;
+	berm_objects_sweep(&r->seen);
+}
+
+bool berm_reflector_is_on(const struct berm_reflector *r)
+{
+	return r->is_on;
 }
 
 void berm_reflector_stop(struct berm_reflector *r)
@@ -595,13 +631,22 @@ bool berm_reflector_has_synced(const struct berm_reflector *r)
 	return r->has_synced;
 }
 
+static const char *state_of(const struct berm_reflector *r)
+{
+	if (!r->is_on)
+		return "off";
+	if (r->is_absent)
+		return "absent";
+	if (!r->get)
+		return "waiting";
+	return r->is_complete ? "watching" : "listing";
+}
+
 void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view *ret)
 {
 	*ret = (struct berm_watch_view){
 		.resource = r->opts.resource->plural,
-		.state = !r->get	  ? "waiting"
-			 : r->is_complete ? "watching"
-					  : "listing",
+		.state = state_of(r),
 		.error = *r->error ? r->error : NULL,
 		.has_synced = r->has_synced,
 		.since_ms = r->since_ms,
@@ -615,7 +660,7 @@ void berm_reflector_reload(struct berm_reflector *r, const char *source)
 	struct berm_object_seen *object;
 
 	HASH_FIND_STR(r->seen.all, source, object);
-	if (!object)
+	if (!object || !r->is_on)
 		return;
 	object->stamp = 0;
 	r->must_list = true;

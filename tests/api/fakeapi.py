@@ -34,6 +34,7 @@ MOODS = {
     "token": None,      # the only one that is taken
     "gone": 0,          # so many requests are answered with 410
     "bookmarks": 0.0,   # seconds between two of them
+    "absent": "",       # resource that this server does not know
     "garbage": 0,       # so many lists and watches begin with nonsense
 }
 
@@ -57,9 +58,9 @@ def event(kind, thing):
 
 def matches(resource, thing, query):
     labels = thing["metadata"].get("labels", {})
-    selector = query.get("labelSelector", [""])[0]
-    if selector and selector not in labels:
-        return False
+    for word in query.get("labelSelector", [""])[0].split(","):
+        if word and (word.lstrip("!") in labels) == word.startswith("!"):
+            return False
     fields = query.get("fieldSelector", [""])[0]
     if resource == "nodes" and fields:
         return fields == "metadata.name=" + thing["metadata"]["name"]
@@ -125,6 +126,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(0.05)
             if STATE["cut"] < 0:
                 return
+        if resource == MOOD["absent"]:
+            return self.answer(404, status(404, "the server could not find the requested resource"))
         if self.refuse(query):
             return
         if is_watch:
