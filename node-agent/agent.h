@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "err.h"
 #include "flows.h"
+#include "keeper.h"
 #include "lastgood.h"
 #include "maps.h"
 #include "reconcile.h"
@@ -30,7 +31,9 @@ struct berm_agent_opts {
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
-	bool missing_drop; /* packets on an interface without endpoint entry are dropped */
+	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
+	bool keep_install; /* the plugin stays where berm-install has put it */
+	struct berm_keeper_opts install;
 };
 
 struct berm_agent {
@@ -48,6 +51,7 @@ struct berm_agent {
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
+	struct berm_keeper *keeper;   /* NULL: not asked for */
 	struct berm_err save_failure; /* of the last-good store; code 0: saved */
 	int64_t started_ms;	      /* uv clock */
 	bool is_synced; /* every source has been read once; nothing is judged before */

@@ -139,6 +139,18 @@ static void refresh_names(struct loop *loop)
 	berm_flows_set_names(loop->agent.flows, berm_apply_names(loop->agent.engine.apply));
 }
 
+/* From the first generation on: before it nobody knows what should be there. Stays as it is when the agent goes: a
+ * setting of the node, not of the process. */
+static void set_missing_state(const struct berm_agent *agent)
+{
+	__u32 *flags = &agent->maps.node->flags;
+
+	if (agent->opts.missing_pass)
+		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+	else if (agent->engine.has_judged)
+		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
+}
+
 static void tell_ready(struct loop *loop)
 {
 	if (!loop->is_ready)
@@ -164,6 +176,7 @@ static void judge(struct loop *loop)
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
+	set_missing_state(agent);
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
 	tell_outcome(&agent->engine, &before, warning);
@@ -372,17 +385,6 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 	loop->has_new_flows = false;
 }
 
-/* Stays as it is when the agent goes: a setting of the node, not of the process. */
-static void set_missing_state(const struct berm_agent *agent)
-{
-	__u32 *flags = &agent->maps.node->flags;
-
-	if (agent->opts.missing_drop)
-		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
-}
-
 static int start_ring(struct loop *loop, struct berm_err *err)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -394,7 +396,6 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	loop->ring_events.data = loop;
 	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);
 	__atomic_fetch_or(&agent->maps.node->flags, FLAGS_EVENTS, __ATOMIC_SEQ_CST);
-	set_missing_state(agent);
 	return 0;
 }
 
@@ -502,6 +503,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	int rc;
 
 	rc = berm_server_start(agent, &agent->server, err);
+	if (!rc && agent->opts.keep_install)
+		rc = berm_keeper_start(&agent->loop, &agent->opts.install, &agent->keeper, err);
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
@@ -534,10 +537,12 @@ static void stop_parts(struct loop *loop)
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
 	berm_api_stop(agent->api);
+	berm_keeper_stop(agent->keeper);
 	uv_walk(&agent->loop, close_handle, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
+	berm_keeper_free(agent->keeper);
 	berm_reconcile_free(agent->reconcile);
 	ring_buffer__free(loop->ring);
 }

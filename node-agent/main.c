@@ -12,9 +12,12 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "conflist.h"
+#include "envopt.h"
 #include "fsutil.h"
 #include "log.h"
 #include "paths.h"
+#include "program.h"
 
 #define AGENT_LOCK BERM_RUN_DIR "/agent.lock"
 #define EXIT_USAGE 2
@@ -38,7 +41,13 @@ enum {
 	OPT_KUBECONFIG = 'k',
 	OPT_CONTEXT = 'c',
 	OPT_IN_CLUSTER = 'K',
-	OPT_API_IDLE = 256
+	OPT_API_IDLE = 256,
+	OPT_INSTALL,
+	OPT_CONF_DIR,
+	OPT_CONF_NAME,
+	OPT_BIN_DIR,
+	OPT_PLUGIN,
+	OPT_CNI_SETTINGS
 };
 
 static const struct argp_option options[] = {
@@ -60,10 +69,21 @@ static const struct argp_option options[] = {
 	{ "attach", OPT_ATTACH, "MODE", 0,
 	  "How adopted pods are attached: auto, tcx or clsact (default: auto)", 0 },
 	{ "missing-state", OPT_MISSING, "VERDICT", 0,
-	  "Packets on an interface that lost its endpoint entry: pass or drop (default: pass)", 0 },
+	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
+	{ "install", OPT_INSTALL, NULL, 0,
+	  "Keep the plugin in the runtime's network configuration and in its directory", 1 },
+	{ "conf-dir", OPT_CONF_DIR, "DIR", 0,
+	  "Where the network configuration is (default: " BERM_CONF_DIR ")", 1 },
+	{ "conf-name", OPT_CONF_NAME, "FILE", 0,
+	  "The file in it (default: the first one that the runtime can use)", 1 },
+	{ "bin-dir", OPT_BIN_DIR, "DIR", 0,
+	  "Where the runtime's network plugins are (default: " BERM_BIN_DIR ")", 1 },
+	{ "plugin", OPT_PLUGIN, "FILE", 0, "The plugin (default: /usr/bin/berm-cni)", 1 },
+	{ "cni-settings", OPT_CNI_SETTINGS, "JSON", 0,
+	  "Settings of the plugin, such as {\"waitForPolicy\": \"5s\"}", 1 },
 	{ 0 },
 };
 
@@ -71,6 +91,7 @@ struct settings {
 	struct berm_agent_opts agent;
 	struct berm_log_opts log;
 	bool is_in_cluster;
+	const char *cni_settings;
 };
 
 /* Position of word in a list that ends with NULL, or -1. */
@@ -113,7 +134,7 @@ static void set_missing(struct settings *settings, const char *word, struct argp
 
 	if (verdict < 0)
 		argp_error(state, "--missing-state=%s: want pass or drop", word);
-	settings->agent.missing_drop = verdict == 1;
+	settings->agent.missing_pass = verdict == 0;
 }
 
 /* One source: two that name the same object would need a rule which of them counts. */
@@ -166,6 +187,35 @@ static error_t on_api_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static error_t on_install_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	struct berm_keeper_opts *install = &settings->agent.install;
+
+	switch (key) {
+	case OPT_INSTALL:
+		settings->agent.keep_install = true;
+		return 0;
+	case OPT_CONF_DIR:
+		install->conf.path = arg;
+		return 0;
+	case OPT_CONF_NAME:
+		install->conf.only = arg;
+		return 0;
+	case OPT_BIN_DIR:
+		install->bin_dir = arg;
+		return 0;
+	case OPT_PLUGIN:
+		install->plugin = arg;
+		return 0;
+	case OPT_CNI_SETTINGS:
+		settings->cni_settings = arg;
+		return 0;
+	default:
+		return on_api_option(key, arg, state);
+	}
+}
+
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -204,7 +254,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		check_source(settings, state);
 		return 0;
 	default:
-		return on_api_option(key, arg, state);
+		return on_install_option(key, arg, state);
 	}
 }
 
@@ -237,14 +287,18 @@ static int lock_node(int *ret_fd, struct berm_err *err)
 	return 0;
 }
 
-static int run(const struct settings *settings, struct berm_err *err)
+static int run(struct settings *settings, struct berm_err *err)
 {
+	auto_free char *entry = NULL;
 	auto_close int lock = -1;
 	int rc;
 
 	if (geteuid() != 0)
 		return berm_refuse(err, -EPERM, "berm-agent loads BPF programs: run it as root");
-	rc = lock_node(&lock, err);
+	rc = berm_conflist_entry(settings->cni_settings, &entry, err);
+	settings->agent.install.conf.entry = entry;
+	if (!rc)
+		rc = lock_node(&lock, err);
 	return rc ? rc : berm_agent_run(&settings->agent, err);
 }
 
@@ -254,7 +308,10 @@ int main(int argc, char **argv)
 	struct settings settings = {
 		.agent = { .state_dir = BERM_STATE_DIR,
 			   .socket = BERM_AGENT_SOCKET,
-			   .api = { .idle_s = BERM_API_IDLE_S } },
+			   .api = { .idle_s = BERM_API_IDLE_S },
+			   .install = { .conf = { .path = BERM_CONF_DIR },
+					.bin_dir = BERM_BIN_DIR,
+					.plugin = "/usr/bin/" BERM_CNI_TYPE } },
 		.log = { .program = "berm-agent",
 			 .level = BERM_LOG_INFO,
 			 .stderr_level = BERM_LOG_INFO },
@@ -266,6 +323,10 @@ int main(int argc, char **argv)
 	argp_err_exit_status = EXIT_USAGE;
 	(void)gethostname(host, sizeof(host) - 1); /* "localhost" then */
 	settings.agent.node = host;
+	if (berm_envopt(options, &argc, &argv, &err)) {
+		fprintf(stderr, "berm-agent: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", "1", 0); /* all that runs in a thread is one wait */

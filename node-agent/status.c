@@ -314,6 +314,23 @@ static void add_enforcing(cJSON *root, const struct berm_agent *agent,
 	cJSON_AddItemToObject(root, "reasons", reasons);
 }
 
+/* Is the plugin where the runtime finds it? New pods have no wall from their first packet on otherwise. */
+static void add_install(cJSON *root, const struct berm_agent *agent)
+{
+	const struct berm_keeper_state *state;
+	cJSON *object;
+
+	if (!agent->keeper)
+		return;
+	state = berm_keeper_state(agent->keeper);
+	object = cJSON_AddObjectToObject(root, "install");
+	add_text(object, "conf_dir", agent->opts.install.conf.path);
+	add_text(object, "file", state->file[0] ? state->file : NULL);
+	add_number(object, "reinserted", state->reinserted);
+	add_number(object, "replaced", state->replaced);
+	add_text(object, "error", state->failure.code ? state->failure.msg : NULL);
+}
+
 static void add_process(cJSON *root, const struct berm_agent *agent)
 {
 	struct utsname kernel;
@@ -362,6 +379,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	cJSON *root = cJSON_CreateObject(), *endpoints;
 
 	add_process(root, agent);
+	add_install(root, agent);
 	add_watches(root, agent);
 	add_policies_count(root, agent);
 	endpoints = cJSON_AddObjectToObject(root, "endpoints");
