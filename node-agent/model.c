@@ -448,6 +448,17 @@ void berm_model_clear(struct berm_model *model)
 	memset(model, 0, sizeof(*model));
 }
 
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name)
+{
+	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
+	struct shelf shelf = policies_of((struct berm_model *)model); /* only read */
+	size_t pos;
+
+	return shelf_find(&shelf, &key, &pos) ? model->policies[pos] : NULL;
+}
+
 static bool has_endpoint_in(const struct berm_model *model, const char *ns)
 {
 	for (size_t i = 0; i < model->endpoint_count; i++)

@@ -2,13 +2,13 @@
 /* reflector.c - one resource: which request comes next, and what its end means. */
 #include "reflector.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "apicall.h"
 #include "cleanup.h"
 #include "log.h"
 #include "reflector_objects.h"
@@ -149,21 +149,6 @@ static void tell_well(struct berm_reflector *r)
 		r->has_told = false;
 }
 
-/* The message of a Status, else nothing. */
-static void read_status(const char *body, size_t size, long *ret_code, char out[256])
-{
-	cJSON *tree = cJSON_ParseWithLength(body, size);
-	const cJSON *message = cJSON_GetObjectItemCaseSensitive(tree, "message");
-	const cJSON *code = cJSON_GetObjectItemCaseSensitive(tree, "code");
-
-	*out = '\0';
-	if (cJSON_IsString(message))
-		snprintf(out, 256, "%s", message->valuestring);
-	if (cJSON_IsNumber(code))
-		*ret_code = (long)code->valuedouble;
-	cJSON_Delete(tree);
-}
-
 /* ---- what comes ------------------------------------------------------------------------------------------------ */
 
 static int set_version(struct berm_reflector *r, const struct berm_piece *metadata)
@@ -237,7 +222,7 @@ static int on_error_event(struct berm_reflector *r, const struct berm_piece *obj
 	char message[256];
 
 	r->stream_code = 500;
-	read_status(object->text, object->size, &r->stream_code, message);
+	berm_apistatus_read(object->text, object->size, &r->stream_code, message);
 	return berm_refuse(&r->fault, -ECONNABORTED, "%s",
 			   *message ? message : "the server ends the watch");
 }
@@ -388,7 +373,7 @@ static void on_http_error(struct berm_reflector *r, const struct berm_apiend *en
 	char message[256], text[400];
 	long code = end->status;
 
-	read_status(body, strlen(body), &code, message);
+	berm_apistatus_read(body, strlen(body), &code, message);
 	snprintf(text, sizeof(text), "HTTP %ld%s%s", end->status, *message ? ": " : "", message);
 	if (r->request == BERM_API_STREAM && is_refusal_of_stream(end->status)) {
 		stop_streaming(r, text);
@@ -681,4 +666,12 @@ size_t berm_reflector_names(const struct berm_reflector *r, const char **name)
 	HASH_ITER(hh, r->seen.all, object, tmp)
 		name[count++] = object->name;
 	return count;
+}
+
+const char *berm_reflector_uid(const struct berm_reflector *r, const char *source)
+{
+	struct berm_object_seen *object;
+
+	HASH_FIND_STR(r->seen.all, source, object);
+	return object ? object->uid : NULL;
 }

@@ -77,6 +77,8 @@ void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view 
 void berm_reflector_reload(struct berm_reflector *r, const char *source);
 /* Names of its sources into name[], which has room for berm_reflector_count(). */
 size_t berm_reflector_names(const struct berm_reflector *r, const char **name);
+/* Of the object that is this source; NULL: none, or it is not kept. */
+const char *berm_reflector_uid(const struct berm_reflector *r, const char *source);
 size_t berm_reflector_count(const struct berm_reflector *r);
 
 #endif /* BERM_REFLECTOR_H */

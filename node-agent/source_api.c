@@ -3,7 +3,9 @@
 #include "source_api.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "apihttp.h"
 #include "cleanup.h"
@@ -225,4 +227,37 @@ bool berm_api_watch(const struct berm_api *api, size_t i, struct berm_watch_view
 		return false;
 	berm_reflector_view(api->watch[i], ret);
 	return true;
+}
+
+/* "configmap shop/x" */
+static bool split_source(const char *source, const char *word, struct berm_api_object *ret)
+{
+	size_t size = strlen(word);
+	const char *slash;
+
+	if (strncmp(source, word, size) != 0 || source[size] != ' ')
+		return false;
+	source += size + 1;
+	slash = strchr(source, '/');
+	snprintf(ret->ns, sizeof(ret->ns), "%.*s", slash ? (int)(slash - source) : 0, source);
+	snprintf(ret->name, sizeof(ret->name), "%s", slash ? slash + 1 : source);
+	return true;
+}
+
+bool berm_api_object(const struct berm_api *api, const char *source, struct berm_api_object *ret)
+{
+	for (size_t i = 0; i < api->count; i++) {
+		if (!split_source(source, berm_apiresources[i].word, ret))
+			continue;
+		ret->version = berm_apiresources[i].version;
+		ret->kind = berm_apiresources[i].kind;
+		ret->uid = berm_reflector_uid(api->watch[i], source);
+		return true;
+	}
+	return false;
+}
+
+struct berm_apihttp *berm_api_http(const struct berm_api *api)
+{
+	return api->http;
 }
