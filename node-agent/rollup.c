@@ -32,7 +32,7 @@
 
 struct tracked { /* a policy */
 	UT_hash_handle hh;
-	struct berm_policyset_item item; /* its strings only during a round */
+	const char *source; /* borrowed from the set, while a round ends; else NULL */
 	uint64_t digest;
 	uint64_t since; /* number of the first set that had this version */
 	uint64_t told;	/* digest of the version that was told to be enforced; 0: none */
@@ -51,6 +51,7 @@ struct told { /* a problem */
 
 struct node {
 	UT_hash_handle hh;
+	char set[33]; /* what it says */
 	uint64_t has; /* number of the newest set that it has; 0: none that we know */
 	uint32_t round;
 	char name[];
@@ -121,7 +122,7 @@ static void take_policy(struct berm_rollup *rollup, const struct berm_policyset_
 		return;
 	if (!policy->since || policy->digest != item->digest || policy->standing != item->standing)
 		policy->since = rollup->newest;
-	policy->item = *item;
+	policy->source = item->source;
 	policy->digest = item->digest;
 	policy->standing = item->standing;
 	policy->is_disabled = item->is_disabled;
@@ -185,17 +186,27 @@ static struct node *find_node(struct berm_rollup *rollup, const char *name)
 	return node;
 }
 
-/* A digest that we do not know is one that is on the way to ours: what it had, it has. */
-static void take_node(struct berm_rollup *rollup, const char *name, const char *digest)
+static void take_node(struct berm_rollup *rollup, const char *name, const char *set)
 {
 	struct node *node = find_node(rollup, name);
-	uint64_t has = number_of_set(rollup, digest);
 
 	if (!node)
 		return;
 	node->round = rollup->round;
-	if (has)
-		node->has = has;
+	snprintf(node->set, sizeof(node->set), "%s", set);
+}
+
+/* A digest that we do not know is one that is on the way to ours: what it had, it has. */
+static void number_nodes(struct berm_rollup *rollup)
+{
+	struct node *node;
+	uint64_t has;
+
+	for (node = rollup->nodes; node; node = node->hh.next) {
+		has = number_of_set(rollup, node->set);
+		if (has)
+			node->has = has;
+	}
 }
 
 static void drop_gone_nodes(struct berm_rollup *rollup)
@@ -281,7 +292,7 @@ static void tell_enforced(struct berm_rollup *rollup, struct tracked *policy)
 		return;
 	snprintf(message, sizeof(message), "%s is in force on %u of %u nodes", policy->key,
 		 policy->realised, nodes);
-	if (add_event(rollup, policy->item.source, &note))
+	if (add_event(rollup, policy->source, &note))
 		policy->told = policy->digest;
 }
 
@@ -619,16 +630,30 @@ static int on_data(const char *text, size_t size, void *ctx)
 	return berm_items_feed(&rollup->items, &chunk, on_item, rollup);
 }
 
-static void finish_round(struct berm_rollup *rollup)
+static void forget_sources(struct berm_rollup *rollup)
 {
-	drop_gone_nodes(rollup);
-	if (count_realised(rollup))
-		return; /* the next round tries again */
-	tell(rollup);
-	write_all(rollup);
+	for (struct tracked *policy = rollup->policies; policy; policy = policy->hh.next)
+		policy->source = NULL;
 }
 
-static void read_list(struct berm_rollup *rollup, bool is_old);
+/* All at once: what the set borrows may be gone when the loop has run. */
+static void finish_round(struct berm_rollup *rollup)
+{
+	struct berm_policyset set;
+
+	drop_gone_nodes(rollup);
+	if (berm_engine_is_stale(&rollup->agent->engine) ||
+	    berm_policyset_read(rollup->agent->intake, &rollup->agent->engine.model, &set))
+		return; /* the next round comes */
+	take_set(rollup, &set);
+	number_nodes(rollup);
+	if (!count_realised(rollup)) {
+		tell(rollup);
+		write_all(rollup);
+	}
+	forget_sources(rollup);
+	berm_policyset_clear(&set);
+}
 
 static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 {
@@ -645,7 +670,7 @@ static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 			return;
 		}
 		rollup->has_read_old = true;
-		read_list(rollup, false);
+		berm_rollup_step(rollup);
 		return;
 	}
 	berm_apistatus_read(body, strlen(body), &code, message);
@@ -680,22 +705,11 @@ static void read_list(struct berm_rollup *rollup, bool is_old)
 
 void berm_rollup_step(struct berm_rollup *rollup)
 {
-	struct berm_policyset set;
-
-	if (rollup->list || rollup->call ||
-	    berm_patience_is_out(&rollup->reading, now_ms(rollup)) ||
-	    berm_engine_is_stale(&rollup->agent->engine))
+	if (rollup->list || rollup->call || berm_patience_is_out(&rollup->reading, now_ms(rollup)))
 		return;
-	if (!rollup->has_read_old) {
-		read_list(rollup, true);
-		return;
-	}
-	if (berm_policyset_read(rollup->agent->intake, &rollup->agent->engine.model, &set))
-		return; /* the next step tries again */
-	rollup->round++;
-	take_set(rollup, &set);
-	berm_policyset_clear(&set);
-	read_list(rollup, false);
+	if (rollup->has_read_old)
+		rollup->round++;
+	read_list(rollup, !rollup->has_read_old);
 }
 
 void berm_rollup_reset(struct berm_rollup *rollup)
