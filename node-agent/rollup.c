@@ -77,7 +77,9 @@ struct berm_rollup {
 	char history[MAX_HISTORY][33]; /* set n is in n % MAX_HISTORY */
 	uint64_t newest;	       /* 0: none yet */
 	uint32_t round;
+	struct berm_digest seen; /* of all that the last round was made of */
 	bool has_read_old, is_reading_old;
+	bool has_pending; /* of the last round: an Event or a part */
 };
 
 static uint64_t now_ms(const struct berm_rollup *rollup)
@@ -277,7 +279,10 @@ static bool add_event(struct berm_rollup *rollup, const char *source, struct ber
 	note->ns = object.ns;
 	note->name = object.name;
 	note->uid = object.uid;
-	return berm_apievents_add(rollup->events, note);
+	if (berm_apievents_add(rollup->events, note))
+		return true;
+	rollup->has_pending = true;
+	return false;
 }
 
 static void tell_enforced(struct berm_rollup *rollup, struct tracked *policy)
@@ -391,11 +396,10 @@ static void tell_problems(struct berm_rollup *rollup)
 	}
 }
 
-static void tell(struct berm_rollup *rollup)
+static void tell_all_enforced(struct berm_rollup *rollup)
 {
 	struct tracked *policy;
 
-	tell_problems(rollup);
 	for (policy = rollup->policies; policy; policy = policy->hh.next)
 		tell_enforced(rollup, policy);
 }
@@ -489,6 +493,7 @@ static void on_written(const struct berm_apireply *reply, void *ctx)
 
 	rollup->call = NULL;
 	if (*reply->error && reply->status != 404) { /* what is to be deleted may be gone */
+		rollup->has_pending = true;
 		memset(&part->written, 0, sizeof(part->written));
 		berm_patience_lose(&rollup->writing, reply, now_ms(rollup));
 		return;
@@ -517,6 +522,7 @@ static int write_part(struct berm_rollup *rollup, const char *content)
 		 content ? "?fieldManager=berm-agent&force=true" : "");
 	if ((content && !text) ||
 	    berm_apicall_start(berm_api_http(rollup->agent->api), &opts, &rollup->call, &err)) {
+		rollup->has_pending = true;
 		lose(rollup, &rollup->writing, *err.msg ? err.msg : "out of memory");
 		return -ENOMEM;
 	}
@@ -557,7 +563,9 @@ static void write_all(struct berm_rollup *rollup)
 	rollup->part_count = parts < MAX_PARTS ? parts : MAX_PARTS;
 	rollup->next_part = 0;
 	HASH_SORT(rollup->policies, compare_policies);
-	if (!berm_patience_is_out(&rollup->writing, now_ms(rollup)))
+	if (berm_patience_is_out(&rollup->writing, now_ms(rollup)))
+		rollup->has_pending = true;
+	else
 		write_next(rollup);
 }
 
@@ -636,6 +644,31 @@ static void forget_sources(struct berm_rollup *rollup)
 		policy->source = NULL;
 }
 
+/* Is anything other than in the last round? */
+static bool has_news(struct berm_rollup *rollup)
+{
+	const struct tracked *policy;
+	struct berm_digester digester;
+	const struct node *node;
+	struct berm_digest sum;
+
+	berm_digest_start(&digester);
+	for (policy = rollup->policies; policy; policy = policy->hh.next) {
+		berm_digest_text(&digester, policy->key);
+		berm_digest_u64(&digester, policy->digest);
+		berm_digest_u64(&digester, policy->standing);
+	}
+	for (node = rollup->nodes; node; node = node->hh.next)
+		berm_digest_u64(&digester, node->has);
+	berm_digest_u64(&digester, HASH_COUNT(rollup->nodes));
+	sum = berm_digest_end(&digester);
+	if (!rollup->has_pending && !berm_digest_cmp(&sum, &rollup->seen))
+		return false;
+	rollup->seen = sum;
+	rollup->has_pending = false;
+	return true;
+}
+
 /* All at once: what the set borrows may be gone when the loop has run. */
 static void finish_round(struct berm_rollup *rollup)
 {
@@ -647,10 +680,11 @@ static void finish_round(struct berm_rollup *rollup)
 		return; /* the next round comes */
 	take_set(rollup, &set);
 	number_nodes(rollup);
-	if (!count_realised(rollup)) {
-		tell(rollup);
+	if (has_news(rollup) && !count_realised(rollup)) {
+		tell_all_enforced(rollup);
 		write_all(rollup);
 	}
+	tell_problems(rollup);
 	forget_sources(rollup);
 	berm_policyset_clear(&set);
 }
@@ -735,6 +769,7 @@ void berm_rollup_reset(struct berm_rollup *rollup)
 	memset(rollup->part, 0, sizeof(rollup->part));
 	rollup->newest = 0;
 	rollup->has_read_old = false;
+	rollup->has_pending = true;
 }
 
 unsigned int berm_rollup_nodes(const struct berm_rollup *rollup)
@@ -751,6 +786,7 @@ int berm_rollup_new(const struct berm_agent *agent, struct berm_apievents *event
 		return berm_fail(err, -ENOMEM, "make the roll-up");
 	rollup->agent = agent;
 	rollup->events = events;
+	rollup->has_pending = true;
 	rollup->reading.what = "statuses of the nodes";
 	rollup->reading.advice = "a ClusterRole must give list on configmaps";
 	rollup->writing.what = "roll-up";
