@@ -13,6 +13,7 @@
 #include "endpoints.h"
 #include "engine.h"
 #include "err.h"
+#include "feedback.h"
 #include "flows.h"
 #include "keeper.h"
 #include "lastgood.h"
@@ -27,6 +28,7 @@ struct berm_agent_opts {
 	const char *manifests; /* or: */
 	bool has_api;
 	struct berm_api_opts api;
+	unsigned int feedback_s; /* 0: write nothing to the API server */
 	const char *node;
 	const char *state_dir;
 	const char *socket;
@@ -46,6 +48,7 @@ struct berm_agent {
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_files *files;	     /* exactly one of these two */
 	struct berm_api *api;
+	struct berm_feedback *feedback; /* NULL: nothing is written */
 	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;

@@ -225,7 +225,7 @@ static size_t on_body(char *text, size_t one, size_t size, void *ctx)
 	uv_update_time(get->http->loop);
 	uv_timer_again(get->idle);
 	(void)curl_easy_getinfo(get->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 200) {
+	if (status == 200 || status == 201) {
 		get->is_enough = get->opts.data(text, size, get->opts.ctx) != 0;
 		return get->is_enough ? 0 : size;
 	}
@@ -242,7 +242,7 @@ static size_t on_head(char *text, size_t one, size_t size, void *ctx)
 
 	(void)one; /* is 1 */
 	(void)curl_easy_getinfo(get->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 200 && size && (*text == '\r' || *text == '\n'))
+	if (get->opts.opened && status == 200 && size && (*text == '\r' || *text == '\n'))
 		get->opts.opened(get->opts.ctx);
 	return size;
 }
@@ -295,6 +295,23 @@ static void set_tls(CURL *curl, const struct berm_kubeconfig *config)
 	}
 }
 
+static int set_body(struct berm_apiget *get)
+{
+	const struct berm_apiget_opts *opts = &get->opts;
+
+	if (opts->method)
+		curl_easy_setopt(get->curl, CURLOPT_CUSTOMREQUEST, opts->method);
+	if (!opts->send)
+		return 0;
+	if (add_header(get, "Content-Type",
+		       opts->send_type) || /* and no waiting for "100 Continue": */
+	    add_header(get, "Expect", "") ||
+	    curl_easy_setopt(get->curl, CURLOPT_COPYPOSTFIELDS, opts->send))
+		return -ENOMEM;
+	get->opts.send = NULL;
+	return 0;
+}
+
 static void set_options(struct berm_apiget *get)
 {
 	CURL *curl = get->curl;
@@ -327,6 +344,8 @@ static int prepare(struct berm_apiget *get, struct berm_err *err)
 		get->url = NULL;
 	get->curl = curl_easy_init();
 	if (!get->url || !get->curl || add_header(get, "Accept", get->opts.accept))
+		return berm_fail(err, -ENOMEM, "request %s", get->opts.path);
+	if (set_body(get))
 		return berm_fail(err, -ENOMEM, "request %s", get->opts.path);
 	rc = add_token(get, err);
 	if (!rc)

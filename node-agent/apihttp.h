@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apihttp.h - GET requests to an API server on the event loop: libcurl's multi interface on libuv. Knows TLS and
+ * apihttp.h - requests to an API server on the event loop: libcurl's multi interface on libuv. Knows TLS and
  * tokens, no Kubernetes objects. HTTP/1.1, so that each watch has a connection of its own and stalls alone.
  */
 #ifndef BERM_APIHTTP_H
@@ -25,12 +25,14 @@ struct berm_apiend {
 };
 
 struct berm_apiget_opts {
-	const char *path;   /* with the query, behind the server's address */
-	const char *accept; /* media type */
+	const char *path;	      /* with the query, behind the server's address */
+	const char *accept;	      /* media type */
+	const char *method;	      /* NULL: GET */
+	const char *send, *send_type; /* body of the request, copied; NULL: none */
 	unsigned int idle_ms;
-	/* The server answers with 200; the body of a watch may be long in coming. */
+	/* The server answers with 200; the body of a watch may be long in coming. NULL: nobody asks. */
 	void (*opened)(void *ctx);
-	/* Body of a 200. A return value other than 0 ends the request: end() is called with no error. Must not cancel. */
+	/* Body of a 200 or 201. A return value other than 0 ends the request: end() is called with no error. Must not cancel. */
 	int (*data)(const char *text, size_t size, void *ctx);
 	/* First bytes of the body of anything else come here when it is over. The request is gone after it. */
 	void (*end)(const struct berm_apiend *end, const char *body, void *ctx);

@@ -8,6 +8,9 @@
 
 #include "cleanup.h"
 
+/* As kube-proxy does: neither headless ones nor those of another proxy. */
+#define PROXIED "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
+
 const struct berm_apiresource berm_apiresources[] = {
 	{ .plural = "namespaces",
 	  .kind = "Namespace",
@@ -26,18 +29,42 @@ const struct berm_apiresource berm_apiresources[] = {
 	  .kind = "NetworkPolicy",
 	  .word = "networkpolicy",
 	  .version = "networking.k8s.io/v1",
-	  .path = "/apis/networking.k8s.io/v1/networkpolicies" },
+	  .path = "/apis/networking.k8s.io/v1/networkpolicies",
+	  .keeps_uid = true },
 	{ .plural = "configmaps",
 	  .kind = "ConfigMap",
 	  .word = "configmap",
 	  .version = "v1",
 	  .path = "/api/v1/configmaps",
-	  .label_selector = "berm.dev/policy" },
+	  .label_selector = "berm.dev/policy",
+	  .keeps_uid = true },
+	{ .plural = "services",
+	  .kind = "Service",
+	  .word = "service",
+	  .version = "v1",
+	  .path = "/api/v1/services",
+	  .label_selector = PROXIED,
+	  .is_service = true },
+	{ .plural = "endpointslices",
+	  .kind = "EndpointSlice",
+	  .word = "endpointslice",
+	  .version = "discovery.k8s.io/v1",
+	  .path = "/apis/discovery.k8s.io/v1/endpointslices",
+	  .label_selector = PROXIED,
+	  .is_service = true },
+	{ .plural = "servicecidrs",
+	  .kind = "ServiceCIDR",
+	  .word = "servicecidr",
+	  .version = "networking.k8s.io/v1",
+	  .path = "/apis/networking.k8s.io/v1/servicecidrs",
+	  .is_service = true,
+	  .is_optional = true },
 	{ .plural = "nodes",
 	  .word = "node",
 	  .version = "v1",
 	  .path = "/api/v1/nodes",
 	  .is_metadata_only = true,
+	  .keeps_uid = true,
 	  .is_node = true },
 };
 const size_t berm_apiresource_count = ARRAY_SIZE(berm_apiresources);

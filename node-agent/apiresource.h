@@ -18,6 +18,9 @@ struct berm_apiresource {
 	const char *field_selector;
 	bool is_metadata_only; /* as PartialObjectMetadata */
 	bool is_node;	       /* the own one, by name */
+	bool is_service;       /* watched only while a policy asks where a Service leads to */
+	bool keeps_uid;	       /* of its objects, for what refers to them */
+	bool is_optional;      /* servers without this resource (404) have none of it */
 	bool is_filtered; /* field_selector may be dropped, because the reader of the items knows how */
 };
 

@@ -166,6 +166,9 @@ static void judge(struct loop *loop)
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
+	if (agent->api) /* pods come without the API too */
+		berm_api_need_services(agent->api,
+				       berm_model_has_egress_rules(&agent->engine.model));
 	if (loop->is_collecting) { /* apply would wait for the same grace period, and the loop with it */
 		loop->must_judge = true;
 		return;
@@ -308,6 +311,7 @@ static void on_api_changed(void *ctx)
 	struct berm_agent *agent = &loop->agent;
 
 	take_isolated(agent);
+	berm_api_need_services(agent->api, berm_model_has_egress_rules(&agent->engine.model));
 	if (!agent->is_synced && berm_api_has_synced(agent->api)) {
 		agent->is_synced = true;
 		berm_log(BERM_LOG_INFO, "synced", "server=%s", berm_api_server(agent->api));
@@ -363,6 +367,8 @@ static int on_ring_event(void *ctx, void *data, size_t size)
 	    !berm_flows_add(loop->agent.flows, event,
 			    (int64_t)event->time_ns + loop->wall_offset_ns))
 		loop->has_new_flows = true;
+	if (size >= sizeof(*event) && loop->agent.feedback)
+		berm_feedback_flow(loop->agent.feedback, event);
 	return loop->ring_budget-- ? 0
 				   : -EAGAIN; /* the rest stays in the ring, and the fd readable */
 }
@@ -501,6 +507,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	rc = berm_server_start(agent, &agent->server, err);
 	if (!rc && agent->opts.keep_install)
 		rc = berm_keeper_start(&agent->loop, &agent->opts.install, &agent->keeper, err);
+	if (!rc && agent->api && agent->opts.feedback_s)
+		rc = berm_feedback_new(agent, agent->opts.feedback_s, &agent->feedback, err);
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
@@ -532,6 +540,7 @@ static void stop_parts(struct loop *loop)
 	stop_ring(loop);
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
+	berm_feedback_stop(agent->feedback);
 	berm_api_stop(agent->api);
 	berm_keeper_stop(agent->keeper);
 	uv_walk(&agent->loop, close_handle, NULL);
@@ -539,6 +548,7 @@ static void stop_parts(struct loop *loop)
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
 	berm_keeper_free(agent->keeper);
+	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
 	ring_buffer__free(loop->ring);
 }
@@ -578,6 +588,7 @@ static void start_listening(struct loop *loop)
 {
 	berm_agent_sync_endpoints(&loop->agent, false);
 	berm_api_start(loop->agent.api);
+	berm_feedback_start(loop->agent.feedback);
 }
 
 static void tell_started(const struct berm_agent *agent)

@@ -42,6 +42,7 @@ enum {
 	OPT_CONTEXT = 'c',
 	OPT_IN_CLUSTER = 'K',
 	OPT_API_IDLE = 256,
+	OPT_FEEDBACK,
 	OPT_INSTALL,
 	OPT_CONF_DIR,
 	OPT_CONF_NAME,
@@ -60,6 +61,10 @@ static const struct argp_option options[] = {
 	  "Context of the kubeconfig (default: its current-context)", 0 },
 	{ "api-idle-timeout", OPT_API_IDLE, "SECONDS", 0,
 	  "A watch that is silent for so long is taken for dead (default: 120)", 0 },
+	{ "feedback", OPT_FEEDBACK, "SECONDS", 0,
+	  "Write status and Events to the API server, the status no sooner than SECONDS after the last one; 0: write nothing "
+	  "(default: 10 with --in-cluster, else 0)",
+	  0 },
 	{ "node-name", OPT_NODE, "NAME", 0,
 	  "Name of this node, as in spec.nodeName of its pods (default: host name)", 0 },
 	{ "state-dir", OPT_STATE, "DIR", 0,
@@ -90,7 +95,7 @@ static const struct argp_option options[] = {
 struct settings {
 	struct berm_agent_opts agent;
 	struct berm_log_opts log;
-	bool is_in_cluster;
+	bool is_in_cluster, has_feedback;
 	const char *cni_settings;
 };
 
@@ -164,6 +169,17 @@ static void set_idle(struct settings *settings, const char *word, struct argp_st
 	settings->agent.api.idle_s = (unsigned int)seconds;
 }
 
+static void set_feedback(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long seconds = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || seconds > 3600)
+		argp_error(state, "--feedback=%s: want 0 to 3600 seconds", word);
+	settings->agent.feedback_s = (unsigned int)seconds;
+	settings->has_feedback = true;
+}
+
 static error_t on_api_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -181,6 +197,9 @@ static error_t on_api_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_API_IDLE:
 		set_idle(settings, arg, state);
+		return 0;
+	case OPT_FEEDBACK:
+		set_feedback(settings, arg, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -252,6 +271,8 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		check_source(settings, state);
+		if (settings->is_in_cluster && !settings->has_feedback)
+			settings->agent.feedback_s = BERM_FEEDBACK_INTERVAL_S;
 		return 0;
 	default:
 		return on_install_option(key, arg, state);

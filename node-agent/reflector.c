@@ -2,13 +2,13 @@
 /* reflector.c - one resource: which request comes next, and what its end means. */
 #include "reflector.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "apicall.h"
 #include "cleanup.h"
 #include "log.h"
 #include "reflector_objects.h"
@@ -21,6 +21,7 @@
 	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
 #define WATCH_MIN_S	300 /* the server ends it after this to twice this */
 #define TELL_AGAIN_MS	60000
+#define ABSENT_MS	60000	/* a CRD may come */
 #define STREAM_AGAIN_MS 1800000 /* the server may have been upgraded */
 #define END_OF_LIST	"k8s.io/initial-events-end"
 
@@ -31,10 +32,12 @@ struct berm_reflector {
 	enum berm_apirequest request; /* that runs or ran last */
 	struct berm_lines lines;
 	struct berm_items items;
-	uv_timer_t timer;	/* the next try */
-	char *version;		/* resourceVersion to go on from; NULL: list */
-	char *known;		/* the last one of all, which a list must not be older than */
-	bool has_synced;	/* ever */
+	uv_timer_t timer; /* the next try */
+	char *version;	  /* resourceVersion to go on from; NULL: list */
+	char *known;	  /* the last one of all, which a list must not be older than */
+	bool is_on;
+	bool is_absent;		/* the server does not know the resource */
+	bool has_synced;	/* since it is on */
 	bool is_complete;	/* the list of this round */
 	bool must_list;		/* whatever the version */
 	bool must_list_storage; /* the cache is older than what we know */
@@ -146,21 +149,6 @@ static void tell_well(struct berm_reflector *r)
 		r->has_told = false;
 }
 
-/* The message of a Status, else nothing. */
-static void read_status(const char *body, size_t size, long *ret_code, char out[256])
-{
-	cJSON *tree = cJSON_ParseWithLength(body, size);
-	const cJSON *message = cJSON_GetObjectItemCaseSensitive(tree, "message");
-	const cJSON *code = cJSON_GetObjectItemCaseSensitive(tree, "code");
-
-	*out = '\0';
-	if (cJSON_IsString(message))
-		snprintf(out, 256, "%s", message->valuestring);
-	if (cJSON_IsNumber(code))
-		*ret_code = (long)code->valuedouble;
-	cJSON_Delete(tree);
-}
-
 /* ---- what comes ------------------------------------------------------------------------------------------------ */
 
 static int set_version(struct berm_reflector *r, const struct berm_piece *metadata)
@@ -234,7 +222,7 @@ static int on_error_event(struct berm_reflector *r, const struct berm_piece *obj
 	char message[256];
 
 	r->stream_code = 500;
-	read_status(object->text, object->size, &r->stream_code, message);
+	berm_apistatus_read(object->text, object->size, &r->stream_code, message);
 	return berm_refuse(&r->fault, -ECONNABORTED, "%s",
 			   *message ? message : "the server ends the watch");
 }
@@ -367,12 +355,25 @@ static bool is_refusal_of_stream(long status)
 	       status != 429;
 }
 
+/* As good as an empty list. */
+static void on_absent(struct berm_reflector *r)
+{
+	forget_version(r);
+	r->has_missed = false;
+	complete(r);
+	r->is_absent = true;
+	r->is_complete = false; /* there is nothing to go on from */
+	pass_on(r);
+	r->since_ms = now_ms(r);
+	uv_timer_start(&r->timer, on_timer, jitter(ABSENT_MS), 0);
+}
+
 static void on_http_error(struct berm_reflector *r, const struct berm_apiend *end, const char *body)
 {
 	char message[256], text[400];
 	long code = end->status;
 
-	read_status(body, strlen(body), &code, message);
+	berm_apistatus_read(body, strlen(body), &code, message);
 	snprintf(text, sizeof(text), "HTTP %ld%s%s", end->status, *message ? ": " : "", message);
 	if (r->request == BERM_API_STREAM && is_refusal_of_stream(end->status)) {
 		stop_streaming(r, text);
@@ -467,6 +468,8 @@ static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 		stop_streaming(r, end->error);
 	} else if (*end->error) {
 		on_broken(r, end, was_healthy && end->status == 200);
+	} else if (end->status == 404 && r->opts.resource->is_optional) {
+		on_absent(r);
 	} else if (end->status != 200) {
 		on_http_error(r, end, body);
 	} else if (is_list(r->request)) {
@@ -499,7 +502,7 @@ static void prepare(struct berm_reflector *r)
 	if (r->request == BERM_API_WATCH)
 		return;
 	forget_version(r);
-	r->is_complete = r->has_missed = false;
+	r->is_complete = r->has_missed = r->is_absent = false;
 	r->seen.round++;
 }
 
@@ -569,7 +572,25 @@ int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_refle
 
 void berm_reflector_start(struct berm_reflector *r)
 {
+	r->is_on = true;
 	begin(r);
+}
+
+void berm_reflector_pause(struct berm_reflector *r)
+{
+	r->is_on = r->is_complete = r->has_synced = r->has_told = false;
+	*r->error = '\0';
+	uv_timer_stop(&r->timer);
+	berm_apiget_cancel(TAKE_PTR(r->get));
+	forget_version(r);
+	r->since_ms = now_ms(r);
+	r->seen.round++;
+	berm_objects_sweep(&r->seen);
+}
+
+bool berm_reflector_is_on(const struct berm_reflector *r)
+{
+	return r->is_on;
 }
 
 void berm_reflector_stop(struct berm_reflector *r)
@@ -595,13 +616,22 @@ bool berm_reflector_has_synced(const struct berm_reflector *r)
 	return r->has_synced;
 }
 
+static const char *state_of(const struct berm_reflector *r)
+{
+	if (!r->is_on)
+		return "off";
+	if (r->is_absent)
+		return "absent";
+	if (!r->get)
+		return "waiting";
+	return r->is_complete ? "watching" : "listing";
+}
+
 void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view *ret)
 {
 	*ret = (struct berm_watch_view){
 		.resource = r->opts.resource->plural,
-		.state = !r->get	  ? "waiting"
-			 : r->is_complete ? "watching"
-					  : "listing",
+		.state = state_of(r),
 		.error = *r->error ? r->error : NULL,
 		.has_synced = r->has_synced,
 		.since_ms = r->since_ms,
@@ -615,7 +645,7 @@ void berm_reflector_reload(struct berm_reflector *r, const char *source)
 	struct berm_object_seen *object;
 
 	HASH_FIND_STR(r->seen.all, source, object);
-	if (!object)
+	if (!object || !r->is_on)
 		return;
 	object->stamp = 0;
 	r->must_list = true;
@@ -636,4 +666,12 @@ size_t berm_reflector_names(const struct berm_reflector *r, const char **name)
 	HASH_ITER(hh, r->seen.all, object, tmp)
 		name[count++] = object->name;
 	return count;
+}
+
+const char *berm_reflector_uid(const struct berm_reflector *r, const char *source)
+{
+	struct berm_object_seen *object;
+
+	HASH_FIND_STR(r->seen.all, source, object);
+	return object ? object->uid : NULL;
 }

@@ -52,7 +52,8 @@ struct berm_reflector_opts {
 
 struct berm_watch_view { /* borrowed until the loop runs again */
 	const char *resource;
-	const char *state; /* "listing", "watching", "waiting" for the next try */
+	const char *
+		state; /* "listing", "watching", "waiting" for the next try, "absent" at this server, "off" */
 	const char *error; /* why it waits; NULL: all is well */
 	bool has_synced;   /* once since the start */
 	uint64_t since_ms; /* uv clock: start of the state */
@@ -63,6 +64,9 @@ struct berm_watch_view { /* borrowed until the loop runs again */
 int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_reflector **ret,
 		       struct berm_err *err) must_check;
 void berm_reflector_start(struct berm_reflector *r);
+/* Until the next start: nothing is watched, and the model forgets its objects. */
+void berm_reflector_pause(struct berm_reflector *r);
+bool berm_reflector_is_on(const struct berm_reflector *r);
 /* Before the loop runs for the last time; free afterwards. */
 void berm_reflector_stop(struct berm_reflector *r);
 void berm_reflector_free(struct berm_reflector *r); /* accepts NULL; the model keeps its objects */
@@ -73,6 +77,8 @@ void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view 
 void berm_reflector_reload(struct berm_reflector *r, const char *source);
 /* Names of its sources into name[], which has room for berm_reflector_count(). */
 size_t berm_reflector_names(const struct berm_reflector *r, const char **name);
+/* Of the object that is this source; NULL: none, or it is not kept. */
+const char *berm_reflector_uid(const struct berm_reflector *r, const char *source);
 size_t berm_reflector_count(const struct berm_reflector *r);
 
 #endif /* BERM_REFLECTOR_H */

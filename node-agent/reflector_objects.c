@@ -75,6 +75,7 @@ static void drop(struct berm_objects_seen *seen, struct berm_object_seen *object
 	HASH_DEL(seen->all, object);
 	if (seen->resource->kind)
 		berm_intake_drop(seen->intake, &object->source);
+	free(object->uid);
 	free(object);
 	seen->has_changed = true;
 }
@@ -131,6 +132,15 @@ static int find(struct berm_objects_seen *seen, const struct identity *id, char 
 	return 0;
 }
 
+/* Without memory it is not known, which costs a reference in an Event. */
+static void keep_uid(struct berm_object_seen *object, const struct berm_piece *uid)
+{
+	if (object->uid && berm_piece_is(uid, object->uid))
+		return;
+	free(object->uid);
+	object->uid = uid->size ? strndup(uid->text, uid->size) : NULL;
+}
+
 int berm_objects_take(struct berm_objects_seen *seen, const struct berm_piece *text,
 		      struct berm_err *err)
 {
@@ -155,6 +165,8 @@ int berm_objects_take(struct berm_objects_seen *seen, const struct berm_piece *t
 	if (!object)
 		return berm_fail(err, -ENOMEM, "take %s", name);
 	object->round = seen->round;
+	if (seen->resource->keeps_uid)
+		keep_uid(object, &id.uid);
 	stamp = stamp_of(&id);
 	if (stamp && stamp == object->stamp)
 		return 0;
@@ -196,6 +208,7 @@ void berm_objects_seen_clear(struct berm_objects_seen *seen)
 	HASH_ITER(hh, seen->all, object, tmp) {
 		HASH_DEL(seen->all, object);
 		berm_source_clear(&object->source);
+		free(object->uid);
 		free(object);
 	}
 }

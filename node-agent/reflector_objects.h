@@ -12,6 +12,7 @@ struct berm_object_seen {
 	struct berm_source source;
 	uint64_t stamp; /* of uid and resourceVersion; 0: read it whatever it is */
 	uint32_t round; /* list in which it was seen last */
+	char *uid;	/* NULL: not kept */
 	char name[];	/* "networkpolicy shop/db" */
 };
 

@@ -3,7 +3,9 @@
 #include "source_api.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "apihttp.h"
 #include "cleanup.h"
@@ -11,6 +13,7 @@
 #include "log.h"
 
 #define MAX_WATCHES 16
+#define LINGER_MS   300000 /* a list of all Services costs more than following them for a while */
 
 struct berm_api {
 	struct berm_api_opts opts;
@@ -21,7 +24,8 @@ struct berm_api {
 	struct berm_api_told told;
 	struct berm_reflector *watch[MAX_WATCHES];
 	size_t count;
-	bool has_synced;
+	bool has_synced, needs_services;
+	uv_timer_t linger; /* Services are not needed any more */
 };
 
 /* Somebody else decided over an object of this source, and does not any more. */
@@ -52,7 +56,8 @@ static int retain(struct berm_api *api)
 static bool is_all_synced(const struct berm_api *api)
 {
 	for (size_t i = 0; i < api->count; i++)
-		if (berm_apiresources[i].kind && !berm_reflector_has_synced(api->watch[i]))
+		if (berm_apiresources[i].kind && !berm_reflector_has_synced(api->watch[i]) &&
+		    (api->needs_services || !berm_apiresources[i].is_service))
 			return false;
 	return true;
 }
@@ -61,12 +66,41 @@ static void on_changed(void *ctx)
 {
 	struct berm_api *api = ctx;
 
-	if (!api->has_synced && is_all_synced(api)) {
-		api->has_synced = true;
-		if (retain(api))
-			berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
-	}
 	api->opts.changed(api->opts.ctx);
+}
+
+static void switch_services(struct berm_api *api, bool is_on)
+{
+	for (size_t i = 0; i < api->count; i++) {
+		if (!berm_apiresources[i].is_service ||
+		    berm_reflector_is_on(api->watch[i]) == is_on)
+			continue;
+		if (is_on)
+			berm_reflector_start(api->watch[i]);
+		else
+			berm_reflector_pause(api->watch[i]);
+	}
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+	struct berm_api *api = timer->data;
+
+	switch_services(api, false);
+	api->opts.changed(api->opts.ctx);
+}
+
+void berm_api_need_services(struct berm_api *api, bool is_needed)
+{
+	if (api->needs_services == is_needed)
+		return;
+	api->needs_services = is_needed;
+	if (!is_needed) {
+		uv_timer_start(&api->linger, on_linger, LINGER_MS, 0);
+		return;
+	}
+	uv_timer_stop(&api->linger);
+	switch_services(api, true);
 }
 
 static int load_config(struct berm_api *api, struct berm_err *err)
@@ -117,6 +151,8 @@ int berm_api_open(uv_loop_t *loop, const struct berm_api_opts *opts, struct berm
 		return berm_fail(err, -ENOMEM, "open the API server");
 	*ret = api; /* also on failure: it has handles that the loop must close */
 	api->loop = loop;
+	uv_timer_init(loop, &api->linger);
+	api->linger.data = api;
 	api->opts = *opts;
 	api->intake = (struct berm_intake){
 		.model = model, .store = store, .reload = on_reload, .ctx = api
@@ -130,7 +166,8 @@ int berm_api_open(uv_loop_t *loop, const struct berm_api_opts *opts, struct berm
 void berm_api_start(struct berm_api *api)
 {
 	for (size_t i = 0; i < api->count; i++)
-		berm_reflector_start(api->watch[i]);
+		if (!berm_apiresources[i].is_service)
+			berm_reflector_start(api->watch[i]);
 }
 
 void berm_api_stop(struct berm_api *api)
@@ -139,6 +176,7 @@ void berm_api_stop(struct berm_api *api)
 		return;
 	for (size_t i = 0; i < api->count; i++)
 		berm_reflector_stop(api->watch[i]);
+	uv_close((uv_handle_t *)&api->linger, NULL);
 	berm_apihttp_stop(api->http);
 }
 
@@ -154,9 +192,14 @@ void berm_api_free(struct berm_api *api)
 	free(api);
 }
 
-bool berm_api_has_synced(const struct berm_api *api)
+bool berm_api_has_synced(struct berm_api *api)
 {
-	return api->has_synced;
+	if (api->has_synced || !is_all_synced(api))
+		return api->has_synced;
+	api->has_synced = true;
+	if (retain(api))
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	return true;
 }
 
 const char *berm_api_server(const struct berm_api *api)
@@ -184,4 +227,37 @@ bool berm_api_watch(const struct berm_api *api, size_t i, struct berm_watch_view
 		return false;
 	berm_reflector_view(api->watch[i], ret);
 	return true;
+}
+
+/* "configmap shop/x" */
+static bool split_source(const char *source, const char *word, struct berm_api_object *ret)
+{
+	size_t size = strlen(word);
+	const char *slash;
+
+	if (strncmp(source, word, size) != 0 || source[size] != ' ')
+		return false;
+	source += size + 1;
+	slash = strchr(source, '/');
+	snprintf(ret->ns, sizeof(ret->ns), "%.*s", slash ? (int)(slash - source) : 0, source);
+	snprintf(ret->name, sizeof(ret->name), "%s", slash ? slash + 1 : source);
+	return true;
+}
+
+bool berm_api_object(const struct berm_api *api, const char *source, struct berm_api_object *ret)
+{
+	for (size_t i = 0; i < api->count; i++) {
+		if (!split_source(source, berm_apiresources[i].word, ret))
+			continue;
+		ret->version = berm_apiresources[i].version;
+		ret->kind = berm_apiresources[i].kind;
+		ret->uid = berm_reflector_uid(api->watch[i], source);
+		return true;
+	}
+	return false;
+}
+
+struct berm_apihttp *berm_api_http(const struct berm_api *api)
+{
+	return api->http;
 }

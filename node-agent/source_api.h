@@ -35,13 +35,22 @@ int berm_api_open(uv_loop_t *loop, const struct berm_api_opts *opts, struct berm
 		  struct berm_lastgood *store, struct berm_api **ret,
 		  struct berm_err *err) must_check;
 void berm_api_start(struct berm_api *api);
+/* Services and what belongs to them are watched while this is so, and for some minutes after. */
+void berm_api_need_services(struct berm_api *api, bool is_needed);
 /* Before the loop runs for the last time; free afterwards. Both accept NULL. */
 void berm_api_stop(struct berm_api *api);
 void berm_api_free(struct berm_api *api);
 
-/* Has everything that the model needs been listed once? */
-bool berm_api_has_synced(const struct berm_api *api);
+/* Has everything that the model needs been listed once? Once true, it stays so. */
+bool berm_api_has_synced(struct berm_api *api);
 const char *berm_api_server(const struct berm_api *api);
+/* What a source of the intake is at the server, for references to it. */
+struct berm_api_object {
+	const char *version, *kind, *uid; /* uid NULL: not known */
+	char ns[64], name[254];
+};
+bool berm_api_object(const struct berm_api *api, const char *source, struct berm_api_object *ret);
+struct berm_apihttp *berm_api_http(const struct berm_api *api);
 /* The server answers, and has no Node of the name that we believe to be ours. */
 bool berm_api_lacks_node(const struct berm_api *api);
 const struct berm_intake *berm_api_intake(const struct berm_api *api);

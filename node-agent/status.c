@@ -371,6 +371,20 @@ static void add_watches(cJSON *root, const struct berm_agent *agent)
 		add_text(object, "error", watch.error);
 		cJSON_AddItemToArray(list, object);
 	}
+	if (agent->feedback)
+		cJSON_AddItemToObject(root, "feedback", berm_feedback_json(agent->feedback));
+}
+
+cJSON *berm_problems_json(const struct berm_agent *agent)
+{
+	return problems_json(agent);
+}
+
+void berm_status_add_enforcing(cJSON *root, const struct berm_agent *agent)
+{
+	struct endpoint_count count = count_endpoints(agent);
+
+	add_enforcing(root, agent, &count);
 }
 
 cJSON *berm_status_json(const struct berm_agent *agent)
@@ -506,21 +520,6 @@ cJSON *berm_endpoints_json(const struct berm_agent *agent)
 
 /* ---- policies --------------------------------------------------------------------------------------------------------- */
 
-static const struct berm_policy *find_policy(const struct berm_model *model,
-					     const struct berm_intake_policy *id)
-{
-	const struct berm_policy *policy;
-	size_t i;
-
-	for (i = 0; i < model->policy_count; i++) {
-		policy = model->policies[i];
-		if (policy->kind == id->kind && !strcmp(policy->ns, id->ns) &&
-		    !strcmp(policy->name, id->name))
-			return policy;
-	}
-	return NULL;
-}
-
 static bool is_subject(const struct berm_model *model, const struct berm_policy *policy,
 		       const struct berm_pod *pod)
 {
@@ -593,7 +592,8 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 static void add_policy(const struct berm_intake_policy *id, void *ctx)
 {
 	struct policy_list *list = ctx;
-	const struct berm_policy *policy = find_policy(&list->agent->engine.model, id);
+	const struct berm_policy *policy =
+		berm_model_policy(&list->agent->engine.model, id->kind, id->ns, id->name);
 	cJSON *object = cJSON_CreateObject();
 	const char *state = berm_standing_name(id->standing);
 

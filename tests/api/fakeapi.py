@@ -10,7 +10,9 @@
   {"do": "cut"}                                      closes all connections
   {"do": "raw", "resource": R, "text": T}            a line into the watches of R
   {"do": "gone", "resource": R}                      an in-stream ERROR 410 into the watches of R
-  {"do": "count"}                                    what was asked so far: {"R list": 2, "R watch": 1, ...}
+  {"do": "get", "resource": R, "namespace": NS, "name": N}   the object, or {}
+  {"do": "all", "resource": R}                       {"items": [...]}
+  {"do": "count"}                                    what was asked so far: {"R list": 2, "R POST NS": 1, ...}
   {"do": "relevel"}                                  every older resourceVersion is too old from now on
   {"do": "rewind"}                                   this is another server, whose cache lags behind
 """
@@ -26,6 +28,7 @@ import urllib.parse
 
 MOODS = {
     "status": 0,        # answer every request so
+    "writes": 0,        # answer every write so
     "retry_after": 0,
     "stream": True,     # streaming lists: true, "error" (in-stream 500), "422", or "ignored" (as old servers do)
     "selectors": True,  # False: 400 for field selectors
@@ -34,6 +37,7 @@ MOODS = {
     "token": None,      # the only one that is taken
     "gone": 0,          # so many requests are answered with 410
     "bookmarks": 0.0,   # seconds between two of them
+    "absent": "",       # resource that this server does not know
     "garbage": 0,       # so many lists and watches begin with nonsense
 }
 
@@ -57,8 +61,13 @@ def event(kind, thing):
 
 def matches(resource, thing, query):
     labels = thing["metadata"].get("labels", {})
-    selector = query.get("labelSelector", [""])[0]
-    if selector and selector not in labels:
+    for word in query.get("labelSelector", [""])[0].split(","):
+        key, is_equal, value = word.partition("=")
+        if is_equal and labels.get(key) != value:
+            return False
+        if word and not is_equal and (word.lstrip("!") in labels) == word.startswith("!"):
+            return False
+    if query.get("namespace", thing["metadata"].get("namespace")) != thing["metadata"].get("namespace"):
         return False
     fields = query.get("fieldSelector", [""])[0]
     if resource == "nodes" and fields:
@@ -67,6 +76,26 @@ def matches(resource, thing, query):
         return (not thing.get("spec", {}).get("hostNetwork")
                 and thing.get("status", {}).get("phase") not in ("Succeeded", "Failed"))
     return True
+
+
+def target(path):
+    """Resource, namespace and name that a path means; each but the first may be None."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    namespace = None
+    if len(parts) > 2 and parts[0] == "namespaces":
+        namespace, parts = parts[1], parts[2:]
+    return parts[0], namespace, parts[1] if len(parts) > 1 else None
+
+
+def merge(into, patch):
+    for key, value in patch.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -116,7 +145,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
-        resource = url.path.rsplit("/", 1)[-1]
+        resource, namespace, name = target(url.path)
+        if namespace:
+            query["namespace"] = namespace
         is_watch = "watch" in query
         verb = "watch" if is_watch and "resourceVersion" in query else "stream" if is_watch else "list"
         with LOCK:
@@ -125,12 +156,61 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(0.05)
             if STATE["cut"] < 0:
                 return
+        if resource == MOOD["absent"]:
+            return self.answer(404, status(404, "the server could not find the requested resource"))
         if self.refuse(query):
             return
-        if is_watch:
+        if name:
+            self.one(resource, namespace, name)
+        elif is_watch:
             self.watch(resource, query)
         else:
             self.list(resource, query)
+
+    def one(self, resource, namespace, name):
+        with LOCK:
+            thing = STORE.get(resource, {}).get((namespace or "", name))
+        self.answer(200 if thing else 404, thing or status(404, "%s not found" % name))
+
+    def write_one(self):
+        url = urllib.parse.urlsplit(self.path)
+        resource, namespace, name = target(url.path)
+        text = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        with LOCK:
+            key = "%s %s %s" % (resource, self.command, namespace)
+            COUNT[key] = COUNT.get(key, 0) + 1
+        while MOOD["mute"]:
+            time.sleep(0.05)
+        if MOOD["writes"]:
+            return self.answer(MOOD["writes"], status(MOOD["writes"], 'writes are refused with "%d"' % MOOD["writes"]))
+        if self.refuse({}):
+            return
+        with LOCK:
+            code, body = self.write_to(resource, namespace, name, json.loads(text) if text else None)
+            LOCK.notify_all()
+        self.answer(code, body)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = write_one
+
+    def write_to(self, resource, namespace, name, thing):
+        name = name or thing["metadata"]["name"]
+        old = STORE.get(resource, {}).get((namespace, name))
+        kind = self.headers.get("Content-Type", "")
+        if self.command == "POST" and old:
+            return 409, status(409, '%s "%s" already exists' % (resource, name))
+        if self.command == "PUT" and old and thing["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+            return 409, status(409, "the object has been modified")
+        if not old and (self.command in ("PUT", "DELETE") or "merge-patch" in kind):
+            return 404, status(404, '%s "%s" not found' % (resource, name))
+        if self.command == "DELETE":
+            do({"do": "delete", "resource": resource, "namespace": namespace, "name": name})
+            return 200, status(200, "")
+        if "merge-patch" in kind:
+            changed = json.loads(json.dumps(old))
+            merge(changed, thing)
+            thing = changed
+        do({"do": "put", "resource": resource, "object": thing})
+        return 200 if old else 201, thing
 
     def refuse(self, query):
         headers = [("Retry-After", str(MOOD["retry_after"]))] if MOOD["retry_after"] else []
@@ -155,6 +235,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if int(query.get("resourceVersion", ["0"])[0]) > version:
                 return self.answer(504, status(504, "Too large resource version"))
             items = [dict(o) for o in STORE.get(resource, {}).values() if matches(resource, o, query)]
+        if "as=PartialObjectMetadataList" in self.headers.get("Accept", ""):
+            items = [{"metadata": item["metadata"]} for item in items]
         for item in items:  # as real lists do it
             item.pop("kind", None)
             item.pop("apiVersion", None)
@@ -267,6 +349,10 @@ def do(order):
     elif what == "rewind":
         STATE["version"] -= 1000
         STATE["oldest"] = 1 << 62
+    elif what == "get":
+        return STORE.get(resource, {}).get((order.get("namespace", ""), order["name"]), {})
+    elif what == "all":
+        return {"items": list(STORE.get(resource, {}).values())}
     elif what != "count":
         raise ValueError("do what? " + what)
     LOCK.notify_all()

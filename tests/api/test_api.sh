@@ -10,7 +10,8 @@
 test_stream() {
 	start_walled
 	equal "lists" "$(asked 'networkpolicies list')" 0
-	equal "state" "$(status '[.watches[] | .state] | unique[]')" watching
+	equal "state" "$(status '[.watches[] | .state] | unique | join(" ")')" "off watching"
+	equal "off" "$(watches_in off)" "services endpointslices servicecidrs"
 	wall spy
 	becomes_walled_for_spy
 	put_pod web spy
@@ -38,6 +39,28 @@ test_list_fallback() {
 	done
 	wall spy
 	becomes_walled_for_spy
+}
+
+watches_in() { status "[.watches[] | select(.state == \"$1\").resource] | join(\" \")"; }
+watches_are() { [ "$(watches_in "$1")" = "$2" ]; }
+
+#: Services are watched once a pod here has egress rules; a server without ServiceCIDRs has none, until it has them
+test_services() {
+	mood 'absent="servicecidrs"'
+	jq -n '{metadata: {name: "db", namespace: "shop"}, spec: {clusterIP: "10.96.0.9", clusterIPs: ["10.96.0.9"], ports: [{port: 80, protocol: "TCP"}]}}' | put services
+	jq -n '{metadata: {name: "other", namespace: "shop", labels: {"service.kubernetes.io/service-proxy-name": "x"}}, spec: {ports: []}}' | put services
+	start_walled
+	watches_are off "services endpointslices servicecidrs" || fail "watched without need: $(watches_in watching)"
+	jq -n '{metadata: {name: "out", namespace: "shop"}, spec: {podSelector: {matchLabels: {app: "db"}}, policyTypes: ["Egress"], egress: []}}' | put networkpolicies
+	wait_until watches_are absent servicecidrs
+	wait_until status_is '.watches[] | select(.resource == "services") | "\(.state) \(.objects)"' "watching 1"
+	equal off "$(watches_in off)" ""
+	agent_stop
+	mood 'absent=""'
+	jq -n '{metadata: {name: "kubernetes"}, spec: {cidrs: ["10.96.0.0/16"]}}' | put servicecidrs
+	ready_agent # a start waits for them too
+	equal cidrs "$(status '.watches[] | select(.resource == "servicecidrs") | "\(.state) \(.objects)"')" "watching 1"
+	walled
 }
 
 #: a document in a ConfigMap: a mistake keeps the last good version and is named by key and line
@@ -258,7 +281,7 @@ test_too_large() {
 	mood 'stream="422"'
 	cut_all
 	wait_until asked_past 'networkpolicies list' 0
-	WAIT_S=20 wait_until status_is '[.watches[] | select(.state != "watching")] | length' 0
+	WAIT_S=20 wait_until status_is '[.watches[] | select(.state == "listing" or .state == "waiting")] | length' 0
 	walled_for_spy
 	order '{"do": "delete", "resource": "networkpolicies", "namespace": "shop", "name": "monster"}' >/dev/null
 	order '{"do": "relevel"}' >/dev/null
