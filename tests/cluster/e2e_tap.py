@@ -7,40 +7,45 @@ Exit status 0 if tests ran, all of them to their end, and none failed. Knows not
 import re
 import sys
 
-# "• [12.345 seconds]", "• [FAILED] [12.345 seconds]"; the line after it names the test.
-END = re.compile(r"^\S*(?:•|S)? ?\[(?P<state>FAILED|PANICKED|TIMEDOUT|INTERRUPTED|SKIPPED)?\]? ?\[?(?P<took>[\d.]+) seconds\]")
-SUMMARY = re.compile(r"^Ran (\d+) of (\d+) Specs")
+NAME = re.compile(r"^(\[sig-[a-z-]+\] .*)")
+END = re.compile(r"^(?:•|S) (?:\[(?P<state>[A-Z ]+)\] )?\[(?P<took>[\d.]+) seconds\]")
+SUMMARY = re.compile(r"^Ran (\d+) of \d+ Specs")
 LABELS = re.compile(r" \[[^\]]*\]$")
 
 
-def name_of(line):
-    line = line.strip()
-    while LABELS.search(line):  # labels are behind the name
-        line = LABELS.sub("", line)
-    return line
+def without_labels(name):
+    while LABELS.search(name):
+        name = LABELS.sub("", name)
+    return name
+
+
+def tap_line(number, name, end):
+    is_bad = end["state"] not in (None, "SKIPPED")
+    skip = " # SKIP by the test itself" if end["state"] == "SKIPPED" else ""
+    return f"{'not ' if is_bad else ''}ok {number} - {without_labels(name)} ({float(end['took']):.0f} s){skip}"
 
 
 def main():
-    total = failed = 0
-    ran = None
-    ended = None
+    name = ran = None
+    total = failed = skipped = 0
     for line in sys.stdin:
-        if ended and line.strip():
+        if match := NAME.match(line):
+            name = match[1].strip()
+        elif name and (end := END.match(line)):
             total += 1
-            is_bad = ended["state"] not in (None, "SKIPPED")
-            failed += is_bad
-            skip = " # SKIP by the test itself" if ended["state"] == "SKIPPED" else ""
-            print(f"{'not ' if is_bad else ''}ok {total} - {name_of(line)} ({float(ended['took']):.0f} s){skip}", flush=True)
-            ended = None
-        ended = END.match(line) or ended
-        if match := SUMMARY.match(line):
+            text = tap_line(total, name, end)
+            failed += text.startswith("not")
+            skipped += "# SKIP" in text
+            print(text, flush=True)
+            name = None
+        elif match := SUMMARY.match(line):
             ran = int(match[1])
     print(f"1..{total}")
     if ran is None:
         print("# the tests did not run to their end", file=sys.stderr)
-    elif ran == 0:
-        print("# no test matched", file=sys.stderr)
-    return 1 if failed or not ran else 0
+    elif ran != total - skipped or not ran:
+        print(f"# {ran} tests ran, {total - skipped} were seen to end", file=sys.stderr)
+    return 1 if failed or not ran or ran != total - skipped else 0
 
 
 if __name__ == "__main__":
