@@ -4,7 +4,8 @@
  *
  * While sets are replaced, an address must be in its old row in every set that goes and in its new row in
  * every set that comes or stays. If no class is like that, a transition class is made for all addresses
- * that go the same way; they come to rest after the switch.
+ * that go the same way; they come to rest after the switch. Frontends move like addresses:
+ * one that is not there is what its address is.
  */
 #include "applied.h"
 
@@ -52,11 +53,68 @@ static uint32_t absent_view(const struct generation *g, const struct berm_addr *
 	return same ? world : NONE;
 }
 
+static int by_addr(const void *x, const void *y)
+{
+	return memcmp(x, y, sizeof(struct berm_addr)); /* the first member */
+}
+
+static uint32_t class_before(const struct generation *g, const struct berm_addr *addr)
+{
+	const struct berm_apply *a = g->a;
+	const struct applied_peer *peer =
+		a->peer_count ? bsearch(addr, a->peer, a->peer_count, sizeof(*peer), by_addr)
+			      : NULL;
+
+	return peer ? peer->cls : NONE;
+}
+
+static uint32_t class_after(const struct generation *g, const struct berm_addr *addr)
+{
+	const struct berm_plan *plan = g->plan;
+	const struct berm_plan_peer *peer =
+		plan->peer_count
+			? bsearch(addr, plan->peer, plan->peer_count, sizeof(*peer), by_addr)
+			: NULL;
+
+	return peer ? g->cls[peer->cls] : NONE;
+}
+
+/* An address that the frontend stands at; of those that are every address of the node, one. */
+static struct berm_addr front_addr(const struct generation *g, const struct berm_addr *addr)
+{
+	const struct berm_plan *plan = g->plan;
+	bool v4 = berm_addr_is_v4(addr);
+
+	if (addr->w[0] || addr->w[1] || addr->w[3] || (!v4 && addr->w[2]))
+		return *addr;
+	for (size_t i = 0; i < plan->peer_count; i++)
+		if (plan->peer[i].flags & BERM_PEER_NODE_FRONTENDS &&
+		    berm_addr_is_v4(&plan->peer[i].addr) == v4)
+			return plan->peer[i].addr;
+	return *addr;
+}
+
 /* Key of the way an address goes: where to rest, what it was seen as and will be; then the view. */
 struct way {
 	uint32_t rest, from, to;
 	uint32_t view[];
 };
+
+static void way_of(const struct generation *g, const struct change *c, struct way *way)
+{
+	struct berm_addr addr = c->addr;
+
+	*way = (struct way){ c->to, c->from, c->to };
+	if (c->at != NONE) {
+		addr = front_addr(g, &c->addr);
+		way->from = c->from == NONE ? class_before(g, &addr) : c->from;
+		way->to = c->to == NONE ? class_after(g, &addr) : c->to;
+	}
+	if (way->from == NONE)
+		way->from = absent_view(g, &addr, way->view);
+	if (way->to == NONE)
+		way->to = absent_view(g, &addr, way->view);
+}
 
 static int change_add(struct generation *g, const struct change *c, struct way *way)
 {
@@ -65,11 +123,7 @@ static int change_add(struct generation *g, const struct change *c, struct way *
 	uint32_t number;
 	int rc;
 
-	*way = (struct way){ c->to, c->from, c->to };
-	if (c->from == NONE)
-		way->from = absent_view(g, &c->addr, way->view);
-	if (c->to == NONE)
-		way->to = absent_view(g, &c->addr, way->view);
+	way_of(g, c, way);
 	if (way->from == NONE || way->to == NONE)
 		size += g->view.count * sizeof(*way->view);
 	rc = berm_intern(&g->move_key, way, size, &number);
@@ -77,12 +131,17 @@ static int change_add(struct generation *g, const struct change *c, struct way *
 		return rc;
 	key = berm_intern_key(&g->move_key, number, &size);
 	rc = rc ? array_push(&g->move,
-			     (struct move){ key->from, key->to, key->rest, key->view, NONE, 0 })
+			     (struct move){ key->from, key->to, key->rest, key->view, NONE, 0,
+					    false })
 		: 0;
 	if (rc)
 		return rc;
 	g->move.item[number].count++;
-	return array_push(&g->change, (struct change){ c->addr, c->from, c->to, number });
+	g->move.item[number].has_peers |= c->at == NONE;
+	if (array_push(&g->change, *c))
+		return -ENOMEM;
+	g->change.item[g->change.count - 1].move = number;
+	return 0;
 }
 
 /* Both lists are sorted by address. */
@@ -99,12 +158,47 @@ static int diff(struct generation *g, struct way *way)
 			: j == plan->peer_count ? -1
 						: memcmp(&a->peer[i].addr, &plan->peer[j].addr,
 							 sizeof(struct berm_addr));
-		c = (struct change){ .from = order <= 0 ? a->peer[i].cls : NONE,
-				     .to = order >= 0 ? g->cls[plan->peer[j].cls] : NONE };
+		c = (struct change){ .at = NONE,
+				     .from = order <= 0 ? a->peer[i].cls : NONE,
+				     .to = order >= 0 ? g->cls[plan->peer[j].cls] : NONE,
+				     .flags_from = order <= 0 ? a->peer[i].flags : 0,
+				     .flags_to = order >= 0 ? plan->peer[j].flags : 0 };
 		c.addr = order <= 0 ? a->peer[i].addr : plan->peer[j].addr;
 		i += order <= 0;
 		j += order >= 0;
 		g->arriving += c.from == NONE;
+		if (c.from != c.to || c.flags_from != c.flags_to)
+			rc = change_add(g, &c, way);
+	}
+	return rc;
+}
+
+static int cmp_front(const struct applied_front *x, const struct berm_plan_frontend *y)
+{
+	int rc = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+
+	return rc ? rc : (x->at > y->at) - (x->at < y->at);
+}
+
+static int diff_fronts(struct generation *g, struct way *way)
+{
+	const struct berm_apply *a = g->a;
+	const struct berm_plan *plan = g->plan;
+	size_t i = 0, j = 0;
+	struct change c;
+	int rc = 0, order;
+
+	while (!rc && (i < a->front_count || j < plan->frontend_count)) {
+		order = i == a->front_count	    ? 1
+			: j == plan->frontend_count ? -1
+						    : cmp_front(&a->front[i], &plan->frontend[j]);
+		c = (struct change){ .from = order <= 0 ? a->front[i].cls : NONE,
+				     .to = order >= 0 ? g->cls[plan->frontend[j].cls] : NONE };
+		c.addr = order <= 0 ? a->front[i].addr : plan->frontend[j].addr;
+		c.at = order <= 0 ? a->front[i].at : plan->frontend[j].at;
+		i += order <= 0;
+		j += order >= 0;
+		g->arriving_fronts += c.from == NONE;
 		if (c.from != c.to)
 			rc = change_add(g, &c, way);
 	}
@@ -124,7 +218,8 @@ int berm_gen_changes(struct generation *g)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->view.count; i++)
 		g->view_table[i] = berm_table_find(g->a, g->view.item[i]);
-	return diff(g, way);
+	rc = diff(g, way);
+	return rc ? rc : diff_fronts(g, way);
 }
 
 /* ---- rows along the way ---------------------------------------------------------------------------------------- */
@@ -144,6 +239,23 @@ static bool moves_row(const struct generation *g, const struct applied_set *s, c
 	return berm_set_row(s, seen_from(m, s)) != berm_gen_set_row(g, s, seen_to(m, s));
 }
 
+/* *differs: for an address; the answer: for an address or a frontend. */
+static bool moves_any_row(const struct generation *g, const struct applied_set *s, bool *differs)
+{
+	bool any = false;
+
+	*differs = false;
+	for (size_t i = 0; !*differs && i < g->move.count; i++) {
+		const struct move *m = &g->move.item[i];
+
+		if ((any && !m->has_peers) || !moves_row(g, s, m))
+			continue;
+		any = true;
+		*differs = m->has_peers;
+	}
+	return any;
+}
+
 /* A set that one endpoint leaves and another keeps or enters would need both rows of an address that
  * changes its row: then it is replaced for all of them. */
 void berm_gen_conflicts(struct generation *g)
@@ -154,9 +266,7 @@ void berm_gen_conflicts(struct generation *g)
 	{
 		if (s->owner == NONE)
 			continue;
-		for (size_t i = 0; !s->differs && i < g->move.count; i++)
-			s->differs = moves_row(g, s, &g->move.item[i]);
-		if (!s->differs || !s->left)
+		if (!moves_any_row(g, s, &s->differs) || !s->left)
 			continue;
 		g->set[s->owner] = NULL;
 		s->owner = NONE;
@@ -258,21 +368,36 @@ int berm_gen_moves(struct generation *g)
 	return rc ? rc : rows_of_strangers(g, claimed);
 }
 
-/* What is written to berm_peers before the switch. */
+/* Addresses and frontends to write, and those to delete. */
+struct seen {
+	struct batch *peer_put, *peer_del, *front_put, *front_del;
+};
+
+static int seen_add(const struct seen *out, const struct change *c, uint32_t cls, uint32_t flags)
+{
+	const struct berm_frontend_key key = { .addr = c->addr, .at = c->at };
+	const struct berm_peer value = { .cls = cls | flags };
+
+	if (c->at == NONE && cls == NONE)
+		return berm_batch_add(out->peer_del, BERM_MAP_peers, &c->addr, NULL);
+	if (c->at == NONE)
+		return berm_batch_add(out->peer_put, BERM_MAP_peers, &c->addr, &value);
+	if (cls == NONE)
+		return berm_batch_add(out->front_del, BERM_MAP_frontends, &key, NULL);
+	return berm_batch_add(out->front_put, BERM_MAP_frontends, &key, &value);
+}
+
+/* What is written before the switch. Whoever has frontends before or after is asked for them meanwhile. */
 int berm_gen_peers(struct generation *g)
 {
-	struct berm_peer value = { .cls = 0 };
+	const struct seen out = { &g->put[BERM_MAP_peers], &g->peer_del,
+				  &g->put[BERM_MAP_frontends], &g->front_del };
 	const struct change *c;
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < g->change.count; i++) {
 		c = &g->change.item[i];
-		value.cls = g->move.item[c->move].via;
-		if (value.cls == NONE)
-			rc = berm_batch_add(&g->peer_del, BERM_MAP_peers, &c->addr, NULL);
-		else
-			rc = berm_batch_add(&g->put[BERM_MAP_peers], BERM_MAP_peers, &c->addr,
-					    &value);
+		rc = seen_add(&out, c, g->move.item[c->move].via, c->flags_from | c->flags_to);
 	}
 	return rc;
 }
@@ -281,24 +406,55 @@ int berm_gen_peers(struct generation *g)
 int berm_gen_peers_undo(struct generation *g, struct berm_err *err)
 {
 	struct berm_store *store = g->a->store;
-	struct berm_peer value = { .cls = 0 };
-	struct batch back = { 0 }, gone = { 0 };
+	struct batch put = { 0 }, del = { 0 }, front_put = { 0 }, front_del = { 0 };
+	const struct seen back = { &put, &del, &front_put, &front_del };
 	const struct change *c;
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < g->change.count; i++) {
 		c = &g->change.item[i];
-		value.cls = c->from;
-		if (c->from == NONE)
-			rc = berm_batch_add(&gone, BERM_MAP_peers, &c->addr, NULL);
-		else
-			rc = berm_batch_add(&back, BERM_MAP_peers, &c->addr, &value);
+		rc = seen_add(&back, c, c->from, c->flags_from);
 	}
 	if (!rc)
-		rc = store->ops->del(store, BERM_MAP_peers, gone.key, gone.count, err);
+		rc = store->ops->put(store, BERM_MAP_frontends, front_put.key, front_put.value,
+				     front_put.count, err);
 	if (!rc)
-		rc = store->ops->put(store, BERM_MAP_peers, back.key, back.value, back.count, err);
-	berm_batch_clear(&back);
-	berm_batch_clear(&gone);
+		rc = store->ops->del(store, BERM_MAP_peers, del.key, del.count, err);
+	if (!rc)
+		rc = store->ops->put(store, BERM_MAP_peers, put.key, put.value, put.count, err);
+	if (!rc)
+		rc = store->ops->del(store, BERM_MAP_frontends, front_del.key, front_del.count,
+				     err);
+	berm_batch_clear(&put);
+	berm_batch_clear(&del);
+	berm_batch_clear(&front_put);
+	berm_batch_clear(&front_del);
 	return rc;
+}
+
+/* Of a set that is being made: does an address go to another row than its rules give the old class? */
+static bool moves_here(const struct generation *g, const struct applied_set *s,
+		       const struct move *m)
+{
+	uint32_t from = seen_from(m, s);
+
+	if (!m->has_peers)
+		return false;
+	if (from >= BERM_CLASS_FIRST && (from >= g->plan_cls_count || g->plan_cls[from] == NONE))
+		return true; /* it never knew that class */
+	return berm_set_row(s, from) != berm_set_row(s, seen_to(m, s));
+}
+
+void berm_gen_moved(struct generation *g)
+{
+	struct applied_set *s;
+
+	for_each_set(g->a, s)
+	{
+		s->moves = false;
+		if (s->owner == NONE || !g->is_made[s->owner])
+			continue;
+		for (size_t i = 0; !s->moves && i < g->move.count; i++)
+			s->moves = moves_here(g, s, &g->move.item[i]);
+	}
 }

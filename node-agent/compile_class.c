@@ -176,11 +176,14 @@ static int learn_pods(struct compiler *c, struct about *about)
 /* ---- who owns an address ------------------------------------------------------------------------------------------ */
 
 enum claim_kind { /* the lower one wins */
+		  CLAIM_CLUSTER, /* a ClusterIP */
 		  CLAIM_NODE,
 		  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
 		  CLAIM_ENDPOINT,
 		  CLAIM_LEAVER, /* an endpoint whose pod has finished */
 		  CLAIM_POD,
+		  CLAIM_VIP, /* another address of a Service, if it is nobody's own */
+		  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
 };
 
 struct claim {
@@ -277,28 +280,44 @@ static int claim_pods(const struct compiler *c, claim_array *out, const bool *is
 	return 0;
 }
 
-static int claim_node(const struct compiler *c, claim_array *out)
+static int claim_list(claim_array *out, enum claim_kind kind, const struct berm_addr *addr,
+		      size_t count)
 {
-	struct claim claim = { .kind = CLAIM_NODE, .pod = NONE };
+	struct claim claim = { .kind = (uint8_t)kind, .pod = NONE };
 
-	for (size_t i = 0; i < c->model->node_addr_count; i++) {
-		claim.addr = c->model->node_addrs[i];
+	for (size_t i = 0; i < count; i++) {
+		claim.addr = addr[i];
 		if (array_push(out, claim))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+static int claim_frontends(const struct compiler *c, claim_array *out)
+{
+	int rc = claim_list(out, CLAIM_CLUSTER, c->front.cluster.item, c->front.cluster.count);
+
+	if (!rc)
+		rc = claim_list(out, CLAIM_VIP, c->front.external.item, c->front.external.count);
+	if (!rc)
+		rc = claim_list(out, CLAIM_BACKEND, c->backend_addr.item, c->backend_addr.count);
+	return rc;
+}
+
 static int claim_addresses(const struct compiler *c, claim_array *out)
 {
 	bool *is_here = calloc(c->model->pod_count + 1, sizeof(*is_here));
 	size_t kept = 0;
-	int rc = is_here ? claim_node(c, out) : -ENOMEM;
+	int rc = is_here ? claim_list(out, CLAIM_NODE, c->model->node_addrs,
+				      c->model->node_addr_count)
+			 : -ENOMEM;
 
 	if (!rc)
 		rc = claim_endpoints(c, out, is_here);
 	if (!rc)
 		rc = claim_pods(c, out, is_here);
+	if (!rc)
+		rc = claim_frontends(c, out);
 	free(is_here);
 	if (rc || !out->count)
 		return rc;
@@ -317,6 +336,8 @@ static struct about about_claim(const struct claim *claim, const struct about *p
 {
 	if (claim->kind == CLAIM_NODE)
 		return (struct about){ .mark = MARK_OWN_NODE };
+	if (claim->kind == CLAIM_CLUSTER || claim->kind == CLAIM_VIP)
+		return (struct about){ .mark = MARK_VIP };
 	return claim->pod == NONE ? (struct about){ 0 } : pods[claim->pod];
 }
 
@@ -331,12 +352,24 @@ static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *
 	return 0;
 }
 
+/* An entry of its own: where the tables do not say the same. */
+static bool needs_entry(const struct about *about, const struct compile_hit *hit, uint32_t flags)
+{
+	return about->set || about->ports || about->mark || hit->in_service_cidr || flags;
+}
+
 static int add_peer(struct compiler *c, const struct about *about, const struct compile_hit *hit,
 		    struct berm_numbers *groups)
 {
 	struct compile_class cls = { .mark = about->mark, .ports = about->ports };
 	struct compile_peer peer = { .addr = hit->addr };
+	bool has_entry;
 
+	peer.flags =
+		berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
+	has_entry = needs_entry(about, hit, peer.flags);
+	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
+		return 0;
 	groups->count = 0;
 	if (add_set(c, about->set, groups) || add_set(c, hit->set, groups))
 		return -ENOMEM;
@@ -345,6 +378,10 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	cls.group_count = groups->count;
 	if (berm_compile_class(c, &cls, berm_compile_is_v4(&hit->addr), &peer.cls))
 		return -ENOMEM;
+	if (array_push(&c->known, peer))
+		return -ENOMEM;
+	if (!has_entry)
+		return 0;
 	c->cls.item[peer.cls].is_peer = true;
 	return array_push(&c->peer, peer);
 }
@@ -365,13 +402,14 @@ static int classify(struct compiler *c, const claim_array *claims, const struct 
 {
 	struct compile_hit *hit = calloc(claims->count + 1, sizeof(*hit));
 	struct about *about = calloc(claims->count + 1, sizeof(*about));
+	bool has_services = c->front.item.count || c->model->service_cidr_count;
 	size_t count = 0;
 	int rc = hit && about ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !rc && i < claims->count; i++) {
 		struct about this = about_claim(&claims->item[i], pods);
 
-		if (!this.set && !this.ports && !this.mark)
+		if (!this.set && !this.ports && !this.mark && !has_services)
 			continue;
 		about[count] = this;
 		hit[count++].addr = claims->item[i].addr;
