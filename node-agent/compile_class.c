@@ -95,6 +95,7 @@ static int add_world(struct compiler *c, const char *name)
 
 struct about {
 	uint32_t set, ports, mark;
+	bool is_nobody; /* only an endpoint of a Service */
 };
 
 typedef BERM_ARRAY(struct compile_resolved) resolved_array;
@@ -338,6 +339,8 @@ static struct about about_claim(const struct claim *claim, const struct about *p
 		return (struct about){ .mark = MARK_OWN_NODE };
 	if (claim->kind == CLAIM_CLUSTER || claim->kind == CLAIM_VIP)
 		return (struct about){ .mark = MARK_VIP };
+	if (claim->kind == CLAIM_BACKEND)
+		return (struct about){ .is_nobody = true };
 	return claim->pod == NONE ? (struct about){ 0 } : pods[claim->pod];
 }
 
@@ -355,7 +358,8 @@ static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *
 /* An entry of its own: where the tables do not say the same. */
 static bool needs_entry(const struct about *about, const struct compile_hit *hit, uint32_t flags)
 {
-	return about->set || about->ports || about->mark || hit->in_service_cidr || flags;
+	return about->set || about->ports || about->mark || flags ||
+	       (hit->in_service_cidr && !about->is_nobody);
 }
 
 static int add_peer(struct compiler *c, const struct about *about, const struct compile_hit *hit,
@@ -370,6 +374,8 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	has_entry = needs_entry(about, hit, peer.flags);
 	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
 		return 0;
+	if (about->is_nobody && hit->in_service_cidr)
+		cls.mark = MARK_VIP; /* what the tables say */
 	groups->count = 0;
 	if (add_set(c, about->set, groups) || add_set(c, hit->set, groups))
 		return -ENOMEM;

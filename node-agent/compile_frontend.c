@@ -30,26 +30,18 @@ static bool has_egress(const struct compiler *c)
 }
 
 /* For those who wait: DNS, and what would else pass as the own node. */
-static int drop_unused(struct compiler *c)
+static void drop_unused(struct berm_frontends *f)
 {
-	struct berm_frontends *f = &c->front;
 	size_t kept = 0;
 
-	if (has_egress(c))
-		return 0;
-	f->cluster.count = f->external.count = 0;
 	for (size_t i = 0; i < f->item.count; i++) {
-		struct berm_frontend *this = &f->item.item[i];
+		const struct berm_frontend *this = &f->item.item[i];
 
-		if (!is_node_place(this) && !is_service(this, "kube-system", "kube-dns") &&
-		    !is_service(this, "default", "kubernetes"))
-			continue;
-		if (!is_node_place(this) && array_push(&f->cluster, this->addr))
-			return -ENOMEM;
-		f->item.item[kept++] = *this;
+		if (is_node_place(this) || is_service(this, "kube-system", "kube-dns") ||
+		    is_service(this, "default", "kubernetes"))
+			f->item.item[kept++] = *this;
 	}
 	f->item.count = kept;
-	return 0;
 }
 
 static int cmp_addr(const void *a, const void *b)
@@ -92,11 +84,32 @@ static int list_addresses(struct compiler *c)
 	return 0;
 }
 
+static size_t only_used(const struct compiler *c, struct berm_addr *addr, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (has_addr(c->front_addr.item, c->front_addr.count, &addr[i]))
+			addr[kept++] = addr[i];
+	return kept;
+}
+
 int berm_compile_frontends(struct compiler *c)
 {
-	if (berm_frontends_make(c->model, &c->front) || drop_unused(c))
+	struct berm_frontends *f = &c->front;
+	bool is_used = has_egress(c);
+
+	if (berm_frontends_make(c->model, f))
 		return -ENOMEM;
-	return list_addresses(c);
+	if (!is_used)
+		drop_unused(f);
+	if (list_addresses(c))
+		return -ENOMEM;
+	if (is_used)
+		return 0;
+	f->cluster.count = only_used(c, f->cluster.item, f->cluster.count);
+	f->external.count = only_used(c, f->external.item, f->external.count);
+	return 0;
 }
 
 /* ---- addresses ------------------------------------------------------------------------------------------------ */
