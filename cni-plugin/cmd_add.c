@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "call.h"
 #include "cleanup.h"
 #include "loader.h"
@@ -29,6 +30,8 @@ struct add {
 	struct berm_maps maps;
 	struct berm_veth veth;
 	struct berm_record rec;
+	struct berm_record before; /* of an ADD that succeeded for the same interface already */
+	bool has_before;
 	enum cni_fallback fallback;
 	bool is_exempt;
 	int code; /* CNI code of the step that failed */
@@ -94,6 +97,15 @@ static void add_reported_addresses(struct add *a)
 			 a->rec.container_id, a->veth.name, a->veth.addr_more);
 }
 
+/* A runtime may call ADD again, after the first one was killed or its answer was lost. */
+static void find_before(struct add *a)
+{
+	a->has_before = !berm_record_read(a->rec.container_id, a->rec.ifname, &a->before, NULL) &&
+			a->before.ifindex == a->veth.ifindex &&
+			a->before.peer_ifindex == a->veth.peer_ifindex &&
+			berm_record_owns(&a->before, a->before.ifindex);
+}
+
 static int find_host_veth(struct add *a, struct berm_err *err)
 {
 	int rc = berm_netns_inode(a->call->env.netns, &a->rec.netns_inode, err);
@@ -103,6 +115,7 @@ static int find_host_veth(struct add *a, struct berm_err *err)
 	if (rc)
 		return failed(a, rc, code_of_find(rc));
 	add_reported_addresses(a);
+	find_before(a);
 	return 0;
 }
 
@@ -242,7 +255,8 @@ static bool ask_agent(const struct add *a, struct berm_err *err)
 	return judged;
 }
 
-/* The agent may have written the record anew (addresses that came late); only the fallback is ours to clear. */
+/* The record tells what ADD left the pod with: its fallback, or nothing if the agent was in time. Whether a fallback
+ * still counts says the kernel (BERM_EP_FALLBACK). The agent may have written the record anew meanwhile. */
 static void mark_judged(struct add *a)
 {
 	struct berm_err err = { 0 };
@@ -254,7 +268,7 @@ static void mark_judged(struct add *a)
 	if (!now.fallback[0])
 		return;
 	now.fallback[0] = '\0';
-	if (berm_record_write(&now, &err)) /* the agent writes it too, when it looks next */
+	if (berm_record_write(&now, &err))
 		berm_log(BERM_LOG_WARNING, "record-stale", "reason=\"%s\"", err.msg);
 }
 
@@ -316,14 +330,19 @@ static int add(struct add *a, struct berm_err *err)
 	return rc ? rc : add_guarded(a, err);
 }
 
+/* An earlier ADD's guard stays, with the fallback: only its own DEL may open the pod. */
 static void undo(const struct add *a)
 {
 	struct berm_err err = { 0 };
+	int rc = 0;
 
-	if (a->rec.ifindex || a->rec.intent_ifindex)
-		if (pod_leave(&a->rec, UNDO_LOCK_MS, &err))
-			berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"",
-				 a->rec.container_id, err.msg);
+	if (a->has_before)
+		rc = pod_restore(&a->before, UNDO_LOCK_MS, &err);
+	else if (a->rec.ifindex || a->rec.intent_ifindex)
+		rc = berm_attachment_end(&a->rec, UNDO_LOCK_MS, &err);
+	if (rc)
+		berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"",
+			 a->rec.container_id, err.msg);
 }
 
 int cmd_add(const struct cni_call *call, int *ret_code, struct berm_err *err)

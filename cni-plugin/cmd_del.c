@@ -1,46 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmd_del.c - DEL: from container ID and interface name alone, never failing, never waiting for the agent
- * (it sees the record go). What cannot be done now is collected later by GC or by the agent.
+ * (it sees the record go) and hardly for a lock: what cannot be done now, the next call or the agent does.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "call.h"
 #include "log.h"
-#include "pod.h"
 
-#define LOCK_MS 1000 /* of one holder, who needs less than a millisecond if it gets a CPU */
-
-/* A record that is damaged or was never finished has a name, and its interface may point to that name. */
-static void record_from_name(const struct cni_env *env, struct berm_record *rec)
-{
-	*rec = (struct berm_record){ 0 };
-	snprintf(rec->container_id, sizeof(rec->container_id), "%s", env->container_id);
-	snprintf(rec->ifname, sizeof(rec->ifname), "%s", env->ifname);
-	if (berm_record_find_owned(env->container_id, env->ifname, &rec->ifindex))
-		rec->ifindex = 0;
-}
+/* Others need less than a millisecond each if they get a CPU, but a process that hangs with the lock must not hold up
+ * DEL: it has 50 ms in all. */
+#define LOCK_MS 15
 
 void cmd_del(const struct cni_call *call)
 {
 	struct berm_record rec;
 	struct berm_err err = { 0 };
+	bool later = false;
 	int rc;
 
 	if (cni_env_check(&call->env, &err)) {
 		berm_log(BERM_LOG_WARNING, "del-ignored", "reason=\"%s\"", err.msg);
 		return;
 	}
-	rc = berm_record_read(call->env.container_id, call->env.ifname, &rec, &err);
-	if (rc) {
-		if (rc != -ENOENT)
-			berm_log(BERM_LOG_WARNING, "record-unreadable", "reason=\"%s\"", err.msg);
-		record_from_name(&call->env, &rec);
-	}
-	rc = pod_leave(&rec, LOCK_MS, &err);
-	if (rc)
+	rc = berm_attachment_find(call->env.container_id, call->env.ifname, &rec, &err);
+	if (rc && rc != -ENOENT)
+		berm_log(BERM_LOG_WARNING, "record-unreadable", "reason=\"%s\"", err.msg);
+	err = (struct berm_err){ 0 };
+	rc = berm_attachment_end_soon(&rec, LOCK_MS, &later, &err);
+	if (later)
+		berm_log(BERM_LOG_WARNING, "del-postponed",
+			 "container=%s ifname=%s reason=\"%s\" effect=\"the next call or the agent does it\"",
+			 rec.container_id, rec.ifname, err.msg);
+	else if (rc)
 		berm_log(BERM_LOG_WARNING, "del-incomplete", "container=%s ifname=%s reason=\"%s\"",
 			 rec.container_id, rec.ifname, err.msg);
 	else

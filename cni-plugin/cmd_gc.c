@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "call.h"
 #include "cleanup.h"
 #include "log.h"
-#include "pod.h"
+#include "netdev.h"
 
 #define LOCK_MS 1000
 #define LIST	"cni.dev/valid-attachments"
@@ -50,7 +51,7 @@ static bool collect_one(const struct berm_record *rec)
 {
 	struct berm_err err = { 0 };
 
-	if (pod_leave(rec, LOCK_MS, &err)) {
+	if (berm_attachment_end(rec, LOCK_MS, &err)) {
 		berm_log(BERM_LOG_WARNING, "gc-incomplete", "container=%s ifname=%s reason=\"%s\"",
 			 rec->container_id, rec->ifname, err.msg);
 		return false;
@@ -79,7 +80,9 @@ static int collect(const cJSON *list, struct berm_err *err)
 				 "its interface %u is alive\"",
 				 recs[i].container_id, recs[i].ifname, recs[i].ifindex);
 	}
-	rc = berm_link_collect(err);
+	rc = berm_attachment_collect(err);
+	if (rc >= 0)
+		rc = berm_link_collect(err);
 	if (rc < 0)
 		return rc;
 	if (left)

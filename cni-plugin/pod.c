@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "cleanup.h"
 
 #define ADD_LOCK_MS 5000
@@ -40,8 +41,9 @@ static struct berm_endpoint endpoint_of(const struct berm_veth *veth, const stru
 	return ep;
 }
 
-int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
-	      const struct pod_sets *sets, struct berm_err *err)
+static int enter_locked(struct berm_maps *maps, struct berm_record *rec,
+			const struct berm_veth *veth, const struct pod_sets *sets,
+			struct berm_err *err)
 {
 	struct berm_endpoint ep = endpoint_of(veth, sets);
 	auto_close int lock = -1;
@@ -49,13 +51,18 @@ int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm
 
 	if (rc)
 		return rc;
+	berm_attachment_begin(rec->container_id, rec->ifname);
 	record_fill(rec, veth);
 	rc = berm_record_write(rec, err);
-	if (!rc)
-		rc = berm_slot_take(maps, &ep, &rec->slot, err);
-	if (rc)
-		(void)berm_record_delete(rec->container_id, rec->ifname,
-					 NULL); /* the first error is reported */
+	return rc ? rc : berm_slot_take(maps, &ep, &rec->slot, err);
+}
+
+int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
+	      const struct pod_sets *sets, struct berm_err *err)
+{
+	int rc = enter_locked(maps, rec, veth, sets, err);
+
+	(void)berm_attachment_collect(NULL); /* of others: not this pod's trouble */
 	return rc;
 }
 
@@ -72,41 +79,10 @@ int pod_attach(struct berm_record *rec, enum berm_attach_mode mode, struct berm_
 	return berm_record_write(rec, err);
 }
 
-static int kernel_leave(const struct berm_record *rec, struct berm_maps *maps, uint32_t ifindex,
-			struct berm_err *err)
+int pod_restore(const struct berm_record *before, int lock_ms, struct berm_err *err)
 {
-	int rc = berm_link_detach(ifindex, err), other = 0;
-
-	if (maps->node)
-		other = berm_slot_free(maps, rec->slot, ifindex, rc ? NULL : err);
-	return rc ? rc : other;
-}
-
-static int leave_locked(const struct berm_record *rec, struct berm_maps *maps, int lock_ms,
-			struct berm_err *err)
-{
-	uint32_t ifindex = rec->ifindex ? rec->ifindex : rec->intent_ifindex;
 	auto_close int lock = -1;
-	int rc = berm_lock_take(lock_ms, &lock, err), other;
+	int rc = berm_lock_take(lock_ms, &lock, err);
 
-	if (rc)
-		return rc;
-	/* Interface indexes are used again: what belongs to a later pod stays. */
-	if (ifindex && berm_record_owns(rec, ifindex))
-		rc = kernel_leave(rec, maps, ifindex, err);
-	other = berm_record_delete(rec->container_id, rec->ifname, rc ? NULL : err);
-	return rc ? rc : other;
-}
-
-int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err)
-{
-	struct berm_maps maps = BERM_MAPS_CLOSED;
-	/* Before the lock: others need not wait for it. */
-	int rc = berm_maps_open_slots(&maps, err);
-
-	if (rc && rc != -ENOENT) /* no data path, no slot */
-		return rc;
-	rc = leave_locked(rec, &maps, lock_ms, err);
-	berm_maps_close(&maps);
-	return rc;
+	return rc ? rc : berm_record_write(before, err);
 }

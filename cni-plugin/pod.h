@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pod.h - what the kernel and /run/berm hold about one attachment: made step by step by ADD, taken back by a
- * failing ADD, by DEL and by GC. Knows no stdin and no stdout.
+ * pod.h - what the kernel and /run/berm hold about one attachment: made step by step by ADD. Taking it
+ * down is lib/attachment.h's. Knows no stdin and no stdout.
  */
 #ifndef BERM_CNI_POD_H
 #define BERM_CNI_POD_H
@@ -22,7 +22,7 @@ struct pod_sets {
 };
 
 /* Under BERM_LOCK: record (intent) and endpoint slot. rec must name the attachment; host side and addresses
- * come from veth. On failure nothing is left. */
+ * come from veth. On failure the caller takes back what was done. */
 int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm_veth *veth,
 	      const struct pod_sets *sets, struct berm_err *err) must_check;
 
@@ -30,8 +30,7 @@ int pod_enter(struct berm_maps *maps, struct berm_record *rec, const struct berm
 int pod_attach(struct berm_record *rec, enum berm_attach_mode mode,
 	       struct berm_err *err) must_check;
 
-/* Everything that belongs to the record, as far as it still owns its interface. Idempotent; works without
- * maps, without the device, with half of an ADD. lock_ms bounds the wait for another process. */
-int pod_leave(const struct berm_record *rec, int lock_ms, struct berm_err *err);
+/* An ADD that was repeated and failed: the record as the first one left it. */
+int pod_restore(const struct berm_record *before, int lock_ms, struct berm_err *err) must_check;
 
 #endif /* BERM_CNI_POD_H */

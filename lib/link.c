@@ -70,26 +70,13 @@ static uint32_t link_ifindex(const struct bpf_link_info *info)
 	return info->xdp.ifindex;
 }
 
-/* -EEXIST: the program is still on the hook because a link that was just unpinned is being freed. */
-static int tcx_create(uint32_t ifindex, int dir, int prog)
+/* -EEXIST: the program is on the hook by another link, or somebody was faster with the pin. */
+static int tcx_create(uint32_t ifindex, int dir, int prog, struct berm_err *err)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = TCX_F_BEFORE); /* without a relative: the head */
-	int fd = -EEXIST;
-
-	for (int i = 0; i < BUSY_TRIES; i++) {
-		fd = bpf_link_create(prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx,
-				     &opts);
-		if (fd != -EEXIST)
-			break;
-		usleep(BUSY_PAUSE_US);
-	}
-	return fd;
-}
-
-static int tcx_create_pinned(uint32_t ifindex, int dir, int prog, struct berm_err *err)
-{
-	auto_close int fd = tcx_create(ifindex, dir, prog);
+	auto_close int fd =
+		bpf_link_create(prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, &opts);
 	char path[PATH_MAX];
 	int rc;
 
@@ -100,8 +87,8 @@ static int tcx_create_pinned(uint32_t ifindex, int dir, int prog, struct berm_er
 	return rc ? berm_fail(err, rc, "pin %s", path) : 0;
 }
 
-/* *ret_made: a new link, which is to be taken back if the other direction fails. */
-static int tcx_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
+/* The link that is pinned for this device gets our program, without a gap. -ENOENT: there is none (any more). */
+static int tcx_update(uint32_t ifindex, int dir, int prog, struct berm_err *err)
 {
 	struct bpf_link_info info;
 	char path[PATH_MAX];
@@ -110,16 +97,40 @@ static int tcx_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struc
 
 	pin_path(ifindex, dir, path);
 	fd = bpf_obj_get(path);
-	if (fd < 0 && fd != -ENOENT)
+	if (fd == -ENOENT)
+		return fd;
+	if (fd < 0)
 		return berm_fail(err, fd, "open %s", path);
-	if (fd >= 0 && !link_info(fd, &info) && link_ifindex(&info) == ifindex) {
-		rc = bpf_link_update(fd, prog, NULL);
-		return rc ? berm_fail(err, rc, "replace the program of %s", path) : 0;
+	if (link_info(fd, &info) || link_ifindex(&info) != ifindex) /* of a device that is gone */
+		return unlink(path) && errno != ENOENT
+			       ? berm_fail(err, -errno, "remove the stale %s", path)
+			       : -ENOENT;
+	rc = bpf_link_update(fd, prog, NULL);
+	return rc ? berm_fail(err, rc, "replace the program of %s", path) : 0;
+}
+
+/*
+ * Plugin and agent may do this at the same time for the same device: whoever comes second finds the first one's
+ * pin and goes on from there. The kernel also says -EEXIST for a moment after a link was unpinned, until it is freed.
+ * *ret_made: a new link, which is to be taken back if the other direction fails.
+ */
+static int tcx_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	int rc = -EEXIST;
+
+	for (int i = 0; rc == -EEXIST && i < BUSY_TRIES; i++) {
+		if (i)
+			usleep(BUSY_PAUSE_US);
+		why = (struct berm_err){ 0 };
+		rc = tcx_update(ifindex, dir, prog, &why);
+		if (rc != -ENOENT)
+			break;
+		rc = tcx_create(ifindex, dir, prog, &why);
+		*ret_made = !rc;
 	}
-	if (fd >= 0 && unlink(path)) /* of a device that is gone */
-		return berm_fail(err, -errno, "remove the stale %s", path);
-	rc = tcx_create_pinned(ifindex, dir, prog, err);
-	*ret_made = !rc;
+	if (rc && err)
+		*err = why;
 	return rc;
 }
 
@@ -250,7 +261,8 @@ static int clsact_qdisc_ensure(uint32_t ifindex, struct berm_err *err)
 	return rc && rc != -EEXIST ? berm_fail(err, rc, "create a clsact qdisc") : 0;
 }
 
-static int clsact_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
+/* -EEXIST: somebody was faster. */
+static int clsact_try(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		    .attach_point = hooks_of[dir].point);
@@ -267,6 +279,23 @@ static int clsact_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, st
 	rc = bpf_tc_attach(&hook, &opts);
 	*ret_made = !rc && !own;
 	return rc ? berm_fail(err, rc, "attach a tc filter at priority %u", opts.priority) : 0;
+}
+
+/* The second time the first one's filter is there, and is replaced in place. */
+static int clsact_attach(uint32_t ifindex, int dir, int prog, bool *ret_made, struct berm_err *err)
+{
+	libbpf_print_fn_t before = libbpf_set_print(no_print);
+	struct berm_err why = { 0 };
+	int rc = clsact_try(ifindex, dir, prog, ret_made, &why);
+
+	if (rc == -EEXIST) {
+		why = (struct berm_err){ 0 };
+		rc = clsact_try(ifindex, dir, prog, ret_made, &why);
+	}
+	libbpf_set_print(before);
+	if (rc && err)
+		*err = why;
+	return rc;
 }
 
 static int clsact_detach(uint32_t ifindex, int dir, struct berm_err *err)

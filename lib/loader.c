@@ -28,6 +28,7 @@
 #include "fsutil.h"
 #include "netdev.h"
 #include "paths.h"
+#include "version.h"
 
 #define DEFAULT_LOCK_MS 5000
 #define MAX_BUCKETS	(1u << 24) /* 8 GiB of sessions: more is a typing error */
@@ -133,6 +134,77 @@ static int pin_dirs_ensure(struct berm_err *err)
 	return rc;
 }
 
+/* ---- which build made the programs -------------------------------------------------------------------- */
+
+static __u32 jiffies_hz(void)
+{
+	struct timespec tick;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || !tick.tv_nsec)
+		return 250; /* cannot happen: every kernel since 2.6.32 has this clock */
+	return (__u32)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
+}
+
+/* Says all that makes programs what they are: the object, and what is configured into it. */
+static void build_name(__u32 buckets, char out[64])
+{
+	size_t size = 0;
+	const unsigned char *elf = berm_bpf__elf_bytes(&size);
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ elf[i]) * 0x100000001b3u;
+	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, jiffies_hz());
+}
+
+static int build_write(__u32 buckets, struct berm_err *err)
+{
+	char name[64];
+
+	build_name(buckets, name);
+	return symlink(name, BERM_PIN_BUILD) ? berm_fail(err, -errno, "link " BERM_PIN_BUILD) : 0;
+}
+
+static bool build_is(__u32 buckets)
+{
+	char name[64], have[64];
+	ssize_t n = readlink(BERM_PIN_BUILD, have, sizeof(have));
+
+	build_name(buckets, name);
+	return n == (ssize_t)strlen(name) && !memcmp(have, name, (size_t)n);
+}
+
+/* A program goes with maps by their ids, whatever is pinned beside it. */
+static bool prog_uses(const char *pin, __u32 map_id)
+{
+	auto_close int fd = bpf_obj_get(pin);
+	__u32 ids[2 * BERM_MAP_COUNT] = { 0 }, len;
+	struct bpf_prog_info info = { .map_ids = (uintptr_t)ids, .nr_map_ids = ARRAY_SIZE(ids) };
+
+	len = sizeof(info);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	for (__u32 i = 0; i < info.nr_map_ids && i < ARRAY_SIZE(ids); i++)
+		if (ids[i] == map_id)
+			return true;
+	return false;
+}
+
+/* Are the pinned programs this binary's, over the maps that are pinned? Then a start loads nothing. */
+static bool progs_are_ours(const struct berm_maps *maps)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (!build_is(maps->buckets) ||
+	    bpf_obj_get_info_by_fd(maps->fd[BERM_MAP_sessions], &info, &len))
+		return false;
+	for (int i = 0; i < PROG_COUNT; i++)
+		if (!prog_uses(prog_pins[i], info.id))
+			return false;
+	return true;
+}
+
 /* ---- loading ------------------------------------------------------------------------------------------ */
 
 struct load {
@@ -203,7 +275,7 @@ static int maps_reuse(struct load *l, struct berm_err *err)
 	return rc;
 }
 
-/* abi is the first field of every version's node block, so one page tells; 0 = none, or half made. */
+/* 0 = none, or half made. */
 static int node_abi_read(__u32 *ret, struct berm_err *err)
 {
 	auto_close int fd = bpf_obj_get(BERM_PIN_MAPS "/berm_node");
@@ -231,21 +303,11 @@ static int look_for_others(struct load *l, struct berm_err *err)
 		return rc;
 	if (abi && abi != BERM_ABI_VERSION)
 		return berm_refuse(err, -EPROTO,
-				   "maps below " BERM_PIN_DIR
-				   " have ABI %u, this program speaks ABI %u: "
-				   "upgrade agent and plugin together",
-				   abi, BERM_ABI_VERSION);
+				   "maps in " BERM_PIN_MAPS
+				   " say ABI %u: somebody has moved them there",
+				   abi);
 	l->was_complete = abi;
 	return 0;
-}
-
-static __u32 jiffies_hz(void)
-{
-	struct timespec tick;
-
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || !tick.tv_nsec)
-		return 250; /* cannot happen: every kernel since 2.6.32 has this clock */
-	return (__u32)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
 }
 
 static int configure(struct load *l, const struct berm_load_opts *opts, struct berm_err *err)
@@ -365,8 +427,11 @@ static int pin_all(struct load *l, struct berm_err *err)
 		rc = maps_pin(l, err);
 	if (!rc)
 		rc = local_seed(l, err);
+	(void)unlink(BERM_PIN_BUILD); /* what is being pinned is no build's yet */
 	if (!rc)
 		rc = progs_pin(l, err);
+	if (!rc)
+		rc = build_write(l->skel->rodata->cfg_buckets, err);
 	if (!rc)
 		__atomic_store_n(&node->abi, BERM_ABI_VERSION, __ATOMIC_RELEASE);
 	return rc;
@@ -417,6 +482,23 @@ static int load(const struct berm_load_opts *opts, struct berm_err *err)
 	return rc;
 }
 
+/* What is there and can stay: for a plugin whatever is complete, for the agent only this binary's programs. */
+static int find_usable(const struct berm_load_opts *opts, struct berm_maps *out,
+		       struct berm_err *err)
+{
+	int rc;
+
+	if (!opts->replace_progs) {
+		rc = berm_version_check(err);
+		return rc ? rc : find_loaded(out, err);
+	}
+	rc = find_loaded(out, err);
+	if (rc || progs_are_ours(out))
+		return rc == -EPROTO ? -ENOENT : rc; /* loading says what is wrong */
+	berm_maps_close(out);
+	return -ENOENT;
+}
+
 static int ensure_locked(const struct berm_load_opts *opts, struct berm_maps *out,
 			 struct berm_err *err)
 {
@@ -426,11 +508,9 @@ static int ensure_locked(const struct berm_load_opts *opts, struct berm_maps *ou
 
 	if (rc)
 		return berm_wrap(err, rc, "wait for another loader");
-	if (!opts->replace_progs) { /* somebody may have done it while we waited */
-		rc = find_loaded(out, err);
-		if (rc != -ENOENT)
-			return rc;
-	}
+	rc = find_usable(opts, out, err); /* somebody may have done it while we waited */
+	if (rc != -ENOENT)
+		return rc;
 	rc = bpffs_ensure(opts->mount_bpffs, err);
 	if (!rc)
 		rc = pin_dirs_ensure(err);
@@ -441,7 +521,7 @@ static int ensure_locked(const struct berm_load_opts *opts, struct berm_maps *ou
 
 int berm_load_ensure(const struct berm_load_opts *opts, struct berm_maps *out, struct berm_err *err)
 {
-	int rc = opts->replace_progs ? -ENOENT : find_loaded(out, err);
+	int rc = find_usable(opts, out, err);
 
 	return rc == -ENOENT ? ensure_locked(opts, out, err) : rc;
 }

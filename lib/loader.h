@@ -18,11 +18,13 @@ struct berm_load_opts {
 	uint32_t buckets;   /* of a session table that has to be made; 0 = default */
 	int lock_ms;	    /* how long to wait for another loader; 0 = 5,000 */
 	bool mount_bpffs;   /* mount BERM_BPFFS if the host has none */
-	bool replace_progs; /* agent: pin the programs of this binary even if others are pinned */
+	bool replace_progs; /* agent: the programs of this binary, though others are pinned or another
+			     * version's data path is there; else that is refused */
 };
 
 /* From nothing: bpffs, maps (random hash seed and epochs, node addresses seeded), programs, pins. All or
- * nothing. On a warm node: opens the pins only (< 1 ms). -EPROTO: other ABI; -ENOSYS: kernel too old
+ * nothing. On a warm node: opens the pins only (< 1 ms), also the agent if its own programs are pinned.
+ * -EPROTO: other ABI; -ENOSYS: kernel too old
  * (the message says what is missing and what to do: BTF is not needed, CAP_BPF, bpffs...). */
 int berm_load_ensure(const struct berm_load_opts *opts, struct berm_maps *out,
 		     struct berm_err *err) must_check;

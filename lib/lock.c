@@ -40,13 +40,13 @@ static void holder_write(int fd)
 
 /*
  * flock() has no time-out, and a signal to end it would be the caller's business: ask again instead. The time
- * counts from the last change of hands: a queue that moves is waited for (up to PATIENCE times as long in all), a
+ * counts from the last change of hands: a queue that moves is waited for (up to `patience` times as long in all), a
  * holder that is stuck is not.
  */
-static int flock_within(int fd, int timeout_ms)
+static int flock_within(int fd, int timeout_ms, int patience)
 {
 	int64_t timeout = (int64_t)timeout_ms * 1000, deadline = now_us() + timeout;
-	int64_t last = now_us() + PATIENCE * timeout;
+	int64_t last = now_us() + patience * timeout;
 	pid_t holder = holder_read(fd), now;
 	useconds_t pause = FIRST_PAUSE_US;
 
@@ -66,7 +66,7 @@ static int flock_within(int fd, int timeout_ms)
 	return 0;
 }
 
-int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err)
+static int take(const char *path, int timeout_ms, int patience, int *ret_fd, struct berm_err *err)
 {
 	auto_close int fd = -1;
 	int rc;
@@ -77,14 +77,24 @@ int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_e
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return berm_fail(err, -errno, "open the lock %s", path);
-	rc = flock_within(fd, timeout_ms);
+	rc = flock_within(fd, timeout_ms, patience);
 	if (rc)
 		return berm_fail(err, rc, "%s is held by process %d", path, (int)holder_read(fd));
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
+int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err)
+{
+	return take(path, timeout_ms, PATIENCE, ret_fd, err);
+}
+
 int berm_lock_take(int timeout_ms, int *ret_fd, struct berm_err *err)
 {
-	return berm_flock_take(BERM_LOCK, timeout_ms, ret_fd, err);
+	return take(BERM_LOCK, timeout_ms, PATIENCE, ret_fd, err);
+}
+
+int berm_lock_try(int max_ms, int *ret_fd, struct berm_err *err)
+{
+	return take(BERM_LOCK, max_ms, 1, ret_fd, err);
 }

@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "paths.h"
+#include "version.h"
 
 #define GRACE_US 100000 /* without membarrier: longer than any program runs, tick included */
 
@@ -183,7 +184,7 @@ static int open_or_close(struct berm_maps *maps, uint32_t wanted, bool readonly,
 
 	if (rc) {
 		berm_maps_close(&opened);
-		return rc;
+		return rc == -ENOENT && berm_version_check(err) ? -EPROTO : rc;
 	}
 	*maps = opened;
 	return 0;

@@ -68,7 +68,9 @@ void berm_epoch_bump(struct berm_maps *maps, uint32_t slot);
 /* flock on BERM_LOCK; the fd is the lock, close it to unlock. -ETIMEDOUT when one holder keeps it for longer
  * than timeout_ms; a queue that moves on is waited for. */
 int berm_lock_take(int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
-/* The same on another file below BERM_RUN_DIR. */
+/* Waits for max_ms at most, however much the queue moves; 0: not at all. */
+int berm_lock_try(int max_ms, int *ret_fd, struct berm_err *err) must_check;
+/* Like berm_lock_take, on another file below BERM_RUN_DIR. */
 int berm_flock_take(const char *path, int timeout_ms, int *ret_fd, struct berm_err *err) must_check;
 
 int berm_local_add(const struct berm_maps *maps, const struct berm_addr *addr,

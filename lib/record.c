@@ -316,7 +316,7 @@ static int owner_write(const struct berm_record *rec, struct berm_err *err)
 
 	if (!claimed_ifindex(rec) || berm_record_owns(rec, claimed_ifindex(rec)))
 		return 0;
-	rc = berm_mkdirs(BERM_OWNER_DIR, 0755, err);
+	rc = berm_mkdirs(BERM_OWNER_DIR, BERM_RECORD_DIR_MODE, err);
 	if (rc)
 		return rc;
 	owner_path(claimed_ifindex(rec), path);
@@ -374,7 +374,7 @@ int berm_record_write(const struct berm_record *rec, struct berm_err *err)
 	int rc = record_path(rec->container_id, rec->ifname, path, err);
 
 	if (!rc)
-		rc = berm_mkdirs(BERM_RECORD_DIR, 0755, err);
+		rc = berm_mkdirs(BERM_RECORD_DIR, BERM_RECORD_DIR_MODE, err);
 	if (!rc)
 		rc = owner_write(rec, err);
 	if (rc)

@@ -35,12 +35,15 @@ struct berm_record {
 	uint8_t mac[6];
 	uint8_t addr_count;
 	struct berm_addr addr[BERM_MAX_ADDRS];
-	char fallback[24]; /* what the pod has until judged; "" once the agent has judged it */
-	char mode[8];	   /* tcx or clsact */
-	bool adopted;	   /* attached by the agent to a running pod */
+	char fallback[24]; /* what ADD left the pod with; "" if the agent had judged it by then. Whether it
+			    * still counts says BERM_EP_FALLBACK in the kernel */
+	char mode[8];		 /* tcx or clsact */
+	bool adopted;		 /* attached by the agent to a running pod */
 	uint32_t intent_ifindex; /* host side of an ADD that is under way or was killed: what DEL undoes */
 	char problem[128]; /* why it is not fully enforced ("ingress not enforced: ..."), "" = it is */
 };
+
+#define BERM_RECORD_DIR_MODE 0700 /* records and owners name pods: root's business */
 
 /* Patterns of the CNI spec 1.1 ("Parameters"), bounded so that they fit a file name. */
 bool berm_container_id_is_valid(const char *id);

@@ -43,6 +43,11 @@ static int64_t deadline_in(int ms)
 	return ms > 0 ? now_ms() + ms : NO_BOUND;
 }
 
+static bool is_over(const struct conn *c)
+{
+	return c->deadline != NO_BOUND && now_ms() >= c->deadline;
+}
+
 /* 0 when the socket is ready for events, -ETIMEDOUT at the deadline. */
 static int wait_for(struct conn *c, short events)
 {
@@ -70,6 +75,8 @@ static int send_all(struct conn *c, const char *data, size_t size)
 	int rc;
 
 	while (size) {
+		if (is_over(c))
+			return -ETIMEDOUT;
 		n = send(c->fd, data, size, MSG_NOSIGNAL);
 		if (n >= 0) {
 			data += n;
@@ -161,6 +168,8 @@ static int fill(struct conn *c, size_t *ret_n)
 	int rc;
 
 	for (;;) {
+		if (is_over(c)) /* also of a peer that always has one more byte */
+			return -ETIMEDOUT;
 		n = recv(c->fd, c->buf, sizeof(c->buf), 0);
 		if (n >= 0)
 			break;

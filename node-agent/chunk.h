@@ -18,6 +18,7 @@
 struct berm_sheet {
 	const char *source;  /* file */
 	const char *key;     /* struct berm_object */
+	const char *kind;    /* of an object of an API server; NULL: a file */
 	const char *carrier; /* namespace of the ConfigMap; NULL: a plain file */
 	bool is_json;
 	struct berm_place place;

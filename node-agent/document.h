@@ -92,6 +92,21 @@ int berm_document_parse(const char *source, const char *text, size_t size, struc
 			struct berm_problems *problems, struct berm_err *err) must_check;
 
 /*
+ * One object as an API server sends it: JSON, whose kind is known whatever it says of it itself (items of a list do not
+ * say it, and namespaces come as PartialObjectMetadata). Positions in it mean nothing to users and are left out,
+ * but for those in the documents of a ConfigMap: their source is "configmap shop/x key policy.yaml".
+ * Else like berm_document_parse().
+ */
+struct berm_document {
+	const char *source; /* "configmap shop/x" */
+	const char *kind;
+	const char *text;
+	size_t size;
+};
+int berm_document_parse_object(const struct berm_document *document, struct berm_objects *out,
+			       struct berm_problems *problems, struct berm_err *err) must_check;
+
+/*
  * One document again, from what the last-good store kept of it: carrier, key and text of a berm_object, and
  * the line it had. *ret is the policy; -EINVAL: this version does not take it (err says why).
  */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "cleanup.h"
 #include "log.h"
@@ -315,6 +316,29 @@ static void set_isolated(struct berm_source *source, struct berm_resolution *res
 	resolution->isolated_ns_count = 0;
 }
 
+static void forget_note(struct berm_source *source)
+{
+	if (!source->noted)
+		return;
+	DL_DELETE2(source->noted->noted, source, noted_prev, noted_next);
+	source->noted = NULL;
+}
+
+/* Only sources with something to tell stand in the list: there may be 10,000 without. */
+static void note(struct berm_intake *intake, struct berm_source *source)
+{
+	bool is_worth = source->problems.count || source->isolated_count;
+
+	if (is_worth == (source->noted != NULL))
+		return;
+	if (!is_worth) {
+		forget_note(source);
+		return;
+	}
+	source->noted = intake;
+	DL_APPEND2(intake->noted, source, noted_prev, noted_next);
+}
+
 /* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
  * next load, which the caller owes, sorts it out. */
 static int commit(struct load *load, struct berm_err *err)
@@ -334,6 +358,7 @@ static int commit(struct load *load, struct berm_err *err)
 	drop_old(load);
 	set_isolated(load->source, &load->resolution);
 	set_problems(load);
+	note(load->intake, load->source);
 	return 0;
 }
 
@@ -381,11 +406,15 @@ int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *sourc
 int berm_intake_load(struct berm_intake *intake, struct berm_source *source, const char *text,
 		     size_t size, struct berm_err *err)
 {
+	struct berm_document document = { source->name, source->kind, text, size };
 	struct load load = { .intake = intake, .source = source };
 	struct berm_err why = { 0 };
 	int rc;
 
-	rc = berm_document_parse(source->name, text, size, &load.objects, &load.problems, &why);
+	rc = source->kind
+		     ? berm_document_parse_object(&document, &load.objects, &load.problems, &why)
+		     : berm_document_parse(source->name, text, size, &load.objects, &load.problems,
+					   &why);
 	if (!rc) {
 		rc = commit(&load, err);
 	} else if (rc == -ENOMEM) {
@@ -412,6 +441,7 @@ void berm_source_clear(struct berm_source *source)
 
 	set_isolated(source, &nothing);
 	berm_problems_clear(&source->problems);
+	forget_note(source);
 	free(source->object);
 	source->object = NULL;
 	source->object_count = 0;

@@ -447,3 +447,47 @@ void berm_model_clear(struct berm_model *model)
 	free(model->node);
 	memset(model, 0, sizeof(*model));
 }
+
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name)
+{
+	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
+	struct shelf shelf = policies_of((struct berm_model *)model); /* only read */
+	size_t pos;
+
+	return shelf_find(&shelf, &key, &pos) ? model->policies[pos] : NULL;
+}
+
+static bool has_endpoint_in(const struct berm_model *model, const char *ns)
+{
+	for (size_t i = 0; i < model->endpoint_count; i++)
+		if (!strcmp(model->endpoints[i].ns, ns))
+			return true;
+	return false;
+}
+
+static bool has_egress_rules(const struct berm_policy *policy)
+{
+	if (policy->disabled)
+		return false;
+	if (policy->isolate & 1 << BERM_EGRESS)
+		return true;
+	for (size_t i = 0; i < policy->rule_count; i++)
+		if (policy->rule[i].dir == BERM_EGRESS)
+			return true;
+	return false;
+}
+
+bool berm_model_has_egress_rules(const struct berm_model *model)
+{
+	const struct berm_policy *policy;
+
+	for (size_t i = 0; model->endpoint_count && i < model->policy_count; i++) {
+		policy = model->policies[i];
+		if (has_egress_rules(policy) &&
+		    (policy->cluster_wide || has_endpoint_in(model, policy->ns)))
+			return true;
+	}
+	return false;
+}

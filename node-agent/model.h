@@ -108,9 +108,15 @@ int berm_model_set_node(struct berm_model *model, const char *name); /* copied *
 const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name);
 const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,
 				      const char *name);
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name);
 /* The pod an endpoint belongs to: by uid if both sides know it, else by name. NULL: not known (yet). */
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
 					 const struct berm_local_endpoint *ep);
+
+/* May a policy say something about what an endpoint of this node sends? The namespaces are looked at, not the labels. */
+bool berm_model_has_egress_rules(const struct berm_model *model);
 
 void berm_namespace_free(struct berm_namespace *ns);
 void berm_pod_free(struct berm_pod *pod);

@@ -17,14 +17,15 @@
 #include <time.h>
 
 #include "agent.h"
+#include "attachment.h"
 #include "cleanup.h"
-#include "jiffies.h"
 #include "loader.h"
 #include "log.h"
 #include "netdev.h"
 #include "netlink.h"
 #include "nodeaddr.h"
 #include "paths.h"
+#include "upgrade.h"
 
 #define TICK_MS	       250  /* hooks: a tcx link that is detached sends no event */
 #define SLOW_TICKS     20   /* everything else that should not need it: about 5 s */
@@ -59,6 +60,8 @@ struct berm_reconcile {
 	uv_timer_t tick, soon, attach;
 	unsigned int ticks;
 	bool addrs_changed, links_changed, hooks_changed, must_adopt;
+	bool is_upgrading;	/* the data path of another version is there, too */
+	bool has_left;		/* attachments that could not be collected, told once */
 	uint64_t model_version; /* when pods without a slot were last looked for */
 	struct watch slot[BERM_MAX_ENDPOINTS];
 	struct stray *stray;
@@ -131,9 +134,10 @@ static bool is_gone(uint32_t ifindex)
 	return berm_link_inspect(ifindex, hooks, NULL) == -ENODEV;
 }
 
-/* Under the lock, because an ADD of a new device may have just been given this index and slot. */
+/* Under the lock, because an ADD of a new device may have just been given this index and slot; the sweep too, because
+ * it goes by that index. */
 static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
-		     struct berm_err *err)
+		     long *ret_sessions, struct berm_err *err)
 {
 	struct berm_maps *maps = &rec->agent->maps;
 	auto_close int lock = -1;
@@ -144,7 +148,10 @@ static int free_slot(struct berm_reconcile *rec, const struct berm_endpoint_view
 	if (maps->endpoints[view->slot].ifindex != view->ifindex ||
 	    (!is_gone(view->ifindex) && !is_other_device(rec, view)))
 		return berm_refuse(err, -EAGAIN, "slot %u has a new owner", view->slot);
-	return berm_slot_free(maps, view->slot, view->ifindex, err);
+	rc = berm_slot_free(maps, view->slot, view->ifindex, err);
+	if (!rc)
+		*ret_sessions = berm_sweep(maps, view->ifindex, err);
+	return rc;
 }
 
 static uint32_t claimed(const struct berm_record *record)
@@ -184,17 +191,16 @@ static void collect(struct berm_reconcile *rec, const struct berm_endpoint_view 
 {
 	struct berm_err err = { 0 };
 	char pod[400] = "?";
-	long sessions;
+	long sessions = 0;
 
 	if (view->local && *view->local->pod)
 		snprintf(pod, sizeof(pod), "%s/%s", view->local->ns, view->local->pod);
-	if (free_slot(rec, view, &err)) {
+	if (free_slot(rec, view, &sessions, &err)) {
 		if (err.code != -EAGAIN)
 			berm_log(BERM_LOG_WARNING, "endpoint-not-collected", "slot=%u error=\"%s\"",
 				 view->slot, err.msg);
 		return;
 	}
-	sessions = berm_sweep(&rec->agent->maps, view->ifindex, &err);
 	if (sessions < 0)
 		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "ifindex=%u error=\"%s\"",
 			 view->ifindex, err.msg);
@@ -205,6 +211,20 @@ static void collect(struct berm_reconcile *rec, const struct berm_endpoint_view 
 	rec->agent->collected++;
 	berm_log(BERM_LOG_INFO, "endpoint-collected", "pod=%s slot=%u ifindex=%u sessions=%ld", pod,
 		 view->slot, view->ifindex, sessions < 0 ? 0 : sessions);
+}
+
+/* DELs that could not wait for the lock. */
+static void collect_left(struct berm_reconcile *rec)
+{
+	struct berm_err err = { 0 };
+	int count = berm_attachment_collect(&err);
+
+	if (count < 0 && !rec->has_left)
+		berm_log(BERM_LOG_WARNING, "attachments-not-collected", "error=\"%s\"", err.msg);
+	if (count > 0)
+		berm_log(BERM_LOG_INFO, "attachments-collected",
+			 "count=%d text=\"their DEL could not wait for the lock\"", count);
+	rec->has_left = count < 0;
 }
 
 /* ---- hooks --------------------------------------------------------------------------------------------------------- */
@@ -323,7 +343,9 @@ static void judge_hooks(struct berm_reconcile *rec, const struct berm_endpoint_v
 		return;
 	}
 	if (!hooks[0].current || !hooks[1].current) {
-		/* An agent of another version was here: swapped without a gap. */
+		/* An agent of another version was here: swapped without a gap, but not before ours know what to say. */
+		if (!rec->agent->engine.has_judged)
+			return;
 		watch->is_outdated = true;
 		attach_soon(rec, view->slot);
 		return;
@@ -395,13 +417,6 @@ static void check_slots(struct berm_reconcile *rec, bool devices_too, bool thoro
 
 /* ---- adopting ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t adopt_until(void)
-{
-	uint32_t now, hz;
-
-	return berm_jiffies_read(&now, &hz, NULL) ? 0 : now + BERM_ADOPT_S * hz;
-}
-
 /* The record of a veth whose slot is missing: the maps were lost. *ret_busy: an ADD may be at work on it. */
 static const struct berm_record *record_of(const struct berm_reconcile *rec,
 					   const struct berm_veth *veth, bool *ret_busy)
@@ -450,69 +465,34 @@ static struct berm_record new_record(const struct berm_veth *veth, const struct 
 	return record;
 }
 
-/* A pod that was never ours stays as open as it was until it is judged, in a moment. One whose slot was lost
- * has what its fallback says. */
-static uint32_t first_set(const struct berm_record *lost)
-{
-	bool is_open = !lost || !strcmp(lost->fallback, "allow") ||
-		       !strcmp(lost->fallback, "exempt");
-
-	return is_open ? BERM_SET_OPEN : BERM_SET_ESSENTIALS;
-}
-
-static int take_slot(struct berm_reconcile *rec, const struct berm_veth *veth, uint32_t set,
-		     uint32_t *ret_slot, struct berm_err *err)
-{
-	struct berm_endpoint ep = {
-		.set = { set, set },
-		.ifindex = veth->ifindex,
-		.flags = BERM_EP_FALLBACK,
-		.adopt_until = adopt_until(),
-		.addr_count = veth->addr_count,
-	};
-	auto_close int lock = -1;
-	uint32_t slot;
-	int rc;
-
-	memcpy(ep.mac, veth->mac, sizeof(ep.mac));
-	memcpy(ep.addr, veth->addr, sizeof(ep.addr));
-	rc = berm_lock_take(LOCK_MS, &lock, err);
-	if (rc)
-		return rc;
-	if (!berm_slot_of(&rec->agent->maps, veth->ifindex, &slot))
-		return berm_refuse(err, -EEXIST, "the plugin was faster");
-	if (!berm_netdev_is(veth->ifindex, veth->peer_ifindex))
-		return berm_refuse(err, -ENODEV, "%s is gone", veth->name);
-	return berm_slot_take(&rec->agent->maps, &ep, ret_slot, err);
-}
-
 static void adopt(struct berm_reconcile *rec, const struct berm_veth *veth,
 		  const struct berm_record *lost, const struct berm_pod *pod)
 {
 	struct berm_record record = lost ? *lost : new_record(veth, pod);
 	struct berm_err err = { 0 };
-	uint32_t slot;
 	int rc;
 
-	rc = take_slot(rec, veth, first_set(lost), &slot, &err);
+	if (lost) { /* as the device is now */
+		record.addr_count = veth->addr_count;
+		memcpy(record.addr, veth->addr, sizeof(record.addr));
+		memcpy(record.mac, veth->mac, sizeof(record.mac));
+	}
+	rc = berm_agent_enter(rec->agent, &record, lost != NULL, &err);
+
 	if (rc) {
-		if (rc != -EEXIST && rc != -ENODEV)
+		if (rc != -EEXIST && rc != -ENODEV && rc != -ENOENT)
 			berm_log(BERM_LOG_ERROR, "pod-not-adopted", "device=%s error=\"%s\"",
 				 veth->name, err.msg);
 		return;
 	}
-	record.slot = slot;
-	if (berm_record_write(&record, &err))
-		berm_log(BERM_LOG_WARNING, "record-not-written", "device=%s error=\"%s\"",
-			 veth->name, err.msg);
 	if (berm_endpoints_put(rec->agent->endpoints, &record))
 		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
-	rec->slot[slot] = (struct watch){ .ifindex = veth->ifindex };
-	attach_soon(rec, slot);
+	rec->slot[record.slot] = (struct watch){ .ifindex = veth->ifindex };
+	attach_soon(rec, record.slot);
 	rec->agent->adopted++;
 	berm_log(BERM_LOG_INFO, lost ? "endpoint-restored" : "pod-adopted",
 		 "pod=%s/%s device=%s ifindex=%u slot=%u", record.ns, record.pod, veth->name,
-		 veth->ifindex, slot);
+		 veth->ifindex, record.slot);
 }
 
 /* Since when have we seen this veth without a slot? */
@@ -682,6 +662,17 @@ static void on_soon(uv_timer_t *timer)
 	look(timer->data, false, false);
 }
 
+/* Every pod has our programs: nothing needs those of another version. */
+static void finish_upgrade(struct berm_reconcile *rec)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (rec->agent->maps.endpoints[slot].ifindex && !rec->slot[slot].is_fine)
+			return;
+	rec->is_upgrading = berm_upgrade_finish() != 0;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct berm_reconcile *rec = timer->data;
@@ -689,8 +680,11 @@ static void on_tick(uv_timer_t *timer)
 
 	if (is_slow)
 		berm_agent_rescan(rec->agent);
+	collect_left(rec);
 	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
 	look_for_strays(rec);
+	if (rec->is_upgrading && rec->agent->engine.has_judged)
+		finish_upgrade(rec);
 }
 
 static int on_message(const struct nlmsghdr *msg, void *ctx)
@@ -737,6 +731,7 @@ int berm_reconcile_start(struct berm_agent *agent, struct berm_reconcile **ret,
 	rec->agent = agent;
 	rec->netlink = fd;
 	rec->links_changed = true;
+	rec->is_upgrading = berm_upgrade_begin(agent);
 	uv_poll_init(&agent->loop, &rec->events, fd);
 	uv_timer_init(&agent->loop, &rec->tick);
 	uv_timer_init(&agent->loop, &rec->soon);

@@ -172,7 +172,7 @@ static int scan(struct berm_cni *cni, struct berm_err *err)
 {
 	int watch, rc;
 
-	rc = berm_mkdirs(BERM_RECORD_DIR, 0700, err);
+	rc = berm_mkdirs(BERM_RECORD_DIR, BERM_RECORD_DIR_MODE, err);
 	if (rc)
 		return rc;
 	watch = inotify_add_watch(cni->inotify, BERM_RECORD_DIR, WATCHED);

@@ -108,8 +108,6 @@ static cJSON *endpoint(const struct ctl_node *node, const struct berm_record *re
 	cJSON_AddNumberToObject(item, "ifindex", rec->ifindex);
 	cJSON_AddItemToObject(item, "addresses", addresses(rec));
 	cJSON_AddStringToObject(item, "mode", rec->mode);
-	if (*rec->fallback)
-		cJSON_AddStringToObject(item, "fallback", rec->fallback);
 	if (berm_slot_of(&node->maps, rec->ifindex, &slot)) {
 		cJSON_AddBoolToObject(item, "judged", false);
 		cJSON_AddStringToObject(item, "problem",
@@ -117,6 +115,8 @@ static cJSON *endpoint(const struct ctl_node *node, const struct berm_record *re
 	} else {
 		add_kernel_entry(item, node, slot);
 	}
+	if (*rec->fallback && !ctl_true_at(item, "judged")) /* the record keeps it for ever */
+		cJSON_AddStringToObject(item, "fallback", rec->fallback);
 	return item;
 }
 

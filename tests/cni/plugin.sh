@@ -109,11 +109,13 @@ entries_in() { [ ! -d "$1" ] || find "$1" -mindepth 1 | sort; }
 
 must_leave_nothing() {
 	local left
-	left=$(entries_in /run/berm/endpoints; entries_in /run/berm/owners; entries_in /sys/fs/bpf/berm/links)
+	left=$(entries_in /run/berm/endpoints; entries_in /run/berm/owners; entries_in /run/berm/left; entries_in /sys/fs/bpf/berm/links)
 	[ -z "$left" ] || fail "left behind: $left"
-	[ ! -e /sys/fs/bpf/berm/maps/berm_node ] || [ "$(nodectl usage)" = "ifaces=0 slots=0" ] ||
+	[ ! -e /sys/fs/bpf/berm/v1/maps/berm_node ] || [ "$(nodectl usage)" = "ifaces=0 slots=0" ] ||
 		fail "left behind: $(nodectl usage)"
 }
+
+nothing_is_left() { (must_leave_nothing) >/dev/null; } # for wait_until
 
 stub_agent() {
 	stub_stop

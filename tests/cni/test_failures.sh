@@ -112,6 +112,39 @@ test_second_hook_fails() {
 	is_not_guarded a
 }
 
+# first_of CALL WORD MODE: which of an ADD's CALLs is the first with WORD
+first_of() {
+	PLUGIN_RUNNER="strace -qq -s 64 -o $SANDBOX_TMP/trace -e trace=$1" call_ok ADD a conf="$WAIT,\"attach\":\"$3\""
+	grep -n "$2" "$SANDBOX_TMP/trace" | head -n 1 | cut -d: -f1
+	call_ok DEL a >&2
+	wait_until hooks_are_free "$(ifindex_of h-a)"
+}
+
+# slow_attach CALL WORD MODE: an ADD that dawdles before it attaches, so that the agent does it meanwhile
+slow_attach() {
+	local n
+	n=$(first_of "$1" "$2" "$3")
+	[ -n "$n" ] || { [ "$3" = tcx ] && skip "kernel: no tcx"; fail "no $2 in the trace"; }
+	PLUGIN_RUNNER="strace -qq -o /dev/null -e trace=$1 -e inject=$1:delay_enter=2000000:when=$n" \
+		call_ok ADD a conf="$WAIT,\"attach\":\"$3\""
+	is_guarded a
+	[ "$(jq -r .mode /run/berm/endpoints/a@eth0.json)" = "$3" ] || fail "$(cat /run/berm/endpoints/a@eth0.json)"
+	call_ok DEL a
+	wait_until nothing_is_left
+	is_not_guarded a
+}
+
+#: the agent repairs the hooks while a slow ADD is about to attach them: both succeed, once attached [cni.add_fails_midway]
+test_agent_attaches_first() {
+	local mode
+	veth_add a
+	for mode in tcx:bpf:BPF_LINK_CREATE clsact:sendto:RTM_NEWTFILTER; do
+		agent_start --attach="${mode%%:*}"
+		slow_attach "$(cut -d: -f2 <<<"$mode")" "${mode##*:}" "${mode%%:*}"
+		agent_stop
+	done
+}
+
 #: /run/berm full or read-only: refused with the reason, nothing attached [cni.add_fails_midway]
 test_run_full() {
 	veth_add a
@@ -156,8 +189,8 @@ test_records_damaged() {
 test_foreign_maps() {
 	veth_add a
 	nodectl load
-	rm /sys/fs/bpf/berm/maps/berm_endpoints
-	bpftool map create /sys/fs/bpf/berm/maps/berm_endpoints type array key 4 value 8 entries 4 name other
+	rm /sys/fs/bpf/berm/v1/maps/berm_endpoints
+	bpftool map create /sys/fs/bpf/berm/v1/maps/berm_endpoints type array key 4 value 8 entries 4 name other
 	call_fails 102 "upgrade agent and plugin together" ADD a conf="$WAIT"
 	call_fails 50 "upgrade agent and plugin together" STATUS a version=1.1.0
 	must_be_empty_but_maps
@@ -172,7 +205,7 @@ test_lost_pin() {
 	veth_add a
 	veth_add b
 	call_ok ADD a conf="$WAIT"
-	rm /sys/fs/bpf/berm/progs/to_pod
+	rm /sys/fs/bpf/berm/v1/progs/to_pod
 	call_ok ADD b conf="$WAIT"
 	is_guarded b
 	[ "$(nodectl hooks "$(ifindex_of h-a)" | grep -c attached=1)" = 2 ] || fail "a has lost its programs"

@@ -95,6 +95,24 @@ test_fallback_hold() {
 		fail "the agent was told: $(cat "$SANDBOX_TMP/asked")"
 }
 
+#: a second ADD that fails leaves the guard of the first one, and its record [cni.add_fails_midway]
+test_second_add_fails() {
+	settle
+	veth_add a
+	stub_agent judged
+	call_ok ADD a conf='"fallback":"hold"'
+	cp /run/berm/endpoints/a@eth0.json "$SANDBOX_TMP/before"
+	stub_agent unjudged
+	call_fails 11 "no such pod yet" ADD a conf='"fallback":"hold","waitForPolicy":"100ms"'
+	is_guarded a
+	cmp "$SANDBOX_TMP/before" /run/berm/endpoints/a@eth0.json || fail "the record has changed: $(cat /run/berm/endpoints/a@eth0.json)"
+	call_ok DEL a
+	is_not_guarded a
+	call_fails 11 "no such pod yet" ADD a conf='"fallback":"hold","waitForPolicy":"100ms"' # the control: alone, it leaves nothing
+	is_not_guarded a
+	must_leave_nothing
+}
+
 #: a pod of an exempt namespace neither waits nor is isolated [cni.fallback_each]
 test_fallback_exempt() {
 	settle

@@ -80,6 +80,72 @@ deletes_within() {
 	fail "agent $mode: the quickest DEL took $best ms, want at most $max"
 }
 
+# Somebody takes the lock of slots and is stopped with it.
+lock_hang() {
+	python3 -c 'import fcntl, sys, time; f = open("/run/berm/lock"); fcntl.flock(f, fcntl.LOCK_EX); print("held", flush=True); time.sleep(600)' \
+		>"$SANDBOX_TMP/holder" &
+	HOLDER=$!
+	wait_until grep -q held "$SANDBOX_TMP/holder"
+	kill -STOP $HOLDER
+}
+
+lock_ends() {
+	kill -KILL $HOLDER
+	wait $HOLDER 2>/dev/null || :
+}
+
+del_with_hung_lock() { # NAME; the quickest of five, as above
+	local best=999999 start took
+	lock_hang
+	for _ in 1 2 3 4 5; do
+		start=$(now_ms)
+		call_ok DEL "$1"
+		took=$(($(now_ms) - start))
+		[ "$took" -ge "$best" ] || best=$took
+	done
+	note "the quickest DEL took $best ms"
+	[ "$best" -lt 50 ] || fail "the quickest DEL took $best ms, want less than 50"
+	is_guarded "$1" # nothing is taken down by halves
+}
+
+#: a process is stopped while it holds the lock: DEL answers in 50 ms, whoever comes next takes the pod down [cni.del_agent_hung]
+test_del_lock_hung() {
+	veth_add a
+	veth_add b
+	call_ok ADD a conf="$WAIT"
+	del_with_hung_lock a
+	lock_ends
+	call_ok ADD b conf="$WAIT"
+	is_not_guarded a
+	is_guarded b
+	del_with_hung_lock b
+	lock_ends
+	call_ok GC x version=1.1.0 conf='"cni.dev/valid-attachments":[]'
+	is_not_guarded b
+	must_leave_nothing
+	call_ok ADD a conf="$WAIT" # and started again, before somebody came
+	del_with_hung_lock a
+	lock_ends
+	call_ok ADD a conf="$WAIT"
+	call_ok ADD b conf="$WAIT"
+	is_guarded a
+	is_guarded b
+	call_ok DEL a
+	call_ok DEL b
+	must_leave_nothing
+}
+
+#: the same, and only the agent is there to take it down [cni.del_agent_hung]
+test_del_lock_hung_agent() {
+	veth_add a
+	agent_start
+	call_ok ADD a conf="$WAIT"
+	del_with_hung_lock a
+	lock_ends
+	wait_until nothing_is_left
+	is_not_guarded a
+}
+
 #: prevResult comes out byte for byte, whatever it holds [cni.prevresult_verbatim]
 test_prevresult_verbatim() {
 	local prev='{ "cniVersion":"1.0.0",  "zz":[1.50,1e2, 12345678901234567890],"u":"\u00e9\/","ips":[ ] ,"x":{"a":"}]"} }'

@@ -49,6 +49,7 @@ void test_failed(const char *file, int line, const char *fmt, ...)
 	vprintf(fmt, ap);
 	va_end(ap);
 	printf("\n");
+	fflush(stdout); /* a sanitizer that ends the process does not */
 	funlockfile(stdout);
 }
 

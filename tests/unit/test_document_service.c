@@ -20,13 +20,14 @@ TEST(service_frontends, "a Service's addresses and ports, of both families and e
 {
 	const struct berm_service *s;
 
-	documents_parse(&d,
-			"kind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n"
-			"spec:\n  type: LoadBalancer\n  clusterIP: 10.96.0.5\n  clusterIPs: [10.96.0.5, 'fd00:96::5']\n"
-			"  externalIPs: [192.0.2.9]\n  internalTrafficPolicy: Local\n  ports:\n"
-			"  - {name: http, port: 80, targetPort: web, nodePort: 30080}\n  - {name: dns, protocol: UDP, port: 53}\n"
-			"status:\n  loadBalancer:\n    ingress:\n    - {ip: 198.51.100.7, ipMode: VIP}\n"
-			"    - {ip: 198.51.100.8, ipMode: Proxy}\n    - {hostname: lb.example}\n");
+	documents_parse(
+		&d,
+		"kind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n"
+		"spec:\n  type: LoadBalancer\n  clusterIP: 10.96.0.5\n  clusterIPs: [10.96.0.5, 'fd00:96::5']\n"
+		"  externalIPs: [192.0.2.9]\n  internalTrafficPolicy: Local\n  ports:\n"
+		"  - {name: http, port: 80, targetPort: web, nodePort: 30080}\n  - {name: dns, protocol: UDP, port: 53}\n"
+		"status:\n  loadBalancer:\n    ingress:\n    - {ip: 198.51.100.7, ipMode: VIP}\n"
+		"    - {ip: 198.51.100.8, ipMode: Proxy}\n    - {hostname: lb.example}\n");
 	EXPECT_STR_EQ(d.report, "");
 	s = documents_find(&d, "web")->service;
 	ASSERT_TRUE(s && s->cluster_count == 2 && s->external_count == 2 && s->port_count == 2);
@@ -65,20 +66,22 @@ TEST(service_without_frontends, "headless, ExternalName and another proxy's Serv
 	}
 }
 
-TEST(slice_endpoints, "ready endpoints, and those that serve while they end; numbers of their own ports")
+TEST(slice_endpoints,
+     "ready endpoints, and those that serve while they end; numbers of their own ports")
 {
 	const struct berm_slice *s;
 
-	documents_parse(&d,
-			"kind: EndpointSlice\napiVersion: discovery.k8s.io/v1\naddressType: IPv4\n"
-			"metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
-			"ports: [{name: http, port: 8080}, {name: none}, {name: '', protocol: UDP, port: 53}]\n"
-			"endpoints:\n- {addresses: [10.0.0.1, 10.0.0.99], conditions: {ready: true}, nodeName: n1}\n"
-			"- {addresses: [10.0.0.2], nodeName: n2}\n"
-			"- {addresses: [10.0.0.3], conditions: {ready: false}, nodeName: n1}\n"
-			"- {addresses: [10.0.0.4], conditions: {ready: false, serving: true, terminating: true}, nodeName: n1}\n"
-			"- {addresses: [10.0.0.5], conditions: {ready: false, serving: true}}\n"
-			"- {addresses: [10.0.0.6], conditions: {ready: null}}\n");
+	documents_parse(
+		&d,
+		"kind: EndpointSlice\napiVersion: discovery.k8s.io/v1\naddressType: IPv4\n"
+		"metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
+		"ports: [{name: http, port: 8080}, {name: none}, {name: '', protocol: UDP, port: 53}]\n"
+		"endpoints:\n- {addresses: [10.0.0.1, 10.0.0.99], conditions: {ready: true}, nodeName: n1}\n"
+		"- {addresses: [10.0.0.2], nodeName: n2}\n"
+		"- {addresses: [10.0.0.3], conditions: {ready: false}, nodeName: n1}\n"
+		"- {addresses: [10.0.0.4], conditions: {ready: false, serving: true, terminating: true}, nodeName: n1}\n"
+		"- {addresses: [10.0.0.5], conditions: {ready: false, serving: true}}\n"
+		"- {addresses: [10.0.0.6], conditions: {ready: null}}\n");
 	EXPECT_STR_EQ(d.report, "");
 	s = documents_find(&d, "web-1")->slice;
 	ASSERT_TRUE(s && s->port_count == 2 && s->endpoint_count == 4 && s->node_count == 2);
@@ -97,8 +100,9 @@ TEST(slice_endpoints, "ready endpoints, and those that serve while they end; num
 
 TEST(slice_of_names, "a slice of names leads nowhere that we could judge")
 {
-	documents_parse(&d, "kind: EndpointSlice\naddressType: FQDN\nmetadata: {name: s}\nports: [{port: 80}]\n"
-			    "endpoints: [{addresses: [x.example]}]\n");
+	documents_parse(&d,
+			"kind: EndpointSlice\naddressType: FQDN\nmetadata: {name: s}\nports: [{port: 80}]\n"
+			"endpoints: [{addresses: [x.example]}]\n");
 	EXPECT_STR_EQ(d.report, "");
 	EXPECT_EQ(documents_find(&d, "s")->slice->endpoint_count, 0);
 	documents_clear(&d);
@@ -108,8 +112,9 @@ TEST(service_cidrs, "blocks of ClusterIPs, however an old API server wrote them"
 {
 	const struct berm_service_cidr *s;
 
-	documents_parse(&d, "kind: ServiceCIDR\napiVersion: networking.k8s.io/v1\nmetadata: {name: kubernetes}\n"
-			    "spec: {cidrs: [10.96.0.0/12, 'fd00:96::/112']}\n");
+	documents_parse(&d,
+			"kind: ServiceCIDR\napiVersion: networking.k8s.io/v1\nmetadata: {name: kubernetes}\n"
+			"spec: {cidrs: [10.96.0.0/12, 'fd00:96::/112']}\n");
 	EXPECT_STR_EQ(d.report, "");
 	s = documents_find(&d, "kubernetes")->service_cidr;
 	ASSERT_TRUE(s && s->cidr_count == 2);
@@ -143,7 +148,9 @@ TEST(broken_services, "what is wrong is named, and the object is broken")
 
 TEST(strangers_of_the_same_name, "a Service of another API is not ours")
 {
-	documents_parse(&d, "kind: Service\napiVersion: serving.knative.dev/v1\nmetadata: {name: s}\nspec: {clusterIP: x}\n");
+	documents_parse(
+		&d,
+		"kind: Service\napiVersion: serving.knative.dev/v1\nmetadata: {name: s}\nspec: {clusterIP: x}\n");
 	EXPECT_STR_EQ(d.report, "");
 	EXPECT_EQ(d.objects.count, 0);
 	documents_clear(&d);
@@ -153,13 +160,14 @@ TEST(host_ports, "hostPorts with and without a name; a host-network pod has none
 {
 	const struct berm_pod *pod;
 
-	documents_parse(&d,
-			"kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - ports:\n"
-			"    - {containerPort: 80, hostPort: 8080}\n"
-			"    - {name: dns, containerPort: 53, hostPort: 5353, protocol: UDP, hostIP: 192.0.2.1}\n"
-			"    - {containerPort: 81}\n    - {containerPort: 82, hostPort: 8082, hostIP: ''}\n"
-			"---\nkind: Pod\nmetadata: {name: b}\nspec:\n  hostNetwork: true\n  containers:\n"
-			"  - ports: [{containerPort: 80, hostPort: 80}]\n");
+	documents_parse(
+		&d,
+		"kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - ports:\n"
+		"    - {containerPort: 80, hostPort: 8080}\n"
+		"    - {name: dns, containerPort: 53, hostPort: 5353, protocol: UDP, hostIP: 192.0.2.1}\n"
+		"    - {containerPort: 81}\n    - {containerPort: 82, hostPort: 8082, hostIP: ''}\n"
+		"---\nkind: Pod\nmetadata: {name: b}\nspec:\n  hostNetwork: true\n  containers:\n"
+		"  - ports: [{containerPort: 80, hostPort: 80}]\n");
 	EXPECT_STR_EQ(d.report, "");
 	pod = documents_find(&d, "a")->pod;
 	ASSERT_TRUE(pod && pod->port_count == 3);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "rest.h"
 #include "test.h"
 
@@ -158,6 +159,33 @@ TEST(rest_has_a_bound)
 		EXPECT_LT(elapsed_ms(&start), 1500);
 		server_stop(&s);
 	}
+}
+
+static int ignore_line(char *text, void *arg)
+{
+	(void)text, (void)arg;
+	usleep(1000); /* slower than the server, so that the socket is never found empty */
+	return 0;
+}
+
+TEST(rest_has_a_bound_while_bytes_arrive)
+{
+	struct berm_err err = { 0 };
+	struct timespec start;
+	struct server s;
+	struct berm_rest_call call = {
+		.socket = s.path, .method = "GET", .path = "/", .timeout_ms = 60
+	};
+	auto_free char *answer = malloc(300000);
+	size_t at = (size_t)sprintf(answer, "HTTP/1.1 200 OK\r\n\r\n");
+
+	for (int i = 0; i < 1000; i++)
+		at += (size_t)sprintf(answer + at, "{\"line\":%200d}\n", i);
+	server_start(&s, answer);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	EXPECT_EQ(berm_rest_lines(&call, ignore_line, NULL, &err), -ETIMEDOUT);
+	EXPECT_LT(elapsed_ms(&start), 800);
+	server_stop(&s);
 }
 
 TEST(rest_nobody_there)
