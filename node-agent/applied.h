@@ -177,7 +177,7 @@ struct change {
 	uint32_t at; /* of a frontend; NONE: a peer */
 	uint32_t from, to; /* NONE: absent */
 	uint32_t flags_from, flags_to; /* of a peer */
-	uint32_t move;
+	uint32_t move; /* NONE: of a frontend that goes */
 };
 
 /* Elements of one map to write. */

@@ -260,6 +260,10 @@ static int prepare(struct generation *g)
 	berm_gen_endpoints(g);
 	gen_wanted(g);
 	rc = berm_gen_classes(g);
+	for (size_t i = 0; !rc && i < g->plan->frontend_count; i++)
+		g->front[i] = (struct applied_front){ g->plan->frontend[i].addr,
+						      g->plan->frontend[i].at,
+						      g->cls[g->plan->frontend[i].cls] };
 	if (!rc)
 		rc = berm_gen_tables(g);
 	if (!rc)
@@ -279,10 +283,6 @@ static int prepare(struct generation *g)
 		g->peer[i] = (struct applied_peer){ g->plan->peer[i].addr,
 						    g->cls[g->plan->peer[i].cls],
 						    g->plan->peer[i].flags };
-	for (size_t i = 0; !rc && i < g->plan->frontend_count; i++)
-		g->front[i] = (struct applied_front){ g->plan->frontend[i].addr,
-						      g->plan->frontend[i].at,
-						      g->cls[g->plan->frontend[i].cls] };
 	return rc ? rc : gen_room(g);
 }
 

@@ -9,6 +9,8 @@
  */
 #include "applied.h"
 
+#include <asm/byteorder.h>
+
 #include "cleanup.h"
 
 /* ---- who moves where ------------------------------------------------------------------------------------------ */
@@ -58,38 +60,47 @@ static int by_addr(const void *x, const void *y)
 	return memcmp(x, y, sizeof(struct berm_addr)); /* the first member */
 }
 
-static uint32_t class_before(const struct generation *g, const struct berm_addr *addr)
-{
-	const struct berm_apply *a = g->a;
-	const struct applied_peer *peer =
-		a->peer_count ? bsearch(addr, a->peer, a->peer_count, sizeof(*peer), by_addr)
-			      : NULL;
+static const struct berm_addr node_places[] = {
+	{ { 0, 0, 0, 0 } }, /* BERM_PEER_NODE_FRONTENDS: of IPv6, then of IPv4 */
+	{ { 0, 0, __constant_htonl(0xffff), 0 } },
+};
 
-	return peer ? peer->cls : NONE;
+static bool is_node_place(const struct berm_addr *addr)
+{
+	return !by_addr(addr, &node_places[0]) || !by_addr(addr, &node_places[1]);
 }
 
-static uint32_t class_after(const struct generation *g, const struct berm_addr *addr)
+static int cmp_front(const void *x, const void *y)
 {
-	const struct berm_plan *plan = g->plan;
-	const struct berm_plan_peer *peer =
-		plan->peer_count
-			? bsearch(addr, plan->peer, plan->peer_count, sizeof(*peer), by_addr)
-			: NULL;
+	const struct applied_front *a = x, *b = y;
+	int rc = by_addr(&a->addr, &b->addr);
 
-	return peer ? g->cls[peer->cls] : NONE;
+	return rc ? rc : (a->at > b->at) - (a->at < b->at);
+}
+
+/* What a packet to this address and port finds where no frontend stands at the address itself: one that stands
+ * at every address of the node, else the address. NONE: the address is not there. */
+static uint32_t class_before(const struct generation *g, const struct berm_addr *addr, uint32_t at)
+{
+	const struct berm_apply *a = g->a;
+	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 }, *front = NULL;
+	const struct applied_peer *peer = NULL;
+
+	if (a->peer_count)
+		peer = bsearch(addr, a->peer, a->peer_count, sizeof(*peer), by_addr);
+	if (peer && peer->flags & BERM_PEER_NODE_FRONTENDS && a->front_count)
+		front = bsearch(&key, a->front, a->front_count, sizeof(*front), cmp_front);
+	return front ? front->cls : peer ? peer->cls : NONE;
 }
 
 /* An address that the frontend stands at; of those that are every address of the node, one. */
 static struct berm_addr front_addr(const struct generation *g, const struct berm_addr *addr)
 {
 	const struct berm_plan *plan = g->plan;
-	bool v4 = berm_addr_is_v4(addr);
 
-	if (addr->w[0] || addr->w[1] || addr->w[3] || (!v4 && addr->w[2]))
-		return *addr;
-	for (size_t i = 0; i < plan->peer_count; i++)
+	for (size_t i = 0; is_node_place(addr) && i < plan->peer_count; i++)
 		if (plan->peer[i].flags & BERM_PEER_NODE_FRONTENDS &&
-		    berm_addr_is_v4(&plan->peer[i].addr) == v4)
+		    berm_addr_is_v4(&plan->peer[i].addr) == berm_addr_is_v4(addr))
 			return plan->peer[i].addr;
 	return *addr;
 }
@@ -107,8 +118,7 @@ static void way_of(const struct generation *g, const struct change *c, struct wa
 	*way = (struct way){ c->to, c->from, c->to };
 	if (c->at != NONE) {
 		addr = front_addr(g, &c->addr);
-		way->from = c->from == NONE ? class_before(g, &addr) : c->from;
-		way->to = c->to == NONE ? class_after(g, &addr) : c->to;
+		way->from = c->from == NONE ? class_before(g, &addr, c->at) : c->from;
 	}
 	if (way->from == NONE)
 		way->from = absent_view(g, &addr, way->view);
@@ -173,33 +183,29 @@ static int diff(struct generation *g, struct way *way)
 	return rc;
 }
 
-static int cmp_front(const struct applied_front *x, const struct berm_plan_frontend *y)
-{
-	int rc = memcmp(&x->addr, &y->addr, sizeof(x->addr));
-
-	return rc ? rc : (x->at > y->at) - (x->at < y->at);
-}
-
+/* Both are sorted by address and port; g->front is the plan's with kernel classes. */
 static int diff_fronts(struct generation *g, struct way *way)
 {
 	const struct berm_apply *a = g->a;
-	const struct berm_plan *plan = g->plan;
-	size_t i = 0, j = 0;
+	const struct applied_front *old = a->front, *new = g->front;
+	size_t i = 0, j = 0, count = g->plan->frontend_count;
 	struct change c;
 	int rc = 0, order;
 
-	while (!rc && (i < a->front_count || j < plan->frontend_count)) {
-		order = i == a->front_count	    ? 1
-			: j == plan->frontend_count ? -1
-						    : cmp_front(&a->front[i], &plan->frontend[j]);
-		c = (struct change){ .from = order <= 0 ? a->front[i].cls : NONE,
-				     .to = order >= 0 ? g->cls[plan->frontend[j].cls] : NONE };
-		c.addr = order <= 0 ? a->front[i].addr : plan->frontend[j].addr;
-		c.at = order <= 0 ? a->front[i].at : plan->frontend[j].at;
+	/* One that goes is deleted at once: it may stand for many addresses, each of which is something else. */
+	while (!rc && (i < a->front_count || j < count)) {
+		order = i == a->front_count ? 1 : j == count ? -1 : cmp_front(&old[i], &new[j]);
+		c = (struct change){ .from = order <= 0 ? old[i].cls : NONE,
+				     .to = order >= 0 ? new[j].cls : NONE,
+				     .move = NONE };
+		c.addr = order <= 0 ? old[i].addr : new[j].addr;
+		c.at = order <= 0 ? old[i].at : new[j].at;
 		i += order <= 0;
 		j += order >= 0;
 		g->arriving_fronts += c.from == NONE;
-		if (c.from != c.to)
+		if (c.to == NONE)
+			rc = array_push(&g->change, c);
+		else if (c.from != c.to)
 			rc = change_add(g, &c, way);
 	}
 	return rc;
@@ -397,7 +403,8 @@ int berm_gen_peers(struct generation *g)
 
 	for (size_t i = 0; !rc && i < g->change.count; i++) {
 		c = &g->change.item[i];
-		rc = seen_add(&out, c, g->move.item[c->move].via, c->flags_from | c->flags_to);
+		rc = seen_add(&out, c, c->move == NONE ? NONE : g->move.item[c->move].via,
+			      c->flags_from | c->flags_to);
 	}
 	return rc;
 }

@@ -104,6 +104,7 @@ static void free_compiler(struct compiler *c)
 	array_free(&c->cls);
 	array_free(&c->peer);
 	array_free(&c->known);
+	array_free(&c->essential);
 	array_free(&c->front_cls);
 	array_free(&c->front_addr);
 	array_free(&c->backend_addr);

@@ -369,9 +369,11 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	struct compile_peer peer = { .addr = hit->addr };
 	bool has_entry;
 
+	if (berm_compile_essential_ports(c, &hit->addr, &cls.ports))
+		return -ENOMEM;
 	peer.flags =
 		berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
-	has_entry = needs_entry(about, hit, peer.flags);
+	has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
 	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
 		return 0;
 	if (about->is_nobody && hit->in_service_cidr)
@@ -408,7 +410,8 @@ static int classify(struct compiler *c, const claim_array *claims, const struct 
 {
 	struct compile_hit *hit = calloc(claims->count + 1, sizeof(*hit));
 	struct about *about = calloc(claims->count + 1, sizeof(*about));
-	bool has_services = c->front.item.count || c->model->service_cidr_count;
+	bool has_services = c->front.item.count || c->essential.count ||
+			    c->model->service_cidr_count;
 	size_t count = 0;
 	int rc = hit && about ? 0 : -ENOMEM;
 

@@ -7,6 +7,135 @@
 
 #include "cleanup.h"
 
+/* ---- essentials --------------------------------------------------------------------------------------------- */
+
+static int cmp_addr(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct berm_addr));
+}
+
+static int cmp_essential(const void *a, const void *b)
+{
+	const struct compile_essential *x = a, *y = b;
+	int rc = cmp_addr(&x->addr, &y->addr);
+
+	if (!rc)
+		rc = (x->port.at > y->port.at) - (x->port.at < y->port.at);
+	return rc ? rc : (x->port.name > y->port.name) - (x->port.name < y->port.name);
+}
+
+static bool has_port(const struct berm_service *s, const struct berm_slice_port *want)
+{
+	for (size_t i = 0; i < s->port_count; i++)
+		if (s->port[i].plane == want->plane &&
+		    !strcmp(s->port[i].name ? s->port[i].name : "", want->name ? want->name : ""))
+			return true;
+	return false;
+}
+
+static int add_essentials(struct compiler *c, const struct berm_slice *slice,
+			  const struct berm_service *s, enum compile_essential_kind kind)
+{
+	for (size_t p = 0; p < slice->port_count; p++) {
+		struct compile_essential e = { .port.name = c->essential_name[kind] };
+
+		if (!has_port(s, &slice->port[p]) || slice->port[p].plane > BERM_PLANE_UDP ||
+		    (kind == ESSENTIAL_APISERVER && slice->port[p].plane != BERM_PLANE_TCP))
+			continue;
+		e.port.at = (uint32_t)slice->port[p].plane << 16 | slice->port[p].port;
+		for (size_t i = 0; i < slice->endpoint_count; i++) {
+			e.addr = slice->endpoint[i].addr;
+			if (array_push(&c->essential, e))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static const struct berm_service *service_named(const struct berm_model *m, const char *ns,
+						const char *name)
+{
+	for (size_t i = 0; i < m->service_count; i++)
+		if (!strcmp(m->services[i]->ns, ns) && !strcmp(m->services[i]->name, name))
+			return m->services[i];
+	return NULL;
+}
+
+static int list_service(struct compiler *c, const char *ns, const char *name,
+			enum compile_essential_kind kind)
+{
+	const struct berm_service *s = service_named(c->model, ns, name);
+
+	for (size_t i = 0; s && i < c->model->slice_count; i++) {
+		const struct berm_slice *slice = c->model->slices[i];
+
+		if (slice->service && !strcmp(slice->ns, ns) && !strcmp(slice->service, name) &&
+		    add_essentials(c, slice, s, kind))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Names that no container port can have, in no plane that there is. */
+static int list_essentials(struct compiler *c)
+{
+	if (berm_compile_port_name(c, BERM_PLANE_COUNT, "*dns",
+				   &c->essential_name[ESSENTIAL_DNS]) ||
+	    berm_compile_port_name(c, BERM_PLANE_COUNT, "*apiserver",
+				   &c->essential_name[ESSENTIAL_APISERVER]) ||
+	    list_service(c, "kube-system", "kube-dns", ESSENTIAL_DNS) ||
+	    list_service(c, "default", "kubernetes", ESSENTIAL_APISERVER))
+		return -ENOMEM;
+	if (c->essential.count)
+		qsort(c->essential.item, c->essential.count, sizeof(*c->essential.item),
+		      cmp_essential);
+	return 0;
+}
+
+static size_t first_essential(const struct compiler *c, const struct berm_addr *addr)
+{
+	size_t low = 0, high = c->essential.count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (cmp_addr(&c->essential.item[mid].addr, addr) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Behind the ports that are there: those are in order of their content, and so are these. */
+int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *addr, uint32_t *ports)
+{
+	size_t at = first_essential(c, addr), size;
+	const uint32_t *word;
+	struct berm_numbers key = { 0 };
+	int rc = 0;
+
+	if (at == c->essential.count || cmp_addr(&c->essential.item[at].addr, addr))
+		return 0;
+	word = berm_intern_key(&c->ports, *ports, &size);
+	for (size_t i = 0; !rc && i < size / sizeof(*word); i++)
+		rc = array_push(&key, word[i]);
+	for (; !rc && at < c->essential.count && !cmp_addr(&c->essential.item[at].addr, addr);
+	     at++) {
+		const struct compile_essential *e = &c->essential.item[at];
+
+		if (at && !cmp_essential(e - 1, e))
+			continue;
+		rc = array_push(&key, e->port.name);
+		if (!rc)
+			rc = array_push(&key, e->port.at);
+	}
+	if (!rc)
+		rc = berm_intern(&c->ports, key.item, key.count * sizeof(*key.item), ports);
+	array_free(&key);
+	return rc < 0 ? rc : 0;
+}
+
 /* ---- which matter ----------------------------------------------------------------------------------------- */
 
 static bool is_service(const struct berm_frontend *f, const char *ns, const char *name)
@@ -44,11 +173,6 @@ static void drop_unused(struct berm_frontends *f)
 	f->item.count = kept;
 }
 
-static int cmp_addr(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct berm_addr));
-}
-
 static bool has_addr(const struct berm_addr *sorted, size_t count, const struct berm_addr *addr)
 {
 	return count && bsearch(addr, sorted, count, sizeof(*addr), cmp_addr);
@@ -79,6 +203,9 @@ static int list_addresses(struct compiler *c)
 			if (array_push(&c->backend_addr, f->backend.item[this->backend + k].addr))
 				return -ENOMEM;
 	}
+	for (size_t i = 0; i < c->essential.count; i++)
+		if (array_push(&c->backend_addr, c->essential.item[i].addr))
+			return -ENOMEM;
 	c->front_addr.count = sort_addrs(c->front_addr.item, c->front_addr.count);
 	c->backend_addr.count = sort_addrs(c->backend_addr.item, c->backend_addr.count);
 	return 0;
@@ -99,7 +226,7 @@ int berm_compile_frontends(struct compiler *c)
 	struct berm_frontends *f = &c->front;
 	bool is_used = has_egress(c);
 
-	if (berm_frontends_make(c->model, f))
+	if (berm_frontends_make(c->model, f) || list_essentials(c))
 		return -ENOMEM;
 	if (!is_used)
 		drop_unused(f);

@@ -125,9 +125,10 @@ static int paint_rules(struct matrix *m, const struct sight *seen, uint8_t first
 
 /* ---- where no rule decides ------------------------------------------------------------------------------------ */
 
-bool berm_compile_sees_dns(const struct compile_subject *s)
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what)
 {
-	return s->dir == BERM_EGRESS && s->grants_dns && (s->isolated || s->default_deny);
+	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny) &&
+	       (what == ESSENTIAL_DNS ? s->grants_dns : s->grants_apiserver);
 }
 
 static bool sees_marks(const struct compile_subject *s)
@@ -135,22 +136,34 @@ static bool sees_marks(const struct compile_subject *s)
 	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny);
 }
 
-/* Own node: everything. DNS: port 53 of its pods. Both lift only the implicit deny. */
+/* The endpoints of the DNS Service and of the API server's, each on its own port. */
+static void paint_essential_ports(struct matrix *m, const struct sight *seen, struct brush b)
+{
+	for (int kind = 0; kind < ESSENTIAL_COUNT; kind++)
+		for (size_t i = 0; i < seen->port_count; i++)
+			if (seen->port[i].name == m->c->essential_name[kind] &&
+			    berm_compile_sees(m->s, (enum compile_essential_kind)kind))
+				paint_spans(m, berm_compile_span_find(m->s, seen->port[i].at),
+					    seen->port[i].at, b);
+}
+
+/* Own node: everything. DNS: port 53 of its pods. All of them lift only the implicit deny. */
 static int paint_essentials(struct matrix *m, const struct sight *seen)
 {
 	static const uint32_t key[] = { VERDICT_ESSENTIAL };
 	static const uint32_t dns[] = { BERM_PLANE_TCP << 16 | 53, BERM_PLANE_UDP << 16 | 53 };
 	struct brush b = { 0, STAGE_ISOLATION };
 
-	if (!sees_marks(m->s) || !seen->mark)
+	if (!sees_marks(m->s) || (!seen->mark && !seen->port_count))
 		return 0;
 	if (berm_compile_verdict(m->c, key, ARRAY_SIZE(key), &b.verdict))
 		return -ENOMEM;
 	if (seen->mark & MARK_OWN_NODE)
 		paint_spans(m, 0, NONE, b);
 	for (size_t i = 0; i < ARRAY_SIZE(dns); i++)
-		if ((seen->mark & MARK_DNS) && berm_compile_sees_dns(m->s))
+		if ((seen->mark & MARK_DNS) && berm_compile_sees(m->s, ESSENTIAL_DNS))
 			paint_spans(m, berm_compile_span_find(m->s, dns[i]), dns[i], b);
+	paint_essential_ports(m, seen, b);
 	return 0;
 }
 
@@ -529,6 +542,9 @@ static int matrix_begin(struct matrix *m)
 	for (size_t i = 0; i < m->s->rule.count; i++)
 		if (note_rule(m, &c->rule.item[m->s->rule.item[i]]))
 			return -ENOMEM;
+	for (int kind = 0; c->essential.count && kind < ESSENTIAL_COUNT; kind++)
+		if (berm_compile_sees(m->s, (enum compile_essential_kind)kind))
+			m->has_names = m->name[c->essential_name[kind]] = true;
 	m->words = m->group.count / 64 + 1;
 	m->nobody = calloc(m->words, sizeof(*m->nobody));
 	if (!m->nobody)

@@ -188,7 +188,7 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d,
 			     const struct compile_subject *s)
 {
 	berm_digest_u64(d, s->dir | s->isolated << 8 | s->default_deny << 9 | s->grants_dns << 10 |
-				   s->is_essentials << 11);
+				   s->is_essentials << 11 | s->grants_apiserver << 12);
 	berm_digest_u64(d, s->rule.count);
 	for (size_t i = 0; i < s->rule.count; i++)
 		digest_rule(c, d, &c->rule.item[s->rule.item[i]]);

@@ -86,6 +86,7 @@ struct compile_subject {
 	bool default_deny;
 	bool isolated;		/* by a policy */
 	bool grants_dns;	/* where it would deny implicitly */
+	bool grants_apiserver;	/* likewise */
 	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;
@@ -172,6 +173,15 @@ struct compile_peer {
 	uint32_t flags;
 };
 
+/* Who is behind the Services that isolated pods may reach all the same. In a class such a place is a named port
+ * with a name that no container can have. */
+enum compile_essential_kind { ESSENTIAL_DNS, ESSENTIAL_APISERVER, ESSENTIAL_COUNT };
+
+struct compile_essential {
+	struct berm_addr addr;
+	struct compile_resolved port;
+};
+
 /* ---- verdicts ------------------------------------------------------------------------------------------- */
 
 enum compile_verdict_kind {
@@ -225,6 +235,8 @@ struct compiler {
 	struct berm_intern class_key;
 	BERM_ARRAY(struct compile_class) cls;
 	BERM_ARRAY(struct compile_peer) peer;
+	BERM_ARRAY(struct compile_essential) essential; /* by address */
+	uint32_t essential_name[ESSENTIAL_COUNT];
 	struct berm_frontends front;
 	struct berm_numbers front_cls;		/* [front.item] */
 	BERM_ARRAY(struct berm_addr) front_addr, backend_addr; /* sorted; of node frontends none */
@@ -281,14 +293,16 @@ int berm_compile_frontends(struct compiler *c); /* before the classes: which mat
 uint32_t berm_compile_front_flags(const struct compiler *c, const struct berm_addr *addr,
 				  bool is_own_node);
 bool berm_compile_is_backend(const struct compiler *c, const struct berm_addr *addr);
+/* The ports of a class, and with them those of the essential Services at this address. */
+int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *addr, uint32_t *ports);
 int berm_compile_front_classes(struct compiler *c); /* after them */
 
 /* compile_port.c */
 int berm_compile_rule_ports(struct compiler *c, struct compile_rule *rule);
 int berm_compile_port_name(struct compiler *c, uint8_t plane, const char *name, uint32_t *ret);
 int berm_compile_spans(struct compiler *c);
-/* Does egress DNS pass, where the subject would deny implicitly and all who isolate it grant that. */
-bool berm_compile_sees_dns(const struct compile_subject *s);
+/* Does it pass on the way out, where the subject would deny implicitly and all who isolate it grant that. */
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what);
 size_t berm_compile_span_find(const struct compile_subject *s, uint32_t at);
 
 /* compile_matrix.c */

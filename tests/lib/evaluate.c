@@ -394,11 +394,25 @@ static bool is_dns_pod(const struct berm_pod *pod)
 	return app && !strcmp(app, "kube-dns") && !strcmp(pod->ns, "kube-system");
 }
 
-static bool is_essential(const struct reading *r, bool dns_granted)
+static bool is_behind(const struct reading *r, const char *ns, const char *name)
 {
+	return !r->peer.is_service && services_is_target(r->m, ns, name, &r->peer.addr,
+							 r->q->plane, r->q->port);
+}
+
+static bool is_essential(const struct reading *r, uint8_t granted)
+{
+	bool dns_granted = granted & BERM_ESSENTIAL_DNS;
+
 	if (r->q->dir != BERM_EGRESS)
 		return false;
 	if (r->peer.is_node)
+		return true;
+	if (granted & BERM_ESSENTIAL_APISERVER && r->q->plane == BERM_PLANE_TCP &&
+	    is_behind(r, "default", "kubernetes"))
+		return true;
+	if (dns_granted && (r->q->plane == BERM_PLANE_TCP || r->q->plane == BERM_PLANE_UDP) &&
+	    is_behind(r, "kube-system", "kube-dns"))
 		return true;
 	return dns_granted && is_dns_pod(r->peer.pod) && r->q->port == 53 &&
 	       (r->q->plane == BERM_PLANE_TCP || r->q->plane == BERM_PLANE_UDP);
@@ -412,16 +426,17 @@ static bool is_isolated(const struct reading *r)
 	return false;
 }
 
-static bool all_grant_dns(const struct reading *r)
+static uint8_t all_grant(const struct reading *r)
 {
+	uint8_t granted = BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER;
+
 	for (size_t i = 0; i < r->m->policy_count; i++) {
 		const struct berm_policy *p = r->m->policies[i];
 
-		if (isolates(r, p) &&
-		    (p->kind == BERM_KIND_NETWORK || !(p->essentials & BERM_ESSENTIAL_DNS)))
-			return false;
+		if (isolates(r, p))
+			granted &= p->kind == BERM_KIND_NETWORK ? 0 : p->essentials;
 	}
-	return true;
+	return granted;
 }
 
 static struct answer essential(void)
@@ -441,7 +456,7 @@ static struct answer answer_isolated(const struct reading *r)
 	const char *between = "default-deny:";
 	size_t used = 0;
 
-	if (is_essential(r, all_grant_dns(r)))
+	if (is_essential(r, all_grant(r)))
 		return essential();
 	if (r->peer.is_service)
 		return service_unknown();
@@ -465,7 +480,7 @@ static struct answer answer_default(const struct reading *r)
 	if (!ns || !ns->default_deny)
 		return (struct answer){ .action = BERM_ACTION_ALLOW,
 					.reason = BERM_REASON_NOT_ISOLATED };
-	if (is_essential(r, true))
+	if (is_essential(r, BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER))
 		return essential();
 	if (r->peer.is_service)
 		return service_unknown();
