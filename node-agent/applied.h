@@ -170,6 +170,7 @@ struct move {
 	uint32_t via; /* class they have from before the switch until step 1; NONE: deleted at once */
 	uint32_t count;
 	bool has_peers; /* not only frontends, for whose sake no session is judged again */
+	bool is_shaken; /* a frontend goes, not at once */
 };
 
 struct change {
@@ -177,7 +178,7 @@ struct change {
 	uint32_t at; /* of a frontend; NONE: a peer */
 	uint32_t from, to; /* NONE: absent */
 	uint32_t flags_from, flags_to; /* of a peer */
-	uint32_t move; /* NONE: of a frontend that goes */
+	uint32_t move; /* NONE: deleted at once */
 };
 
 /* Elements of one map to write. */

@@ -185,7 +185,7 @@ int berm_gen_leave(struct generation *g)
 static int rest_fronts(struct berm_apply *a, const struct garbage *gb, struct berm_err *err)
 {
 	struct berm_peer value = { .cls = 0 };
-	struct batch put = { 0 };
+	struct batch put = { 0 }, del = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < gb->front.count; i++) {
@@ -193,12 +193,16 @@ static int rest_fronts(struct berm_apply *a, const struct garbage *gb, struct be
 		const struct berm_frontend_key key = { .addr = f->addr, .at = f->at };
 
 		value.cls = f->cls;
-		rc = berm_batch_add(&put, BERM_MAP_frontends, &key, &value);
+		rc = f->cls == NONE ? berm_batch_add(&del, BERM_MAP_frontends, &key, NULL)
+				    : berm_batch_add(&put, BERM_MAP_frontends, &key, &value);
 	}
 	if (!rc)
 		rc = a->store->ops->put(a->store, BERM_MAP_frontends, put.key, put.value,
 					put.count, err);
+	if (!rc)
+		rc = a->store->ops->del(a->store, BERM_MAP_frontends, del.key, del.count, err);
 	berm_batch_clear(&put);
+	berm_batch_clear(&del);
 	return rc;
 }
 

@@ -93,6 +93,43 @@ static uint32_t class_before(const struct generation *g, const struct berm_addr 
 	return front ? front->cls : peer ? peer->cls : NONE;
 }
 
+static uint32_t plan_class(const struct generation *g, const struct berm_addr *addr, uint32_t at)
+{
+	const struct berm_plan *plan = g->plan;
+	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 }, *front = NULL;
+	const struct berm_plan_peer *peer = NULL;
+
+	if (plan->peer_count)
+		peer = bsearch(addr, plan->peer, plan->peer_count, sizeof(*peer), by_addr);
+	if (peer && peer->flags & BERM_PEER_NODE_FRONTENDS && plan->frontend_count)
+		front = bsearch(&key, g->front, plan->frontend_count, sizeof(*front), cmp_front);
+	return front ? front->cls : peer ? g->cls[peer->cls] : NONE;
+}
+
+/* The same of every address of the node that had such a frontend; NONE: they are several things. */
+static uint32_t node_class(const struct generation *g, const struct berm_addr *place)
+{
+	const struct berm_apply *a = g->a;
+	uint32_t cls = NONE, next;
+
+	for (size_t i = 0; i < a->peer_count; i++) {
+		if (!(a->peer[i].flags & BERM_PEER_NODE_FRONTENDS) ||
+		    berm_addr_is_v4(&a->peer[i].addr) != berm_addr_is_v4(place))
+			continue;
+		next = plan_class(g, &a->peer[i].addr, NONE);
+		if (next == NONE || (cls != NONE && next != cls))
+			return NONE;
+		cls = next;
+	}
+	return cls;
+}
+
+/* What it becomes where a frontend goes. */
+static uint32_t class_after(const struct generation *g, const struct change *c)
+{
+	return is_node_place(&c->addr) ? node_class(g, &c->addr) : plan_class(g, &c->addr, c->at);
+}
+
 /* An address that the frontend stands at; of those that are every address of the node, one. */
 static struct berm_addr front_addr(const struct generation *g, const struct berm_addr *addr)
 {
@@ -105,9 +142,12 @@ static struct berm_addr front_addr(const struct generation *g, const struct berm
 	return *addr;
 }
 
-/* Key of the way an address goes: where to rest, what it was seen as and will be; then the view. */
+/* is_shaken: of a frontend that goes while what is below it changes too. A packet may have read the old one of
+ * the address already: it must still find the frontend, until all such packets have gone.
+ *
+ * Key of the way an address goes: where to rest, what it was seen as and will be; then the view. */
 struct way {
-	uint32_t rest, from, to;
+	uint32_t rest, from, to, is_shaken;
 	uint32_t view[];
 };
 
@@ -115,10 +155,14 @@ static void way_of(const struct generation *g, const struct change *c, struct wa
 {
 	struct berm_addr addr = c->addr;
 
-	*way = (struct way){ c->to, c->from, c->to };
+	*way = (struct way){ c->to, c->from, c->to, false };
 	if (c->at != NONE) {
 		addr = front_addr(g, &c->addr);
 		way->from = c->from == NONE ? class_before(g, &addr, c->at) : c->from;
+		way->to = c->to == NONE ? class_after(g, c) : c->to;
+		way->is_shaken = c->to == NONE &&
+				 (is_node_place(&c->addr) ||
+				  class_before(g, &addr, c->at) != class_after(g, c));
 	}
 	if (way->from == NONE)
 		way->from = absent_view(g, &addr, way->view);
@@ -142,7 +186,7 @@ static int change_add(struct generation *g, const struct change *c, struct way *
 	key = berm_intern_key(&g->move_key, number, &size);
 	rc = rc ? array_push(&g->move,
 			     (struct move){ key->from, key->to, key->rest, key->view, NONE, 0,
-					    false })
+					    false, key->is_shaken })
 		: 0;
 	if (rc)
 		return rc;
@@ -183,6 +227,12 @@ static int diff(struct generation *g, struct way *way)
 	return rc;
 }
 
+/* It stands for many addresses that become several things: there is no one way for it. */
+static bool goes_at_once(const struct generation *g, const struct change *c)
+{
+	return c->to == NONE && is_node_place(&c->addr) && class_after(g, c) == NONE;
+}
+
 /* Both are sorted by address and port; g->front is the plan's with kernel classes. */
 static int diff_fronts(struct generation *g, struct way *way)
 {
@@ -192,7 +242,6 @@ static int diff_fronts(struct generation *g, struct way *way)
 	struct change c;
 	int rc = 0, order;
 
-	/* One that goes is deleted at once: it may stand for many addresses, each of which is something else. */
 	while (!rc && (i < a->front_count || j < count)) {
 		order = i == a->front_count ? 1 : j == count ? -1 : cmp_front(&old[i], &new[j]);
 		c = (struct change){ .from = order <= 0 ? old[i].cls : NONE,
@@ -203,7 +252,7 @@ static int diff_fronts(struct generation *g, struct way *way)
 		i += order <= 0;
 		j += order >= 0;
 		g->arriving_fronts += c.from == NONE;
-		if (c.to == NONE)
+		if (goes_at_once(g, &c))
 			rc = array_push(&g->change, c);
 		else if (c.from != c.to)
 			rc = change_add(g, &c, way);
@@ -328,7 +377,7 @@ static int decide(struct generation *g, struct move *m, bool *claimed)
 	uint32_t i = m->rest < g->plan_cls_count ? g->plan_cls[m->rest] : NONE;
 	bool unclaimed = i != NONE && g->is_new_cls[i] && !claimed[i];
 
-	if (!unclaimed && !is_direct(g, m))
+	if (m->is_shaken || (!unclaimed && !is_direct(g, m)))
 		return transition(g, m);
 	m->via = m->rest;
 	if (!unclaimed)
