@@ -323,7 +323,8 @@ static __always_inline bool is_from_itself(const struct pkt *p)
 {
 	__u32 from = p->skb->ingress_ifindex;
 
-	barrier_var(from); /* or clang picks one of two addresses in the context, which the verifier refuses */
+	barrier_var(
+		from); /* or clang picks one of two addresses in the context, which the verifier refuses */
 	if (cfg_explain)
 		from = p->skb->cb[BERM_CB_IIF];
 	return from == p->skb->ifindex;

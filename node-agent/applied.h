@@ -89,7 +89,7 @@ struct applied_set {
 	uint16_t *row; /* [row_count] by class; beyond it, the default row. In the kernel: what is not
 			 * the default row */
 	uint32_t row_count;
-	struct berm_digest plan_id; /* of the plan set that it was last */
+	struct berm_digest plan_id;   /* of the plan set that it was last */
 	struct berm_digest judgement; /* likewise; 0 unknown */
 	/* of this generation */
 	uint32_t owner;	  /* plan set that it stays for or is made for, NONE */
@@ -114,9 +114,9 @@ struct garbage {
 	int stage; /* 0: nothing; 1, 2: a grace period, and then that step */
 	uint64_t ticket;
 	/* step 1: moved addresses come to rest; what was replaced goes */
-	BERM_ARRAY(struct applied_peer) peer; /* cls NONE: delete */
+	BERM_ARRAY(struct applied_peer) peer;	/* cls NONE: delete */
 	BERM_ARRAY(struct applied_front) front; /* likewise */
-	spans_t span;			      /* how the ports are cut afterwards, if merges */
+	spans_t span;				/* how the ports are cut afterwards, if merges */
 	bool merges;
 	row_keys_t row;
 	BERM_ARRAY(struct applied_set *) set;
@@ -175,10 +175,10 @@ struct move {
 
 struct change {
 	struct berm_addr addr;
-	uint32_t at; /* of a frontend; NONE: a peer */
-	uint32_t from, to; /* NONE: absent */
+	uint32_t at;		       /* of a frontend; NONE: a peer */
+	uint32_t from, to;	       /* NONE: absent */
 	uint32_t flags_from, flags_to; /* of a peer */
-	uint32_t move; /* NONE: deleted at once */
+	uint32_t move;		       /* NONE: deleted at once */
 };
 
 /* Elements of one map to write. */

@@ -134,8 +134,8 @@ static int gen_open(struct generation *g)
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
 	g->front = calloc(plan->frontend_count + 1, sizeof(*g->front));
-	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made && g->tried &&
-			       g->endpoint && g->peer
+	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made &&
+			       g->tried && g->endpoint && g->peer
 		       ? 0
 		       : -ENOMEM;
 }
@@ -364,7 +364,8 @@ static int write_seen(struct generation *g)
 static void order_loads(const struct generation *g)
 {
 #if !defined(__x86_64__) && !defined(__s390x__)
-	if (g->put[BERM_MAP_peers].count || g->put[BERM_MAP_frontends].count || g->put[BERM_MAP_ports].count)
+	if (g->put[BERM_MAP_peers].count || g->put[BERM_MAP_frontends].count ||
+	    g->put[BERM_MAP_ports].count)
 		g->a->store->ops->grace(g->a->store);
 #else
 	(void)g;

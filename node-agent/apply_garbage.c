@@ -152,8 +152,8 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 
 static bool has_work(const struct garbage *gb)
 {
-	return gb->peer.count || gb->front.count || gb->in_flight || gb->merges || gb->row.count || gb->set.count ||
-	       gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
+	return gb->peer.count || gb->front.count || gb->in_flight || gb->merges || gb->row.count ||
+	       gb->set.count || gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
 	       gb->late_cls.count;
 }
 
@@ -197,8 +197,8 @@ static int rest_fronts(struct berm_apply *a, const struct garbage *gb, struct be
 				    : berm_batch_add(&put, BERM_MAP_frontends, &key, &value);
 	}
 	if (!rc)
-		rc = a->store->ops->put(a->store, BERM_MAP_frontends, put.key, put.value,
-					put.count, err);
+		rc = a->store->ops->put(a->store, BERM_MAP_frontends, put.key, put.value, put.count,
+					err);
 	if (!rc)
 		rc = a->store->ops->del(a->store, BERM_MAP_frontends, del.key, del.count, err);
 	berm_batch_clear(&put);
@@ -396,7 +396,9 @@ static int step_1(struct berm_apply *a, struct berm_err *err)
 		drop_names(a);
 	give_classes(a, &gb->cls);
 	give_ids(&a->rule_ids, &gb->rule);
-	gb->stage = gb->peer.count || gb->front.count || gb->late_cls.count || gb->late_pc.count ? 2 : 0;
+	gb->stage = gb->peer.count || gb->front.count || gb->late_cls.count || gb->late_pc.count
+			    ? 2
+			    : 0;
 	return 0;
 }
 

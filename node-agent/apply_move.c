@@ -83,7 +83,8 @@ static int cmp_front(const void *x, const void *y)
 static uint32_t class_before(const struct generation *g, const struct berm_addr *addr, uint32_t at)
 {
 	const struct berm_apply *a = g->a;
-	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 }, *front = NULL;
+	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 },
+				   *front = NULL;
 	const struct applied_peer *peer = NULL;
 
 	if (a->peer_count)
@@ -96,7 +97,8 @@ static uint32_t class_before(const struct generation *g, const struct berm_addr 
 static uint32_t plan_class(const struct generation *g, const struct berm_addr *addr, uint32_t at)
 {
 	const struct berm_plan *plan = g->plan;
-	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 }, *front = NULL;
+	const struct applied_front key = { node_places[berm_addr_is_v4(addr)], at, 0 },
+				   *front = NULL;
 	const struct berm_plan_peer *peer = NULL;
 
 	if (plan->peer_count)
@@ -122,6 +124,21 @@ static uint32_t node_class(const struct generation *g, const struct berm_addr *p
 		cls = next;
 	}
 	return cls;
+}
+
+/* Of a frontend that is there. After a crash its address may not say yet that there is one. */
+static uint32_t front_before(const struct generation *g, const struct change *c,
+			     const struct berm_addr *addr)
+{
+	const struct berm_apply *a = g->a;
+	uint32_t flag = is_node_place(&c->addr) ? BERM_PEER_NODE_FRONTENDS : BERM_PEER_FRONTENDS;
+	const struct applied_peer *peer = NULL;
+
+	if (a->peer_count)
+		peer = bsearch(addr, a->peer, a->peer_count, sizeof(*peer), by_addr);
+	if (c->from != NONE && (!peer || peer->flags & flag))
+		return c->from;
+	return class_before(g, addr, c->at);
 }
 
 /* What it becomes where a frontend goes. */
@@ -158,7 +175,7 @@ static void way_of(const struct generation *g, const struct change *c, struct wa
 	*way = (struct way){ c->to, c->from, c->to, false };
 	if (c->at != NONE) {
 		addr = front_addr(g, &c->addr);
-		way->from = c->from == NONE ? class_before(g, &addr, c->at) : c->from;
+		way->from = front_before(g, c, &addr);
 		way->to = c->to == NONE ? class_after(g, c) : c->to;
 		way->is_shaken = c->to == NONE &&
 				 (is_node_place(&c->addr) ||
@@ -184,9 +201,8 @@ static int change_add(struct generation *g, const struct change *c, struct way *
 	if (rc < 0)
 		return rc;
 	key = berm_intern_key(&g->move_key, number, &size);
-	rc = rc ? array_push(&g->move,
-			     (struct move){ key->from, key->to, key->rest, key->view, NONE, 0,
-					    false, key->is_shaken })
+	rc = rc ? array_push(&g->move, (struct move){ key->from, key->to, key->rest, key->view,
+						      NONE, 0, false, key->is_shaken })
 		: 0;
 	if (rc)
 		return rc;

@@ -249,8 +249,8 @@ static int read_fronts(struct reading *r)
 	if (!a->front)
 		return -ENOMEM;
 	for (size_t i = 0; !rc && i < a->front_count; i++) {
-		a->front[i] = (struct applied_front){ key[i].addr, key[i].at,
-						      known_class(value[i].cls) };
+		a->front[i] =
+			(struct applied_front){ key[i].addr, key[i].at, known_class(value[i].cls) };
 		rc = berm_applied_class_mark(a, a->front[i].cls);
 	}
 	qsort(a->front, a->front_count, sizeof(*a->front), by_front);

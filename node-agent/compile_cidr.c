@@ -382,7 +382,8 @@ static bool is_alike(const struct compile_subject *a, const struct compile_subje
 }
 
 /* Does the first one's table say where ClusterIPs come from? Whoever has blocks or denies wants to know. */
-static bool wants_services(const struct compiler *c, size_t first, const struct berm_numbers *groups)
+static bool wants_services(const struct compiler *c, size_t first,
+			   const struct berm_numbers *groups)
 {
 	const struct compile_subject *s = &c->subject.item[first];
 

@@ -176,14 +176,14 @@ static int learn_pods(struct compiler *c, struct about *about)
 
 /* ---- who owns an address ------------------------------------------------------------------------------------------ */
 
-enum claim_kind { /* the lower one wins */
+enum claim_kind {		 /* the lower one wins */
 		  CLAIM_CLUSTER, /* a ClusterIP */
 		  CLAIM_NODE,
 		  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
 		  CLAIM_ENDPOINT,
 		  CLAIM_LEAVER, /* an endpoint whose pod has finished */
 		  CLAIM_POD,
-		  CLAIM_VIP, /* another address of a Service, if it is nobody's own */
+		  CLAIM_VIP,	 /* another address of a Service, if it is nobody's own */
 		  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
 };
 
@@ -371,8 +371,7 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 
 	if (berm_compile_essential_ports(c, &hit->addr, &cls.ports))
 		return -ENOMEM;
-	peer.flags =
-		berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
+	peer.flags = berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
 	has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
 	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
 		return 0;

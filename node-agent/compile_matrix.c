@@ -25,9 +25,9 @@ struct matrix {
 	struct berm_numbers group; /* and back */
 	bool *name;		   /* by named port: used by a rule about other pods */
 	bool has_names;
-	size_t words;  /* of a bit map of groups */
+	size_t words;	  /* of a bit map of groups */
 	uint64_t *nobody; /* a bit map without groups */
-	uint32_t *pos; /* by class: place in touched, or NONE */
+	uint32_t *pos;	  /* by class: place in touched, or NONE */
 	struct berm_numbers touched;
 	BERM_ARRAY(uint64_t) bits; /* [touched][words] */
 	struct berm_intern sight;  /* what can be seen -> number */

@@ -82,9 +82,8 @@ static int plan_frontends(const struct compiler *c, struct berm_plan *plan, cons
 
 		if (!f->backend_count && is_vip(c, &f->addr))
 			continue;
-		plan->frontend[plan->frontend_count++] = (struct berm_plan_frontend){
-			f->addr, f->at, cls[c->front_cls.item[i]]
-		};
+		plan->frontend[plan->frontend_count++] =
+			(struct berm_plan_frontend){ f->addr, f->at, cls[c->front_cls.item[i]] };
 	}
 	return 0;
 }
@@ -455,10 +454,10 @@ static int plan_all(struct compiler *c, struct berm_plan *plan, const struct num
 	if (!to->cls || !to->table || !to->rule || !to->set)
 		return -ENOMEM;
 	if (plan_classes(c, plan, to->cls) || plan_peers(c, plan, to->cls) ||
-	    plan_frontends(c, plan, to->cls) ||
-	    plan_tables(c, plan, to->cls, to->table) || plan_intervals(c, plan) ||
-	    berm_compile_names(c, plan, to->rule) || plan_sets(c, plan, to) ||
-	    plan_endpoints(c, plan, to) || berm_compile_isolation(c, plan))
+	    plan_frontends(c, plan, to->cls) || plan_tables(c, plan, to->cls, to->table) ||
+	    plan_intervals(c, plan) || berm_compile_names(c, plan, to->rule) ||
+	    plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
+	    berm_compile_isolation(c, plan))
 		return -ENOMEM;
 	digest_plan(plan);
 	return 0;

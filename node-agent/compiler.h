@@ -146,9 +146,9 @@ struct compile_class {
 	uint32_t ports; /* in compiler.ports: what the named ports in use stand for there; 0 nothing */
 	const uint32_t *group;
 	size_t group_count;
-	bool is_peer; /* some address has it whatever the table */
+	bool is_peer;	 /* some address has it whatever the table */
 	bool is_backend; /* or some backend of a frontend has it */
-	bool is_front; /* of frontends at this place with these backends: no address has it */
+	bool is_front;	 /* of frontends at this place with these backends: no address has it */
 	uint32_t front_at;
 	const struct compile_backend *backend;
 	size_t backend_count;
@@ -238,9 +238,10 @@ struct compiler {
 	BERM_ARRAY(struct compile_essential) essential; /* by address */
 	uint32_t essential_name[ESSENTIAL_COUNT];
 	struct berm_frontends front;
-	struct berm_numbers front_cls;		/* [front.item] */
+	struct berm_numbers front_cls;			       /* [front.item] */
 	BERM_ARRAY(struct berm_addr) front_addr, backend_addr; /* sorted; of node frontends none */
-	BERM_ARRAY(struct compile_peer) known;	/* classes of addresses, also of backends that need no entry */
+	BERM_ARRAY(struct compile_peer)
+	known; /* classes of addresses, also of backends that need no entry */
 	struct berm_intern table_groups; /* list of groups -> the table that is made of it */
 	struct berm_numbers table_of_groups;
 	struct berm_intern table_key;

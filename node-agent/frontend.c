@@ -193,9 +193,8 @@ static int add_backends(struct maker *m, const struct wanted *want, size_t *firs
 
 /* ---- Services ----------------------------------------------------------------------------------------- */
 
-static int push_frontends(struct maker *m, const struct wanted *want,
-			  const struct berm_addr *addr, size_t addr_count,
-			  struct berm_frontend frontend)
+static int push_frontends(struct maker *m, const struct wanted *want, const struct berm_addr *addr,
+			  size_t addr_count, struct berm_frontend frontend)
 {
 	for (size_t i = 0; i < addr_count; i++) {
 		if (berm_addr_is_v4(&addr[i]) != want->v4)
@@ -361,8 +360,7 @@ static int join_all(struct berm_frontends *out)
 	for (size_t i = 0; i < out->item.count; i = end) {
 		struct berm_frontend *first = &out->item.item[i];
 
-		for (end = i + 1;
-		     end < out->item.count && !cmp_place(first, &out->item.item[end]);)
+		for (end = i + 1; end < out->item.count && !cmp_place(first, &out->item.item[end]);)
 			end++;
 		if (end - i > 1 && join(out, first, end - i))
 			return -ENOMEM;

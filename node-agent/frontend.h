@@ -20,18 +20,20 @@ struct berm_backend {
 };
 
 struct berm_frontend {
-	struct berm_addr addr; /* BERM_FRONTEND_NODE4, BERM_FRONTEND_NODE6: every address of the node */
+	struct berm_addr
+		addr; /* BERM_FRONTEND_NODE4, BERM_FRONTEND_NODE6: every address of the node */
 	uint32_t at;
 	const struct berm_service *service; /* the first by name of those that claim it, or */
 	const struct berm_pod *pod;	    /* whose hostPort it is */
 	const char *port;		    /* its name in the Service; NULL: none */
-	size_t backend, backend_count; /* in berm_frontends.backend: by address and port, each once */
+	size_t backend,
+		backend_count; /* in berm_frontends.backend: by address and port, each once */
 };
 
 struct berm_frontends {
 	BERM_ARRAY(struct berm_frontend) item; /* by address and port, each once */
 	BERM_ARRAY(struct berm_backend) backend;
-	BERM_ARRAY(struct berm_addr) cluster; /* every ClusterIP; sorted, each once */
+	BERM_ARRAY(struct berm_addr) cluster;  /* every ClusterIP; sorted, each once */
 	BERM_ARRAY(struct berm_addr) external; /* every other address; likewise */
 };
 

@@ -61,7 +61,8 @@ struct berm_plan_set {
 	 * class and port that both know alike, cell by cell; only classes and port classes that are new
 	 * need their row or column. */
 	struct berm_digest id;
-	struct berm_digest judgement; /* of the rules alone: where it is the same, no document has changed */
+	struct berm_digest
+		judgement; /* of the rules alone: where it is the same, no document has changed */
 	uint8_t dir;
 	uint32_t table; /* plan table, UINT32_MAX = none */
 	uint16_t nrows, ncols;

@@ -226,9 +226,11 @@ TEST(host,
 	SEND(dp, BERM_INGRESS, &later, ALLOWED, HOST, BERM_REASON_HOST);
 }
 
-TEST(hairpin, "what has left this very pod comes back to it from the node's address, and nobody else's")
+TEST(hairpin,
+     "what has left this very pod comes back to it from the node's address, and nobody else's")
 {
-	struct packet back = to_db(NODE, 1, 80), later = to_db(NODE, 2, 80), strange = to_db(WEB, 1, 80);
+	struct packet back = to_db(NODE, 1, 80), later = to_db(NODE, 2, 80),
+		      strange = to_db(WEB, 1, 80);
 	struct packet answer = {
 		.src = DB, .dst = NODE, .sport = 80, .dport = 1, .flags = TCP_SYN | TCP_ACK
 	};
@@ -238,7 +240,8 @@ TEST(hairpin, "what has left this very pod comes back to it from the node's addr
 	datapath_local(dp, NODE);
 	datapath_policy(dp, db, BERM_INGRESS, NULL, 0);
 	datapath_policy(dp, db, BERM_EGRESS, NULL, 0);
-	SEND(dp, BERM_INGRESS, &back, DROPPED, DEFAULT_DENY, DENIED); /* came in by another device */
+	SEND(dp, BERM_INGRESS, &back, DROPPED, DEFAULT_DENY,
+	     DENIED); /* came in by another device */
 	dp->ingress_ifindex = 1;
 	SEND(dp, BERM_INGRESS, &strange, DROPPED, DEFAULT_DENY, DENIED);
 	SEND(dp, BERM_INGRESS, &back, ALLOWED, HAIRPIN, BERM_REASON_HAIRPIN);

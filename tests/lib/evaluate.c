@@ -72,7 +72,7 @@ static bool namespace_selected(const struct berm_model *m, const struct berm_sel
 struct peer {
 	struct berm_addr addr;
 	bool is_node;
-	bool is_service; /* an address that only stands for others */
+	bool is_service;	    /* an address that only stands for others */
 	const struct berm_pod *pod; /* or NULL */
 };
 
@@ -396,8 +396,8 @@ static bool is_dns_pod(const struct berm_pod *pod)
 
 static bool is_behind(const struct reading *r, const char *ns, const char *name)
 {
-	return !r->peer.is_service && services_is_target(r->m, ns, name, &r->peer.addr,
-							 r->q->plane, r->q->port);
+	return !r->peer.is_service &&
+	       services_is_target(r->m, ns, name, &r->peer.addr, r->q->plane, r->q->port);
 }
 
 static bool is_essential(const struct reading *r, uint8_t granted)
@@ -446,8 +446,7 @@ static struct answer essential(void)
 
 static struct answer service_unknown(void)
 {
-	return (struct answer){ .action = BERM_ACTION_DENY,
-				.reason = BERM_REASON_SERVICE_UNKNOWN };
+	return (struct answer){ .action = BERM_ACTION_DENY, .reason = BERM_REASON_SERVICE_UNKNOWN };
 }
 
 static struct answer answer_isolated(const struct reading *r)
@@ -494,10 +493,9 @@ static struct answer judge(const struct berm_model *m, const struct question *q,
 {
 	static const enum berm_tier before[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
 						 BERM_TIER_APPLICATION, BERM_TIER_NETWORKPOLICY };
-	struct reading r = { .m = m,
-			     .q = q,
-			     .pod = pod_named(m, q->ep->ns, q->ep->pod),
-			     .peer = *peer };
+	struct reading r = {
+		.m = m, .q = q, .pod = pod_named(m, q->ep->ns, q->ep->pod), .peer = *peer
+	};
 	struct answer a;
 
 	ASSERT_TRUE(r.pod);

@@ -182,10 +182,9 @@ void objects_container_port(struct berm_pod *pod, const char *port)
 
 	ASSERT_EQ(sscanf(port, "%63[^=]=%15[^:]:%d", name, plane, &number), 3);
 	pod->port = grow(pod->port, pod->port_count, sizeof(*pod->port));
-	pod->port[pod->port_count++] =
-		(struct berm_container_port){ .name = copy(name),
-					      .plane = plane_of(plane),
-					      .port = (uint16_t)number };
+	pod->port[pod->port_count++] = (struct berm_container_port){ .name = copy(name),
+								     .plane = plane_of(plane),
+								     .port = (uint16_t)number };
 }
 
 void objects_host_port(struct berm_pod *pod, const char *port, uint16_t host_port,
@@ -270,9 +269,8 @@ struct berm_slice *objects_slice(struct berm_model *m, const char *name, const c
 		s->node[s->node_count++] = copy(node);
 	for (size_t i = 0; i < count; i++) {
 		s->endpoint = grow(s->endpoint, i, sizeof(*s->endpoint));
-		s->endpoint[s->endpoint_count++] = (struct berm_slice_endpoint){
-			list[i], node ? 0 : BERM_SLICE_NO_NODE
-		};
+		s->endpoint[s->endpoint_count++] =
+			(struct berm_slice_endpoint){ list[i], node ? 0 : BERM_SLICE_NO_NODE };
 	}
 	ASSERT_EQ(berm_model_put_slice(m, s), 0);
 	return s;

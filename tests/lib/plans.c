@@ -171,9 +171,11 @@ static void change_fronts(struct plan_world *w)
 			w->front[i][k] = NONE;
 }
 
-/* What a compiler grants: who has frontends is in the map of peers, and the node's addresses are alike. */
+/* What a compiler grants: who has frontends is in the map of peers, and the node's addresses are alike. And what
+ * an update does not promise (docs/updates.md): the same port at one address of the node and at all of them. */
 static void keep_sound(struct plan_world *w)
 {
+	w->front[0][2] = w->front[PLANS_FRONTED][0] = w->front[PLANS_FRONTED][1] = NONE;
 	for (int i = 0; i < PLANS_NODE; i++) {
 		if (w->cls[i] == NONE)
 			w->cls[i] = 2;
@@ -185,10 +187,9 @@ static void keep_sound(struct plan_world *w)
 void plans_change(struct plan_world *w)
 {
 	static void (*const change[])(struct plan_world *) = {
-		change_address, change_address, change_address, change_class,
-		change_prefix,	change_row,	change_cell,	change_endpoint,
-		change_other,	change_column,	change_front,	change_front,
-		change_front,	change_fronts,
+		change_address, change_address, change_address,	 change_class,	change_prefix,
+		change_row,	change_cell,	change_endpoint, change_other,	change_column,
+		change_front,	change_front,	change_front,	 change_fronts,
 	};
 
 	for (uint32_t n = 1 + plans_below(w, 4); n; n--)
@@ -212,10 +213,10 @@ void plans_make(struct plan_world *w, uint64_t seed)
 		w->cls[i] = plans_below(w, 3) ? random_class(w) : NONE;
 	}
 	qsort(w->addr, PLANS_ADDRS, sizeof(w->addr[0]), by_addr);
-	keep_sound(w);
 	for (int i = 0; i <= PLANS_FRONTED; i++)
 		for (int k = 0; k < PLANS_FRONTS; k++)
 			w->front[i][k] = plans_below(w, 2) ? random_class(w) : NONE;
+	keep_sound(w);
 	for (int t = 0; t < PLANS_TABLES; t++)
 		for (int p = 0; p < PLANS_PREFIXES; p++)
 			w->prefix[t][p] = plans_below(w, 2) ? random_class(w) : NONE;
@@ -300,7 +301,8 @@ static void make_frontends(struct making *m)
 	struct berm_plan *plan = m->plan;
 	const struct berm_addr node = addr_of("0.0.0.0");
 
-	plan->frontend = must(calloc((size_t)(PLANS_FRONTED + 1) * PLANS_FRONTS, sizeof(*plan->frontend)));
+	plan->frontend =
+		must(calloc((size_t)(PLANS_FRONTED + 1) * PLANS_FRONTS, sizeof(*plan->frontend)));
 	for (int i = 0; i <= PLANS_FRONTED; i++)
 		for (int k = 0; k < PLANS_FRONTS; k++)
 			if (m->w->front[i][k] != NONE)

@@ -28,9 +28,10 @@
 struct plan_world {
 	uint64_t random;
 	struct berm_addr addr[PLANS_ADDRS];
-	uint32_t cls[PLANS_ADDRS];		       /* index in said[], or UINT32_MAX: absent */
-	uint32_t front[PLANS_FRONTED + 1][PLANS_FRONTS]; /* the same; [0]: every address of the node */
-	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES]; /* the same */
+	uint32_t cls[PLANS_ADDRS]; /* index in said[], or UINT32_MAX: absent */
+	uint32_t front[PLANS_FRONTED + 1]
+		      [PLANS_FRONTS]; /* the same; [0]: every address of the node */
+	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES];		     /* the same */
 	uint8_t said[PLANS_SETS][PLANS_CLASSES + 2][PLANS_SEGMENTS]; /* rule */
 	uint32_t table[PLANS_SETS];				     /* or UINT32_MAX */
 	struct plan_slot {

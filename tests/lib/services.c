@@ -181,8 +181,7 @@ static bool is_host_ip(const struct berm_model *m, const struct berm_addr *addr)
 
 		for (size_t p = 0; pod && !pod->finished && p < pod->port_count; p++)
 			for (size_t k = 0; k < m->endpoints[i].addr_count; k++)
-				if (pod->port[p].host_port &&
-				    same(&pod->port[p].host_addr, addr) &&
+				if (pod->port[p].host_port && same(&pod->port[p].host_addr, addr) &&
 				    is_v4(&m->endpoints[i].addr[k]) == is_v4(addr))
 					return true;
 	}

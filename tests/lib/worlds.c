@@ -215,9 +215,8 @@ static void make_service(struct world *w)
 static void random_endpoint(struct world *w, char *out, size_t size)
 {
 	const struct berm_pod *pod =
-		w->model.pod_count
-			? w->model.pods[world_below(w, (uint32_t)w->model.pod_count)]
-			: NULL;
+		w->model.pod_count ? w->model.pods[world_below(w, (uint32_t)w->model.pod_count)]
+				   : NULL;
 
 	if (!pod || !pod->addr_count || chance(w, 25))
 		random_addr(w, out, size);

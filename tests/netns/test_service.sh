@@ -110,7 +110,8 @@ crew() {
 	listen db 80 8080
 }
 
-# web may go to db's port 8080, and nowhere else; spy to nobody; free is not isolated.
+# walls [PORT]: web may go to db's port 8080 (or that one), and nowhere else; spy to nobody; free is not isolated.
+# shellcheck disable=SC2120 # through settle it is given one
 walls() {
 	policy walls <<-YAML
 	kind: SegmentationPolicy
