@@ -342,7 +342,7 @@ static void undo(const struct add *a)
 		rc = berm_attachment_end(&a->rec, UNDO_LOCK_MS, &err);
 	if (rc)
 		berm_log(BERM_LOG_WARNING, "undo-failed", "container=%s reason=\"%s\"",
-				 a->rec.container_id, err.msg);
+			 a->rec.container_id, err.msg);
 }
 
 int cmd_add(const struct cni_call *call, int *ret_code, struct berm_err *err)

@@ -75,8 +75,8 @@ static int tcx_create(uint32_t ifindex, int dir, int prog, struct berm_err *err)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = TCX_F_BEFORE); /* without a relative: the head */
-	auto_close int fd = bpf_link_create(
-		prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, &opts);
+	auto_close int fd =
+		bpf_link_create(prog, (int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, &opts);
 	char path[PATH_MAX];
 	int rc;
 

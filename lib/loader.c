@@ -303,7 +303,8 @@ static int look_for_others(struct load *l, struct berm_err *err)
 		return rc;
 	if (abi && abi != BERM_ABI_VERSION)
 		return berm_refuse(err, -EPROTO,
-				   "maps in " BERM_PIN_MAPS " say ABI %u: somebody has moved them there",
+				   "maps in " BERM_PIN_MAPS
+				   " say ABI %u: somebody has moved them there",
 				   abi);
 	l->was_complete = abi;
 	return 0;

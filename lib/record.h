@@ -37,8 +37,8 @@ struct berm_record {
 	struct berm_addr addr[BERM_MAX_ADDRS];
 	char fallback[24]; /* what ADD left the pod with; "" if the agent had judged it by then. Whether it
 			    * still counts says BERM_EP_FALLBACK in the kernel */
-	char mode[8];	   /* tcx or clsact */
-	bool adopted;	   /* attached by the agent to a running pod */
+	char mode[8];		 /* tcx or clsact */
+	bool adopted;		 /* attached by the agent to a running pod */
 	uint32_t intent_ifindex; /* host side of an ADD that is under way or was killed: what DEL undoes */
 	char problem[128]; /* why it is not fully enforced ("ingress not enforced: ..."), "" = it is */
 };
