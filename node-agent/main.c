@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 	settings.agent.node = host;
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	signal(SIGPIPE, SIG_IGN);
-	(void)setenv("UV_THREADPOOL_SIZE", "1", 0); /* all that runs in a thread is one wait */
+	(void)setenv("UV_THREADPOOL_SIZE", "2", 0); /* one grace period and one look at the hooks */
 	signal(SIGIO, SIG_IGN); /* of file leases that we hold for a moment (manifest.c) */
 	if (berm_log_open(&settings.log, &err))
 		berm_log(BERM_LOG_WARNING, "no-log-file", "error=\"%s\"", err.msg);
