@@ -36,7 +36,7 @@ struct loop {
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
 	uv_work_t grace;
 	uint64_t ticket; /* of the leftovers that the grace period is for */
-	bool is_collecting, must_judge, is_stopping;
+	bool is_collecting, must_judge, is_stopping, must_start_again;
 };
 
 static struct loop *loop_of(struct berm_agent *agent)
@@ -166,6 +166,13 @@ static void judge(struct loop *loop)
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
+	if (agent->engine.has_judged && !agent->engine.failure.code) {
+		berm_attest_judged(agent->attest);
+		if (agent->engine.last.writes)
+			berm_attest_wrote(agent->attest);
+	} else {
+		berm_attest_wrote(agent->attest);
+	}
 	set_missing_state(agent);
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
@@ -201,6 +208,7 @@ static void on_grace_over(uv_work_t *work, int status)
 	loop->is_collecting = false;
 	if (status)
 		return;
+	berm_attest_wrote(loop->agent.attest);
 	if (berm_apply_collect(loop->agent.engine.apply, loop->ticket, &err))
 		berm_log(BERM_LOG_WARNING, "leftovers-not-collected", "error=\"%s\"", err.msg);
 	else
@@ -390,6 +398,14 @@ static void on_signal(uv_signal_t *handle, int signum)
 	uv_stop(handle->loop);
 }
 
+void berm_agent_start_again(struct berm_agent *agent)
+{
+	berm_log(BERM_LOG_ERROR, "starting-again",
+		 "text=\"somebody has loaded another data path in the place of ours\"");
+	loop_of(agent)->must_start_again = true;
+	uv_stop(&agent->loop);
+}
+
 static void start_handles(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -453,6 +469,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 
 	rc = berm_server_start(agent, &agent->server, err);
 	if (!rc)
+		rc = berm_attest_new(agent, &agent->attest, err);
+	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
 		rc = start_ring(loop, err);
@@ -486,6 +504,7 @@ static void stop_parts(struct loop *loop)
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
 	berm_reconcile_free(agent->reconcile);
+	berm_attest_free(agent->attest);
 	ring_buffer__free(loop->ring);
 }
 
@@ -541,6 +560,8 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 		berm_notify_ready();
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		save_now(agent);
+		if (loop->must_start_again)
+			rc = berm_refuse(err, -ESTALE, "another data path is there");
 	}
 	stop_parts(loop);
 	close_parts(agent);

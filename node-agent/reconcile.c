@@ -727,6 +727,10 @@ static void on_tick(uv_timer_t *timer)
 
 	if (is_slow)
 		berm_agent_rescan(rec->agent);
+	if (berm_attest_tick(rec->agent->attest)) {
+		berm_agent_start_again(rec->agent);
+		return;
+	}
 	collect_left(rec);
 	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
 	look_for_strays(rec);
