@@ -49,7 +49,7 @@ SMARTCOLS := $(shell $(PKGCONF) --cflags smartcols 2>/dev/null)
 C_FLAGS   = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -ffunction-sections -fdata-sections \
 	    -MMD -MP -Ilib -Ibpf -I$O $(SMARTCOLS) $(CFLAGS)
 LD_FLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(SANFLAGS) $(LDFLAGS)
-AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lsmartcols
+AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lsmartcols -lcurl
 CNI_LIBS    = -lbpf -lelf -lz -lcjson
 BPF_FLAGS = -g -O2 -Wall -Wextra -Werror -target bpf -mcpu=v3 -MMD -MP -Ibpf \
 	    $(addprefix -idirafter /usr/include/,$(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch 2>/dev/null))
@@ -64,11 +64,12 @@ lib_src   := $(wildcard lib/*.c)
 cni_src   := $(wildcard cni-plugin/*.c)
 agent_src := $(wildcard node-agent/*.c)
 ctl_src   := $(wildcard node-agent/ctl/*.c)
+deploy_src := $(wildcard deploy/*.c)
 tlib_src  := $(wildcard tests/lib/*.c)
 bpf_src   := $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c)
 skels     := $(patsubst %.bpf.c,$O/%.skel.h,$(notdir $(bpf_src)))
 
-suites    := unit bpf cni netns
+suites    := unit bpf cni netns api
 test_src  := $(foreach s,$(suites),$(wildcard tests/$s/test_*.c))
 # Other sources of a suite are shared by its programs.
 more_src  := $(filter-out %.bpf.c $(test_src),$(foreach s,$(suites),$(wildcard tests/$s/*.c)))
@@ -84,10 +85,11 @@ fuzzers   := $(fuzz_src:tests/fuzz/%.c=$O/fuzz/%)
 mans      := $(patsubst docs/man/%.scd,$O/man/%,$(wildcard docs/man/*.scd))
 programs  := $(if $(wildcard cni-plugin/main.c),$O/berm-cni) \
 	     $(if $(wildcard node-agent/main.c),$O/berm-agent) \
-	     $(if $(wildcard node-agent/ctl/main.c),$O/bermctl)
+	     $(if $(wildcard node-agent/ctl/main.c),$O/bermctl) \
+	     $(if $(wildcard deploy/main.c),$O/berm-install)
 
-c_src     := $(lib_src) $(cni_src) $(agent_src) $(ctl_src) $(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)
-c_hdr     := $(wildcard bpf/*.h lib/*.h cni-plugin/*.h node-agent/*.h node-agent/ctl/*.h tests/*/*.h)
+c_src     := $(lib_src) $(cni_src) $(agent_src) $(ctl_src) $(deploy_src) $(tlib_src) $(test_src) $(more_src) $(bench_all) $(tool_src)
+c_hdr     := $(wildcard bpf/*.h lib/*.h cni-plugin/*.h node-agent/*.h node-agent/ctl/*.h deploy/*.h tests/*/*.h)
 
 all: $(programs) man ## build the programs and their man pages
 
@@ -170,6 +172,9 @@ $O/berm-agent: $O/node-agent/main.o $O/libagent.a $O/libberm.a
 	$(link_cmd)
 $O/bermctl: $O/node-agent/ctl/main.o $O/libctl.a $O/libagent.a $O/libberm.a
 	$(link_cmd)
+$O/berm-install: $(call objs,$(deploy_src)) $O/libberm.a
+	$(call say,LINK,$@)
+	$Q$(CC) $(C_FLAGS) $(LD_FLAGS) $^ $(CNI_LIBS) -o $@
 
 # The plugin runs on hosts that have none of our libraries: it is static, and
 # archives that the distribution does not ship are built from its own sources.
@@ -198,6 +203,16 @@ $(foreach s,$(suites),$(eval $(call test_rule,$s,tests/$s)))
 $(eval $(call test_rule,bench,bench))
 $O/tools/%: $O/tests/tools/%.o $O/libberm.a
 	$(link_cmd)
+
+# --- the image and what is applied to a cluster ---------------------------------------
+
+image: $(programs) ## $(O)/berm-image.tar, for `ctr images import`; reproducible, no daemon
+	$Qhack/image $O
+image-root: $(programs)
+	$Qhack/image $O --rootfs
+manifests: ## $(O)/berm.yaml: manifests/ as one file (needs kubectl)
+	@mkdir -p $O
+	$Qkubectl kustomize manifests > $O/berm.yaml.new && mv $O/berm.yaml.new $O/berm.yaml
 
 # --- fuzzing: the same sources again, with clang's sanitizers -----------------------
 
@@ -242,6 +257,8 @@ check-cni: build-tests ## the plugin behind real CNI plugins and runtimes: needs
 	$Qhack/test --no-build --build-dir=$O cni
 check-netns: build-tests ## real traffic between pods out of namespaces: needs root
 	$Qhack/test --no-build --build-dir=$O netns
+check-cluster: build-tests ## two nodes of real Kubernetes: needs root and Go
+	$Qhack/test --no-build --build-dir=$O cluster
 fuzz: build-fuzz ## each fuzzer for some seconds (FUZZ_SECONDS=5)
 	$Qhack/test --no-build --build-dir=$O fuzz
 bench: build-bench ## measure; one JSON object a line
@@ -263,14 +280,15 @@ doctor: ## say what this machine has and lacks
 	ok bpftool   "$$($(BPFTOOL) version 2>/dev/null | head -1)" 'apt install bpftool (Ubuntu: linux-tools-generic)'; \
 	lib libbpf libbpf-dev; lib libelf libelf-dev; lib zlib zlib1g-dev; lib libcjson libcjson-dev; \
 	lib yaml-0.1 libyaml-dev; lib libuv libuv1-dev; lib libmicrohttpd libmicrohttpd-dev; \
-	lib smartcols libsmartcols-dev; \
+	lib smartcols libsmartcols-dev; lib libcurl libcurl4-gnutls-dev; \
 	ok uthash    "$$([ -e /usr/include/uthash.h ] && echo yes)" 'apt install uthash-dev'; \
 	ok scdoc     "$$(scdoc -v 2>/dev/null)" 'apt install scdoc'; \
 	ok packages  "$$(hack/setup --print >/dev/null 2>&1 && echo 'all there')" "hack/setup, for: $$(hack/setup --print | xargs)"; \
 	ok kernel    "$$(uname -r)"; \
 	ok btf       "$$([ -r /sys/kernel/btf/vmlinux ] && echo yes)" 'this kernel has no CONFIG_DEBUG_INFO_BTF'; \
 	ok bpffs     "$$(grep -qw bpf /proc/filesystems && echo yes)" 'this kernel has no CONFIG_BPF_SYSCALL'; \
-	ok root      "$$([ $$(id -u) -eq 0 ] && echo yes)" 'the bpf, cni and netns suites need it'
+	ok go        "$$(hack/cluster-tools --check-go 2>/dev/null && go version)" 'only the cluster suite needs it: hack/cluster-tools --check-go'; \
+	ok root      "$$([ $$(id -u) -eq 0 ] && echo yes)" 'the bpf, cni, netns and cluster suites need it'
 
 lint: $(skels) compile_commands.json ## formatters, analysers, house rules
 	$Qhack/lint $O
@@ -281,6 +299,7 @@ fmt: ## format the C sources in place (FMT="a.c b.h" for some)
 install: all ## copy to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(CNI_BIN_DIR)
 	$Qinstall -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	$Qinstall -m 755 $O/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-agent
+	$Qinstall -m 755 $O/berm-install $(DESTDIR)$(PREFIX)/sbin/berm-install
 	$Qinstall -m 755 $O/bermctl $(DESTDIR)$(PREFIX)/bin/bermctl
 	$Qln -sf bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm
 	$Qinstall -m 755 $O/berm-cni $(DESTDIR)$(CNI_BIN_DIR)/.berm-cni.new
@@ -298,7 +317,7 @@ completion_zsh  := $(wildcard deploy/completions/_bermctl)
 completion_fish := $(wildcard deploy/completions/bermctl.fish)
 
 uninstall: ## remove what install copied
-	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent \
+	$Qrm -f $(DESTDIR)$(CNI_BIN_DIR)/berm-cni $(DESTDIR)$(PREFIX)/sbin/berm-agent $(DESTDIR)$(PREFIX)/sbin/berm-install \
 		$(DESTDIR)$(PREFIX)/bin/bermctl $(DESTDIR)$(PREFIX)/bin/kubectl-berm \
 		$(foreach m,$(mans),$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$m))/$(notdir $m)) \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bermctl \
@@ -316,8 +335,8 @@ help: ## this text
 	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
-.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns fuzz bench man doctor lint fmt \
-	install uninstall clean help compile_commands.json
+.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-cluster fuzz bench man doctor lint fmt \
+	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find $O -name '*.d' 2>/dev/null)
+-include $(shell find $O \( -path $O/image -o -path $O/bed -o -path $O/bed2 \) -prune -o -type f -name '*.d' -print 2>/dev/null)

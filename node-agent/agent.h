@@ -14,21 +14,29 @@
 #include "endpoints.h"
 #include "engine.h"
 #include "err.h"
+#include "feedback.h"
 #include "flows.h"
+#include "keeper.h"
 #include "lastgood.h"
 #include "maps.h"
 #include "reconcile.h"
 #include "server.h"
+#include "source_api.h"
 #include "source_cni.h"
 #include "source_files.h"
 
 struct berm_agent_opts {
-	const char *manifests;
+	const char *manifests; /* or: */
+	bool has_api;
+	struct berm_api_opts api;
+	unsigned int feedback_s; /* 0: write nothing to the API server */
 	const char *node;
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
 	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
+	bool keep_install; /* the plugin stays where berm-install has put it */
+	struct berm_keeper_opts install;
 };
 
 struct berm_agent {
@@ -39,12 +47,16 @@ struct berm_agent {
 	struct berm_endpoints *endpoints;
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
-	struct berm_files *files;
+	struct berm_files *files;	     /* exactly one of these two */
+	struct berm_api *api;
+	struct berm_feedback *feedback; /* NULL: nothing is written */
+	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
 	struct berm_attest *attest;
+	struct berm_keeper *keeper;   /* NULL: not asked for */
 	struct berm_err save_failure; /* of the last-good store; code 0: saved */
 	int64_t started_ms;	      /* uv clock */
 	bool is_synced; /* every source has been read once; nothing is judged before */

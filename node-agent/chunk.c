@@ -29,6 +29,9 @@ void berm_object_clear(struct berm_object *object)
 	berm_pod_free(object->pod);
 	berm_policy_free(object->policy);
 	berm_policy_free(object->isolation);
+	berm_service_free(object->service);
+	berm_slice_free(object->slice);
+	berm_service_cidr_free(object->service_cidr);
 	free(object->ns);
 	free(object->name);
 	free(object->key);

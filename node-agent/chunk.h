@@ -18,6 +18,7 @@
 struct berm_sheet {
 	const char *source;  /* file */
 	const char *key;     /* struct berm_object */
+	const char *kind;    /* of an object of an API server; NULL: a file */
 	const char *carrier; /* namespace of the ConfigMap; NULL: a plain file */
 	bool is_json;
 	struct berm_place place;
@@ -40,6 +41,9 @@ void berm_sheet_read(struct berm_sheet *sheet, const char *text, size_t size);
 /* One kind each; root is the document's mapping. */
 void berm_take_namespace(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_pod(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_service(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_slice(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_service_cidr(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_configmap(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *root);

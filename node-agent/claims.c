@@ -143,7 +143,13 @@ void berm_claims_clear(struct berm_claims *claims)
 
 const char *berm_object_kind_name(const struct berm_object_id *id)
 {
+	static const char *const kind[] = {
+		[BERM_OBJ_NAMESPACE] = "Namespace",	 [BERM_OBJ_POD] = "Pod",
+		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
+		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
+	};
+
 	if (id->kind == BERM_OBJ_POLICY)
 		return berm_policy_kind_name(id->policy_kind);
-	return id->kind == BERM_OBJ_POD ? "Pod" : "Namespace";
+	return kind[id->kind];
 }

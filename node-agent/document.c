@@ -30,6 +30,9 @@ struct kind {
 static const struct kind kinds[] = {
 	{ "Namespace", "v1", berm_take_namespace, false },
 	{ "Pod", "v1", berm_take_pod, false },
+	{ "Service", "v1", berm_take_service, false },
+	{ "EndpointSlice", "discovery.k8s.io/v1", berm_take_slice, false },
+	{ "ServiceCIDR", "networking.k8s.io/v1", berm_take_service_cidr, false },
 	{ "ConfigMap", "v1", berm_take_configmap, false },
 	{ "NetworkPolicy", "networking.k8s.io/v1", berm_take_network, true },
 	{ "SegmentationPolicy", NULL, berm_take_segmentation, true },
@@ -168,6 +171,10 @@ static void take_tree(struct berm_chunk *chunk, const cJSON *tree)
 		berm_field_error(&root, "write kind: SegmentationPolicy and so on",
 				 "a document must be a mapping");
 		berm_chunk_unreadable(chunk, NULL, NULL);
+		return;
+	}
+	if (chunk->sheet->kind) {
+		kind_of(chunk->sheet->kind)->take(chunk, &root);
 		return;
 	}
 	if (!berm_field_get(&root, "kind", &kind)) {
@@ -333,7 +340,11 @@ static int compare_in_file(const void *a, const void *b)
 static int report_twice(struct berm_sheet *sheet, const struct berm_object *first,
 			const struct berm_object *again)
 {
-	static const char *const kind[] = { "Namespace", "Pod", NULL };
+	static const char *const kind[] = {
+		[BERM_OBJ_NAMESPACE] = "Namespace",	 [BERM_OBJ_POD] = "Pod",
+		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
+		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
+	};
 	char document[400], message[80];
 
 	snprintf(document, sizeof(document), "%s %s%s%s",
@@ -422,6 +433,56 @@ int berm_document_parse(const char *source, const char *text, size_t size, struc
 		return 0;
 	berm_objects_clear(out);
 	return berm_fail(err, -ENOMEM, "read %s", source);
+}
+
+/* Lines and columns of what no user has written. */
+static void drop_places(const struct berm_sheet *sheet, size_t problems_before)
+{
+	struct berm_object *object;
+	struct berm_problem *problem;
+
+	for (size_t i = problems_before; i < sheet->problems->count; i++) {
+		problem = &sheet->problems->item[i];
+		if (!strcmp(problem->source, sheet->source))
+			problem->line = problem->column = 0;
+	}
+	for (size_t i = 0; i < sheet->out->count; i++) {
+		object = &sheet->out->item[i];
+		if (object->carrier)
+			continue;
+		object->line = 0;
+		if (object->policy)
+			object->policy->line = 0;
+		if (object->isolation)
+			object->isolation->line = 0;
+	}
+}
+
+int berm_document_parse_object(const struct berm_document *document, struct berm_objects *out,
+			       struct berm_problems *problems, struct berm_err *err)
+{
+	struct berm_sheet sheet = {
+		.source = document->source,
+		.key = document->source,
+		.kind = document->kind,
+		.is_json = true,
+		.place = BERM_PLACE_FILE,
+		.out = out,
+		.problems = problems,
+	};
+	size_t before = problems->count;
+
+	if (document->size > MAX_FILE)
+		return berm_refuse(err, -E2BIG, "%s has %zu bytes; at most %u are read",
+				   document->source, document->size, MAX_FILE);
+	*out = (struct berm_objects){ 0 };
+	read_chunk(&sheet, document->text, document->size);
+	if (!sheet.no_memory && !drop_twice(&sheet)) {
+		drop_places(&sheet, before);
+		return 0;
+	}
+	berm_objects_clear(out);
+	return berm_fail(err, -ENOMEM, "read %s", document->source);
 }
 
 /* The only good policy in what was parsed. */

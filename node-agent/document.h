@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * document.h - from text to checked objects: YAML/JSON -> cJSON with positions -> struct berm_policy,
- * berm_pod, berm_namespace. Used by the agent and by `bermctl lint`: the same code, no root, no kernel.
+ * berm_pod, berm_namespace, berm_service and its kin. Used by the agent and by `bermctl lint`: the same code, no root, no kernel.
  */
 #ifndef BERM_DOCUMENT_H
 #define BERM_DOCUMENT_H
@@ -33,10 +33,17 @@ struct berm_problems {
 
 /*
  * One object that a source should put, or one that is there but broken. A policy that is invalid but whose
- * identity could be read is reported as `broken`: lastgood.h says what takes its place. A broken pod or
- * namespace has no object; what the model has of it stays.
+ * identity could be read is reported as `broken`: lastgood.h says what takes its place. A broken pod,
+ * namespace, Service and so on has no object; what the model has of it stays.
  */
-enum berm_object_kind { BERM_OBJ_NAMESPACE, BERM_OBJ_POD, BERM_OBJ_POLICY };
+enum berm_object_kind {
+	BERM_OBJ_NAMESPACE,
+	BERM_OBJ_POD,
+	BERM_OBJ_POLICY,
+	BERM_OBJ_SERVICE,
+	BERM_OBJ_SLICE,
+	BERM_OBJ_SERVICE_CIDR,
+};
 
 struct berm_object {
 	enum berm_object_kind kind;
@@ -47,6 +54,9 @@ struct berm_object {
 	struct berm_namespace *namespace;
 	struct berm_pod *pod;
 	struct berm_policy *policy;
+	struct berm_service *service;
+	struct berm_slice *slice;
+	struct berm_service_cidr *service_cidr;
 	/* of a broken policy, as far as it could be read (design/policy.md, "What an invalid document does") */
 	struct berm_policy
 		*isolation; /* subject and isolate only, no allows; NULL: could not be read */
@@ -72,14 +82,29 @@ struct berm_objects {
 };
 
 /*
- * Parse a whole file: several documents (---), YAML or JSON, plain objects (Namespace, Pod, ConfigMap, NetworkPolicy, bare
- * SegmentationPolicy in namespace `berm-system` unless it says otherwise, List). Other Kubernetes kinds are
- * ignored silently (Service, Deployment...); an unknown kind inside a policy ConfigMap is an error.
+ * Parse a whole file: several documents (---), YAML or JSON, plain objects (Namespace, Pod, Service, EndpointSlice,
+ * ServiceCIDR, ConfigMap, NetworkPolicy, bare SegmentationPolicy in namespace `berm-system` unless it says otherwise, List). Other Kubernetes kinds are
+ * ignored silently (Deployment...); an unknown kind inside a policy ConfigMap is an error.
  * Returns 0 also when documents are invalid: what is wrong is in problems (appended). A document that is
  * defined twice in one file counts once: the first. -ENOMEM, -E2BIG (> 8 MiB).
  */
 int berm_document_parse(const char *source, const char *text, size_t size, struct berm_objects *out,
 			struct berm_problems *problems, struct berm_err *err) must_check;
+
+/*
+ * One object as an API server sends it: JSON, whose kind is known whatever it says of it itself (items of a list do not
+ * say it, and namespaces come as PartialObjectMetadata). Positions in it mean nothing to users and are left out,
+ * but for those in the documents of a ConfigMap: their source is "configmap shop/x key policy.yaml".
+ * Else like berm_document_parse().
+ */
+struct berm_document {
+	const char *source; /* "configmap shop/x" */
+	const char *kind;
+	const char *text;
+	size_t size;
+};
+int berm_document_parse_object(const struct berm_document *document, struct berm_objects *out,
+			       struct berm_problems *problems, struct berm_err *err) must_check;
 
 /*
  * One document again, from what the last-good store kept of it: carrier, key and text of a berm_object, and

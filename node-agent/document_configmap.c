@@ -25,6 +25,14 @@ static bool is_document_key(const char *key)
 	return ends_with(key, ".yaml") || ends_with(key, ".yml") || ends_with(key, ".json");
 }
 
+/* What users call a key of a ConfigMap that was not in a file. NULL: no memory. */
+static char *name_key(const struct berm_field *field, const char *source)
+{
+	char *name;
+
+	return asprintf(&name, "%s key %s", source, field->node->string) < 0 ? NULL : name;
+}
+
 /* One key: its text holds documents, and their positions are those of the file around it. */
 static void read_text(const struct berm_field *field, const struct carrier *c, const char *key)
 {
@@ -38,10 +46,19 @@ static void read_text(const struct berm_field *field, const struct carrier *c, c
 		.problems = outer->problems,
 	};
 
-	sheet.place = berm_node_place(field->node, c->chunk->text, c->chunk->size,
-				      &c->chunk->reader.place);
-	berm_sheet_read(&sheet, field->node->valuestring, strlen(field->node->valuestring));
-	outer->no_memory |= sheet.no_memory;
+	auto_free char *source = NULL;
+
+	if (outer->kind) {
+		sheet.place = (struct berm_place)BERM_PLACE_FILE;
+		source = name_key(field, outer->source);
+		sheet.source = source;
+	} else {
+		sheet.place = berm_node_place(field->node, c->chunk->text, c->chunk->size,
+					      &c->chunk->reader.place);
+	}
+	if (sheet.source)
+		berm_sheet_read(&sheet, field->node->valuestring, strlen(field->node->valuestring));
+	outer->no_memory |= sheet.no_memory || !sheet.source;
 }
 
 static void read_key(const struct berm_field *field, const struct carrier *c)

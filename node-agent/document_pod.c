@@ -156,7 +156,7 @@ static void read_allowed(const struct berm_meta *meta, struct berm_pod *pod)
 	}
 }
 
-/* ---- pod: named ports ------------------------------------------------------------------------------ */
+/* ---- pod: ports ------------------------------------------------------------------------------ */
 
 static void add_port(struct berm_reader *reader, struct berm_pod *pod,
 		     const struct berm_container_port *port)
@@ -173,28 +173,56 @@ static void add_port(struct berm_reader *reader, struct berm_pod *pod,
 	pod->port[pod->port_count++] = *port;
 }
 
+/* Of a host-network pod it only repeats containerPort. False: it cannot be read. */
+static bool read_host_port(const struct berm_field *field, const struct berm_pod *pod,
+			   struct berm_container_port *out)
+{
+	struct berm_field value;
+	const char *text;
+	int number = 0;
+
+	if (pod->host_network || !berm_field_get(field, "hostPort", &value))
+		return true;
+	if (!berm_field_int(&value, 0, 65535, &number))
+		return false;
+	out->host_port = (uint16_t)number;
+	if (!berm_field_get(field, "hostIP", &value))
+		return true;
+	text = berm_field_text(&value);
+	if (!text || !text[0])
+		return text;
+	if (berm_addr_parse(text, &out->host_addr)) {
+		berm_field_error(&value, NULL, "'%.60s' is not an IP address", text);
+		return false;
+	}
+	return true;
+}
+
 static void read_port(const struct berm_field *field, struct berm_pod *pod)
 {
 	struct berm_container_port port = { .plane = BERM_PLANE_TCP };
 	int number = 0, plane = BERM_PLANE_TCP;
 	struct berm_field name, value;
-	const char *text;
+	const char *text = NULL;
 
-	if (!berm_field_is_map(field) || !berm_field_get(field, "name", &name))
-		return; /* only named ports mean something to policies */
-	text = berm_field_text(&name);
+	if (!berm_field_is_map(field))
+		return;
+	if (berm_field_get(field, "name", &name) && !(text = berm_field_text(&name)))
+		return;
+	if (!read_host_port(field, pod, &port) || (!text && !port.host_port))
+		return; /* neither policies nor other pods can mean it */
 	if (!berm_field_get(field, "containerPort", &value)) {
 		berm_field_error(field, NULL, "the field 'containerPort' is missing");
 		return;
 	}
-	if (!text || !berm_field_int(&value, 1, 65535, &number))
+	if (!berm_field_int(&value, 1, 65535, &number))
 		return;
 	if (berm_field_get(field, "protocol", &value) && !berm_read_protocol(&value, &plane))
 		return;
 	port.plane = (uint8_t)plane;
 	port.port = (uint16_t)number;
-	port.name = berm_reader_copy(field->reader, text);
-	if (port.name)
+	port.name = text ? berm_reader_copy(field->reader, text) : NULL;
+	if (port.name || !text)
 		add_port(field->reader, pod, &port);
 }
 

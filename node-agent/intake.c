@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "cleanup.h"
 #include "log.h"
@@ -75,14 +76,29 @@ static bool is_of(const struct berm_claim *claim, const struct berm_source *sour
 
 static void model_remove(struct berm_intake *intake, const struct berm_object_id *id)
 {
-	int rc;
+	struct berm_model *model = intake->model;
+	int rc = 0;
 
-	if (id->kind == BERM_OBJ_NAMESPACE)
-		rc = berm_model_remove_namespace(intake->model, id->name);
-	else if (id->kind == BERM_OBJ_POD)
-		rc = berm_model_remove_pod(intake->model, id->ns, id->name);
-	else
-		rc = berm_model_remove_policy(intake->model, id->policy_kind, id->ns, id->name);
+	switch (id->kind) {
+	case BERM_OBJ_NAMESPACE:
+		rc = berm_model_remove_namespace(model, id->name);
+		break;
+	case BERM_OBJ_POD:
+		rc = berm_model_remove_pod(model, id->ns, id->name);
+		break;
+	case BERM_OBJ_POLICY:
+		rc = berm_model_remove_policy(model, id->policy_kind, id->ns, id->name);
+		break;
+	case BERM_OBJ_SERVICE:
+		rc = berm_model_remove_service(model, id->ns, id->name);
+		break;
+	case BERM_OBJ_SLICE:
+		rc = berm_model_remove_slice(model, id->ns, id->name);
+		break;
+	case BERM_OBJ_SERVICE_CIDR:
+		rc = berm_model_remove_service_cidr(model, id->name);
+		break;
+	}
 	(void)rc; /* absent is what we want */
 }
 
@@ -159,7 +175,7 @@ static struct berm_object_id id_of(const struct berm_object *object)
 	};
 }
 
-/* A broken pod or namespace stays as it was. */
+/* A broken object that is no policy stays as it was. */
 static int keep(struct load *load, const struct berm_object_id *id)
 {
 	const struct berm_claimed *object = berm_claims_find(&load->intake->claims, id);
@@ -177,6 +193,25 @@ static int keep(struct load *load, const struct berm_object_id *id)
 	return 0;
 }
 
+static int model_put(struct berm_model *model, struct berm_object *object)
+{
+	switch (object->kind) {
+	case BERM_OBJ_NAMESPACE:
+		return berm_model_put_namespace(model, TAKE_PTR(object->namespace));
+	case BERM_OBJ_POD:
+		return berm_model_put_pod(model, TAKE_PTR(object->pod));
+	case BERM_OBJ_SERVICE:
+		return berm_model_put_service(model, TAKE_PTR(object->service));
+	case BERM_OBJ_SLICE:
+		return berm_model_put_slice(model, TAKE_PTR(object->slice));
+	case BERM_OBJ_SERVICE_CIDR:
+		return berm_model_put_service_cidr(model, TAKE_PTR(object->service_cidr));
+	case BERM_OBJ_POLICY:
+		break; /* comes through the last-good store */
+	}
+	return 0;
+}
+
 static int take_object(struct load *load, struct berm_object *object)
 {
 	struct berm_object_id id = id_of(object);
@@ -190,9 +225,7 @@ static int take_object(struct load *load, struct berm_object *object)
 	rc = claim(load, &id, BERM_STANDING_ENFORCED, object->line, &put);
 	if (rc || !put)
 		return rc;
-	if (object->kind == BERM_OBJ_NAMESPACE)
-		return berm_model_put_namespace(load->intake->model, TAKE_PTR(object->namespace));
-	return berm_model_put_pod(load->intake->model, TAKE_PTR(object->pod));
+	return model_put(load->intake->model, object);
 }
 
 static int line_of(const struct load *load, const struct berm_resolved *policy)
@@ -283,6 +316,29 @@ static void set_isolated(struct berm_source *source, struct berm_resolution *res
 	resolution->isolated_ns_count = 0;
 }
 
+static void forget_note(struct berm_source *source)
+{
+	if (!source->noted)
+		return;
+	DL_DELETE2(source->noted->noted, source, noted_prev, noted_next);
+	source->noted = NULL;
+}
+
+/* Only sources with something to tell stand in the list: there may be 10,000 without. */
+static void note(struct berm_intake *intake, struct berm_source *source)
+{
+	bool is_worth = source->problems.count || source->isolated_count;
+
+	if (is_worth == (source->noted != NULL))
+		return;
+	if (!is_worth) {
+		forget_note(source);
+		return;
+	}
+	source->noted = intake;
+	DL_APPEND2(intake->noted, source, noted_prev, noted_next);
+}
+
 /* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
  * next load, which the caller owes, sorts it out. */
 static int commit(struct load *load, struct berm_err *err)
@@ -302,6 +358,7 @@ static int commit(struct load *load, struct berm_err *err)
 	drop_old(load);
 	set_isolated(load->source, &load->resolution);
 	set_problems(load);
+	note(load->intake, load->source);
 	return 0;
 }
 
@@ -349,11 +406,15 @@ int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *sourc
 int berm_intake_load(struct berm_intake *intake, struct berm_source *source, const char *text,
 		     size_t size, struct berm_err *err)
 {
+	struct berm_document document = { source->name, source->kind, text, size };
 	struct load load = { .intake = intake, .source = source };
 	struct berm_err why = { 0 };
 	int rc;
 
-	rc = berm_document_parse(source->name, text, size, &load.objects, &load.problems, &why);
+	rc = source->kind
+		     ? berm_document_parse_object(&document, &load.objects, &load.problems, &why)
+		     : berm_document_parse(source->name, text, size, &load.objects, &load.problems,
+					   &why);
 	if (!rc) {
 		rc = commit(&load, err);
 	} else if (rc == -ENOMEM) {
@@ -380,6 +441,7 @@ void berm_source_clear(struct berm_source *source)
 
 	set_isolated(source, &nothing);
 	berm_problems_clear(&source->problems);
+	forget_note(source);
 	free(source->object);
 	source->object = NULL;
 	source->object_count = 0;

@@ -19,14 +19,18 @@ struct berm_intake {
 	struct berm_model *model;    /* borrowed */
 	struct berm_lastgood *store; /* borrowed */
 	struct berm_claims claims;
+	struct berm_source *noted; /* those that have something to tell */
 	/* A source owns an object from now on that it said before and that was not used then: load it again. */
 	void (*reload)(const char *source, void *ctx);
 	void *ctx;
 };
 
-/* Of one source; zeroed at first, but for the name, which must not change. */
+/* Of one source; zeroed at first, but for the name and the kind, which must not change. */
 struct berm_source {
 	const char *name;
+	const char *kind;	   /* of an object of an API server; NULL: a file */
+	struct berm_intake *noted; /* has problems or isolates: it stands in this one's list */
+	struct berm_source *noted_prev, *noted_next;
 	uint32_t round; /* loads so far */
 	struct berm_claimed **object;
 	size_t object_count;
@@ -43,6 +47,23 @@ int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *sourc
 			   const struct berm_err *why, struct berm_err *err) must_check;
 /* The source is gone, and its objects with it. */
 void berm_intake_drop(struct berm_intake *intake, struct berm_source *source);
+
+struct berm_intake_policy { /* borrowed until the next load */
+	enum berm_policy_kind kind;
+	enum berm_standing standing;
+	const char *ns, *name, *source;
+	int line;
+};
+/* Each policy document once, in no order. */
+void berm_intake_each_policy(const struct berm_intake *intake,
+			     void (*fn)(const struct berm_intake_policy *policy, void *ctx),
+			     void *ctx);
+/* Problems of all sources, each line once, as malloc'ed copies. The caller clears *out. */
+int berm_intake_problems(const struct berm_intake *intake, struct berm_problems *out) must_check;
+/* Namespaces whose new pods start isolated because a document of theirs is broken; sorted, each once; the array is
+ * malloc'ed, the strings are borrowed until the next load. */
+int berm_intake_isolated(const struct berm_intake *intake, const char ***ret,
+			 size_t *ret_count) must_check;
 
 /* Frees what the source holds; the model keeps its objects. */
 void berm_source_clear(struct berm_source *source);

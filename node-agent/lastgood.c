@@ -411,14 +411,29 @@ static void hand_over(struct resolving *r, struct record *record, struct berm_re
 	r->out = (struct berm_resolution){ 0 };
 }
 
+/* A source of pods or namespaces only, of which there are many. */
+static bool has_nothing(const struct berm_lastgood *store, const char *source,
+			const struct berm_objects *objects)
+{
+	for (size_t i = 0; i < objects->count; i++)
+		if (objects->item[i].kind == BERM_OBJ_POLICY)
+			return false;
+	return !objects->unreadable_count && !find_record(store, source);
+}
+
 int berm_lastgood_resolve(struct berm_lastgood *store, const char *source,
 			  struct berm_objects *objects, struct berm_resolution *out,
 			  struct berm_err *err)
 {
-	struct record *record = want_record(store, source);
 	struct resolving r = { .source = source, .objects = objects };
+	struct record *record;
 	int rc = -ENOMEM;
 
+	if (has_nothing(store, source, objects)) {
+		*out = (struct berm_resolution){ 0 };
+		return 0;
+	}
+	record = want_record(store, source);
 	if (record) {
 		r.old = &record->kept;
 		rc = resolving_start(&r);

@@ -36,7 +36,7 @@ struct loop {
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
 	uv_work_t grace;
 	uint64_t ticket; /* of the leftovers that the grace period is for */
-	bool is_collecting, must_judge, is_stopping, must_start_again;
+	bool is_collecting, must_judge, is_stopping, is_ready, must_start_again;
 };
 
 static struct loop *loop_of(struct berm_agent *agent)
@@ -151,6 +151,13 @@ static void set_missing_state(const struct berm_agent *agent)
 		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
 }
 
+static void tell_ready(struct loop *loop)
+{
+	if (!loop->is_ready)
+		berm_notify_ready();
+	loop->is_ready = true;
+}
+
 static void judge(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -159,6 +166,9 @@ static void judge(struct loop *loop)
 
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
+	if (agent->api) /* pods come without the API too */
+		berm_api_need_services(agent->api,
+				       berm_model_has_egress_rules(&agent->engine.model));
 	if (loop->is_collecting) { /* apply would wait for the same grace period, and the loop with it */
 		loop->must_judge = true;
 		return;
@@ -182,6 +192,8 @@ static void judge(struct loop *loop)
 	refresh_names(loop);
 	berm_server_judged(agent->server);
 	collect_soon(loop);
+	if (agent->api && agent->engine.has_judged)
+		tell_ready(loop);
 	if (!uv_is_active((uv_handle_t *)&loop->save))
 		uv_timer_start(&loop->save, on_save, SAVE_MS, 0);
 }
@@ -257,7 +269,7 @@ static void take_isolated(struct berm_agent *agent)
 	const char **ns;
 	size_t count;
 
-	if (berm_files_isolated(agent->files, &ns, &count)) {
+	if (berm_intake_isolated(agent->intake, &ns, &count)) {
 		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
 		return;
 	}
@@ -301,6 +313,20 @@ static void on_files(uv_poll_t *poll, int status, int events)
 	process_files(poll->data);
 }
 
+static void on_api_changed(void *ctx)
+{
+	struct loop *loop = ctx;
+	struct berm_agent *agent = &loop->agent;
+
+	take_isolated(agent);
+	berm_api_need_services(agent->api, berm_model_has_egress_rules(&agent->engine.model));
+	if (!agent->is_synced && berm_api_has_synced(agent->api)) {
+		agent->is_synced = true;
+		berm_log(BERM_LOG_INFO, "synced", "server=%s", berm_api_server(agent->api));
+	}
+	berm_agent_touch(agent);
+}
+
 void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled)
 {
 	struct berm_err err = { 0 };
@@ -330,8 +356,10 @@ static void on_cni(uv_poll_t *poll, int status, int events)
 
 void berm_agent_rescan(struct berm_agent *agent)
 {
-	berm_files_rescan(agent->files);
-	process_files(loop_of(agent));
+	if (agent->files) {
+		berm_files_rescan(agent->files);
+		process_files(loop_of(agent));
+	}
 	berm_cni_rescan(agent->cni);
 	process_cni(loop_of(agent));
 }
@@ -347,6 +375,8 @@ static int on_ring_event(void *ctx, void *data, size_t size)
 	    !berm_flows_add(loop->agent.flows, event,
 			    (int64_t)event->time_ns + loop->wall_offset_ns))
 		loop->has_new_flows = true;
+	if (size >= sizeof(*event) && loop->agent.feedback)
+		berm_feedback_flow(loop->agent.feedback, event);
 	return loop->ring_budget-- ? 0
 				   : -EAGAIN; /* the rest stays in the ring, and the fd readable */
 }
@@ -438,6 +468,28 @@ static int open_store(struct berm_agent *agent, struct berm_err *err)
 	return 0;
 }
 
+static int open_source(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_api_opts opts = agent->opts.api;
+	int rc;
+
+	if (!agent->opts.has_api) {
+		rc = berm_files_open(agent->opts.manifests, &agent->engine.model, agent->store,
+				     &agent->files, err);
+		if (!rc)
+			agent->intake = berm_files_intake(agent->files);
+		return rc;
+	}
+	opts.node = agent->opts.node;
+	opts.changed = on_api_changed;
+	opts.ctx = loop_of(agent);
+	rc = berm_api_open(&agent->loop, &opts, &agent->engine.model, agent->store, &agent->api,
+			   err);
+	if (!rc)
+		agent->intake = berm_api_intake(agent->api);
+	return rc;
+}
+
 static int open_parts(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_load_opts opts = { .mount_bpffs = true, .replace_progs = true };
@@ -446,11 +498,12 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 	rc = berm_load_ensure(&opts, &agent->maps, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
+	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
+		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
 		rc = open_store(agent, err);
 	if (!rc)
-		rc = berm_files_open(agent->opts.manifests, &agent->engine.model, agent->store,
-				     &agent->files, err);
+		rc = open_source(agent, err);
 	if (!rc)
 		rc = berm_endpoints_new(&agent->maps, &agent->engine.model, agent->opts.node,
 					&agent->endpoints, err);
@@ -468,6 +521,10 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	int rc;
 
 	rc = berm_server_start(agent, &agent->server, err);
+	if (!rc && agent->opts.keep_install)
+		rc = berm_keeper_start(&agent->loop, &agent->opts.install, &agent->keeper, err);
+	if (!rc && agent->api && agent->opts.feedback_s)
+		rc = berm_feedback_new(agent, agent->opts.feedback_s, &agent->feedback, err);
 	if (!rc)
 		rc = berm_attest_new(agent, &agent->attest, err);
 	if (!rc)
@@ -476,10 +533,12 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 		rc = start_ring(loop, err);
 	if (rc)
 		return rc;
-	uv_poll_init(&agent->loop, &loop->file_events, berm_files_fd(agent->files));
 	uv_poll_init(&agent->loop, &loop->cni_events, berm_cni_fd(agent->cni));
 	loop->file_events.data = loop->cni_events.data = loop;
-	uv_poll_start(&loop->file_events, UV_READABLE, on_files);
+	if (agent->files) {
+		uv_poll_init(&agent->loop, &loop->file_events, berm_files_fd(agent->files));
+		uv_poll_start(&loop->file_events, UV_READABLE, on_files);
+	}
 	uv_poll_start(&loop->cni_events, UV_READABLE, on_cni);
 	return 0;
 }
@@ -499,10 +558,15 @@ static void stop_parts(struct loop *loop)
 	stop_ring(loop);
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
+	berm_feedback_stop(agent->feedback);
+	berm_api_stop(agent->api);
+	berm_keeper_stop(agent->keeper);
 	uv_walk(&agent->loop, close_handle, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
+	berm_keeper_free(agent->keeper);
+	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
 	berm_attest_free(agent->attest);
 	ring_buffer__free(loop->ring);
@@ -514,6 +578,7 @@ static void close_parts(struct berm_agent *agent)
 	berm_cni_close(agent->cni);
 	berm_endpoints_free(agent->endpoints);
 	berm_files_close(agent->files);
+	berm_api_free(agent->api);
 	berm_lastgood_close(agent->store);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
@@ -534,6 +599,23 @@ static void start_enforcing(struct loop *loop)
 	process_files(loop);
 	berm_agent_sync_endpoints(&loop->agent, false);
 	judge(loop);
+	tell_ready(loop);
+}
+
+/* What is in force stays as it is until the server has told everything. */
+static void start_listening(struct loop *loop)
+{
+	berm_agent_sync_endpoints(&loop->agent, false);
+	berm_api_start(loop->agent.api);
+	berm_feedback_start(loop->agent.feedback);
+}
+
+static void tell_started(const struct berm_agent *agent)
+{
+	berm_log(BERM_LOG_INFO, "started", "version=%s node=%s %s=\"%s\" socket=%s", BERM_VERSION,
+		 agent->opts.node, agent->api ? "server" : "manifests",
+		 agent->api ? berm_api_server(agent->api) : agent->opts.manifests,
+		 agent->opts.socket);
 }
 
 int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
@@ -554,10 +636,11 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 	if (!rc)
 		rc = start_parts(loop, err);
 	if (!rc) {
-		berm_log(BERM_LOG_INFO, "started", "version=%s node=%s manifests=\"%s\" socket=%s",
-			 BERM_VERSION, opts->node, opts->manifests, opts->socket);
-		start_enforcing(loop);
-		berm_notify_ready();
+		tell_started(agent);
+		if (agent->api)
+			start_listening(loop);
+		else
+			start_enforcing(loop);
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		save_now(agent);
 		if (loop->must_start_again)

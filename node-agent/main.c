@@ -12,9 +12,12 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "conflist.h"
+#include "envopt.h"
 #include "fsutil.h"
 #include "log.h"
 #include "paths.h"
+#include "program.h"
 
 #define AGENT_LOCK BERM_RUN_DIR "/agent.lock"
 #define EXIT_USAGE 2
@@ -34,12 +37,34 @@ enum {
 	OPT_LEVEL = 'l',
 	OPT_FILE = 'L',
 	OPT_ATTACH = 'a',
-	OPT_MISSING = 'M'
+	OPT_MISSING = 'M',
+	OPT_KUBECONFIG = 'k',
+	OPT_CONTEXT = 'c',
+	OPT_IN_CLUSTER = 'K',
+	OPT_API_IDLE = 256,
+	OPT_FEEDBACK,
+	OPT_INSTALL,
+	OPT_CONF_DIR,
+	OPT_CONF_NAME,
+	OPT_BIN_DIR,
+	OPT_PLUGIN,
+	OPT_CNI_SETTINGS
 };
 
 static const struct argp_option options[] = {
 	{ "manifests", OPT_MANIFESTS, "DIR", 0,
 	  "Read Kubernetes YAML and JSON from DIR and follow its changes", 0 },
+	{ "in-cluster", OPT_IN_CLUSTER, NULL, 0,
+	  "Watch the API server of the cluster that this pod runs in, with its ServiceAccount", 0 },
+	{ "kubeconfig", OPT_KUBECONFIG, "FILE", 0, "Watch the API server that FILE names", 0 },
+	{ "context", OPT_CONTEXT, "NAME", 0,
+	  "Context of the kubeconfig (default: its current-context)", 0 },
+	{ "api-idle-timeout", OPT_API_IDLE, "SECONDS", 0,
+	  "A watch that is silent for so long is taken for dead (default: 120)", 0 },
+	{ "feedback", OPT_FEEDBACK, "SECONDS", 0,
+	  "Write status and Events to the API server, the status no sooner than SECONDS after the last one; 0: write nothing "
+	  "(default: 10 with --in-cluster, else 0)",
+	  0 },
 	{ "node-name", OPT_NODE, "NAME", 0,
 	  "Name of this node, as in spec.nodeName of its pods (default: host name)", 0 },
 	{ "state-dir", OPT_STATE, "DIR", 0,
@@ -53,12 +78,25 @@ static const struct argp_option options[] = {
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
+	{ "install", OPT_INSTALL, NULL, 0,
+	  "Keep the plugin in the runtime's network configuration and in its directory", 1 },
+	{ "conf-dir", OPT_CONF_DIR, "DIR", 0,
+	  "Where the network configuration is (default: " BERM_CONF_DIR ")", 1 },
+	{ "conf-name", OPT_CONF_NAME, "FILE", 0,
+	  "The file in it (default: the first one that the runtime can use)", 1 },
+	{ "bin-dir", OPT_BIN_DIR, "DIR", 0,
+	  "Where the runtime's network plugins are (default: " BERM_BIN_DIR ")", 1 },
+	{ "plugin", OPT_PLUGIN, "FILE", 0, "The plugin (default: /usr/bin/berm-cni)", 1 },
+	{ "cni-settings", OPT_CNI_SETTINGS, "JSON", 0,
+	  "Settings of the plugin, such as {\"waitForPolicy\": \"5s\"}", 1 },
 	{ 0 },
 };
 
 struct settings {
 	struct berm_agent_opts agent;
 	struct berm_log_opts log;
+	bool is_in_cluster, has_feedback;
+	const char *cni_settings;
 };
 
 /* Position of word in a list that ends with NULL, or -1. */
@@ -104,6 +142,99 @@ static void set_missing(struct settings *settings, const char *word, struct argp
 	settings->agent.missing_pass = verdict == 0;
 }
 
+/* One source: two that name the same object would need a rule which of them counts. */
+static void check_source(const struct settings *settings, struct argp_state *state)
+{
+	const struct berm_agent_opts *agent = &settings->agent;
+	int sources = (agent->manifests != NULL) + (agent->api.kubeconfig != NULL) +
+		      settings->is_in_cluster;
+
+	if (!sources)
+		argp_error(state,
+			   "where are the policies? Give --manifests=DIR, --kubeconfig=FILE or --in-cluster");
+	if (sources > 1)
+		argp_error(state,
+			   "--manifests, --kubeconfig and --in-cluster exclude each other: give one");
+	if (agent->api.context && !agent->api.kubeconfig)
+		argp_error(state, "--context goes with --kubeconfig");
+}
+
+static void set_idle(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long seconds = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || seconds < 1 || seconds > 86400)
+		argp_error(state, "--api-idle-timeout=%s: want 1 to 86400 seconds", word);
+	settings->agent.api.idle_s = (unsigned int)seconds;
+}
+
+static void set_feedback(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long seconds = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || seconds > 3600)
+		argp_error(state, "--feedback=%s: want 0 to 3600 seconds", word);
+	settings->agent.feedback_s = (unsigned int)seconds;
+	settings->has_feedback = true;
+}
+
+static error_t on_api_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+
+	switch (key) {
+	case OPT_KUBECONFIG:
+		settings->agent.api.kubeconfig = arg;
+		settings->agent.has_api = true;
+		return 0;
+	case OPT_CONTEXT:
+		settings->agent.api.context = arg;
+		return 0;
+	case OPT_IN_CLUSTER:
+		settings->is_in_cluster = settings->agent.has_api = true;
+		return 0;
+	case OPT_API_IDLE:
+		set_idle(settings, arg, state);
+		return 0;
+	case OPT_FEEDBACK:
+		set_feedback(settings, arg, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t on_install_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	struct berm_keeper_opts *install = &settings->agent.install;
+
+	switch (key) {
+	case OPT_INSTALL:
+		settings->agent.keep_install = true;
+		return 0;
+	case OPT_CONF_DIR:
+		install->conf.path = arg;
+		return 0;
+	case OPT_CONF_NAME:
+		install->conf.only = arg;
+		return 0;
+	case OPT_BIN_DIR:
+		install->bin_dir = arg;
+		return 0;
+	case OPT_PLUGIN:
+		install->plugin = arg;
+		return 0;
+	case OPT_CNI_SETTINGS:
+		settings->cni_settings = arg;
+		return 0;
+	default:
+		return on_api_option(key, arg, state);
+	}
+}
+
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -139,11 +270,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 			   arg);
 		return 0;
 	case ARGP_KEY_END:
-		if (!settings->agent.manifests)
-			argp_error(state, "--manifests=DIR is missing: where are the policies?");
+		check_source(settings, state);
+		if (settings->is_in_cluster && !settings->has_feedback)
+			settings->agent.feedback_s = BERM_FEEDBACK_INTERVAL_S;
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return on_install_option(key, arg, state);
 	}
 }
 
@@ -176,14 +308,18 @@ static int lock_node(int *ret_fd, struct berm_err *err)
 	return 0;
 }
 
-static int run(const struct settings *settings, struct berm_err *err)
+static int run(struct settings *settings, struct berm_err *err)
 {
+	auto_free char *entry = NULL;
 	auto_close int lock = -1;
 	int rc;
 
 	if (geteuid() != 0)
 		return berm_refuse(err, -EPERM, "berm-agent loads BPF programs: run it as root");
-	rc = lock_node(&lock, err);
+	rc = berm_conflist_entry(settings->cni_settings, &entry, err);
+	settings->agent.install.conf.entry = entry;
+	if (!rc)
+		rc = lock_node(&lock, err);
 	return rc ? rc : berm_agent_run(&settings->agent, err);
 }
 
@@ -191,7 +327,12 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options, .parser = on_option, .doc = doc };
 	struct settings settings = {
-		.agent = { .state_dir = BERM_STATE_DIR, .socket = BERM_AGENT_SOCKET },
+		.agent = { .state_dir = BERM_STATE_DIR,
+			   .socket = BERM_AGENT_SOCKET,
+			   .api = { .idle_s = BERM_API_IDLE_S },
+			   .install = { .conf = { .path = BERM_CONF_DIR },
+					.bin_dir = BERM_BIN_DIR,
+					.plugin = "/usr/bin/" BERM_CNI_TYPE } },
 		.log = { .program = "berm-agent",
 			 .level = BERM_LOG_INFO,
 			 .stderr_level = BERM_LOG_INFO },
@@ -203,6 +344,10 @@ int main(int argc, char **argv)
 	argp_err_exit_status = EXIT_USAGE;
 	(void)gethostname(host, sizeof(host) - 1); /* "localhost" then */
 	settings.agent.node = host;
+	if (berm_envopt(options, &argc, &argv, &err)) {
+		fprintf(stderr, "berm-agent: %s\n", err.msg);
+		return EXIT_USAGE;
+	}
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", "3", 0); /* grace period, look at the hooks, scan of the maps */

@@ -52,6 +52,29 @@ static int cmp_policy(const void *a, const void *b)
 	return rc ? rc : or_text(x->name, y->name);
 }
 
+static int cmp_service(const void *a, const void *b)
+{
+	const struct berm_service *x = a, *y = b;
+	int rc = or_text(x->ns, y->ns);
+
+	return rc ? rc : or_text(x->name, y->name);
+}
+
+static int cmp_slice(const void *a, const void *b)
+{
+	const struct berm_slice *x = a, *y = b;
+	int rc = or_text(x->ns, y->ns);
+
+	return rc ? rc : or_text(x->name, y->name);
+}
+
+static int cmp_service_cidr(const void *a, const void *b)
+{
+	const struct berm_service_cidr *x = a, *y = b;
+
+	return or_text(x->name, y->name);
+}
+
 static void destroy_namespace(void *object)
 {
 	berm_namespace_free(object);
@@ -65,6 +88,21 @@ static void destroy_pod(void *object)
 static void destroy_policy(void *object)
 {
 	berm_policy_free(object);
+}
+
+static void destroy_service(void *object)
+{
+	berm_service_free(object);
+}
+
+static void destroy_slice(void *object)
+{
+	berm_slice_free(object);
+}
+
+static void destroy_service_cidr(void *object)
+{
+	berm_service_cidr_free(object);
 }
 
 static struct shelf namespaces_of(struct berm_model *m)
@@ -82,6 +120,23 @@ static struct shelf policies_of(struct berm_model *m)
 {
 	return (struct shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy,
 			       destroy_policy };
+}
+
+static struct shelf services_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->services, &m->service_count, cmp_service,
+			       destroy_service };
+}
+
+static struct shelf slices_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->slices, &m->slice_count, cmp_slice, destroy_slice };
+}
+
+static struct shelf service_cidrs_of(struct berm_model *m)
+{
+	return (struct shelf){ (any_array *)&m->service_cidrs, &m->service_cidr_count,
+			       cmp_service_cidr, destroy_service_cidr };
 }
 
 /* Where key is, or where it would stand. */
@@ -182,6 +237,21 @@ int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
 	return changed(model, shelf_put(policies_of(model), policy));
 }
 
+int berm_model_put_service(struct berm_model *model, struct berm_service *service)
+{
+	return changed(model, shelf_put(services_of(model), service));
+}
+
+int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice)
+{
+	return changed(model, shelf_put(slices_of(model), slice));
+}
+
+int berm_model_put_service_cidr(struct berm_model *model, struct berm_service_cidr *cidr)
+{
+	return changed(model, shelf_put(service_cidrs_of(model), cidr));
+}
+
 int berm_model_remove_namespace(struct berm_model *model, const char *name)
 {
 	struct berm_namespace key = { .name = (char *)name };
@@ -202,6 +272,27 @@ int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kin
 	struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
 
 	return changed(model, shelf_remove(policies_of(model), &key));
+}
+
+int berm_model_remove_service(struct berm_model *model, const char *ns, const char *name)
+{
+	struct berm_service key = { .ns = (char *)ns, .name = (char *)name };
+
+	return changed(model, shelf_remove(services_of(model), &key));
+}
+
+int berm_model_remove_slice(struct berm_model *model, const char *ns, const char *name)
+{
+	struct berm_slice key = { .ns = (char *)ns, .name = (char *)name };
+
+	return changed(model, shelf_remove(slices_of(model), &key));
+}
+
+int berm_model_remove_service_cidr(struct berm_model *model, const char *name)
+{
+	struct berm_service_cidr key = { .name = (char *)name };
+
+	return changed(model, shelf_remove(service_cidrs_of(model), &key));
 }
 
 /* ---- endpoints: structs in place, a few hundred at most ------------------------------------------- */
@@ -263,6 +354,17 @@ int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *
 	free(model->node_addrs);
 	model->node_addrs = copy;
 	model->node_addr_count = count;
+	return changed(model, 0);
+}
+
+int berm_model_set_node(struct berm_model *model, const char *name)
+{
+	char *copy = strdup(name);
+
+	if (!copy)
+		return -ENOMEM;
+	free(model->node);
+	model->node = copy;
 	return changed(model, 0);
 }
 
@@ -337,7 +439,55 @@ void berm_model_clear(struct berm_model *model)
 	shelf_clear(namespaces_of(model));
 	shelf_clear(pods_of(model));
 	shelf_clear(policies_of(model));
+	shelf_clear(services_of(model));
+	shelf_clear(slices_of(model));
+	shelf_clear(service_cidrs_of(model));
 	free(model->endpoints);
 	free(model->node_addrs);
+	free(model->node);
 	memset(model, 0, sizeof(*model));
+}
+
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name)
+{
+	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
+	struct shelf shelf = policies_of((struct berm_model *)model); /* only read */
+	size_t pos;
+
+	return shelf_find(&shelf, &key, &pos) ? model->policies[pos] : NULL;
+}
+
+static bool has_endpoint_in(const struct berm_model *model, const char *ns)
+{
+	for (size_t i = 0; i < model->endpoint_count; i++)
+		if (!strcmp(model->endpoints[i].ns, ns))
+			return true;
+	return false;
+}
+
+static bool has_egress_rules(const struct berm_policy *policy)
+{
+	if (policy->disabled)
+		return false;
+	if (policy->isolate & 1 << BERM_EGRESS)
+		return true;
+	for (size_t i = 0; i < policy->rule_count; i++)
+		if (policy->rule[i].dir == BERM_EGRESS)
+			return true;
+	return false;
+}
+
+bool berm_model_has_egress_rules(const struct berm_model *model)
+{
+	const struct berm_policy *policy;
+
+	for (size_t i = 0; model->endpoint_count && i < model->policy_count; i++) {
+		policy = model->policies[i];
+		if (has_egress_rules(policy) &&
+		    (policy->cluster_wide || has_endpoint_in(model, policy->ns)))
+			return true;
+	}
+	return false;
 }

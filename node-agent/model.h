@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model.h - what the agent knows of the cluster: namespaces, pods, policies, and the endpoints of this
- * node. Sources fill it (files now, the API server later), the compiler reads it. No kernel, no I/O.
+ * model.h - what the agent knows of the cluster: namespaces, pods, policies, Services, and the
+ * endpoints of this node. Sources fill it (files now, the API server later), the compiler reads it. No kernel, no I/O.
  *
  * Objects are keyed by kind and namespace/name for their life in the model, pods by uid too; endpoints are
  * keyed by slot only. Every change bumps model->version.
@@ -17,6 +17,7 @@
 #include "err.h"
 #include "policy.h"
 #include "selector.h"
+#include "service.h"
 
 #define BERM_SYSTEM_NAMESPACE "berm-system"
 
@@ -26,10 +27,13 @@ struct berm_namespace {
 	bool default_deny;	   /* label berm.dev/default-verdict: deny */
 };
 
-struct berm_container_port {
-	char *name;
+struct berm_container_port { /* with a name, a hostPort, or both */
+	char *name;	     /* NULL: none */
 	uint8_t plane;
 	uint16_t port;
+	uint16_t host_port; /* 0: none; always of host-network pods */
+	struct berm_addr
+		host_addr; /* zero: every address of the node; ::ffff:0.0.0.0: every IPv4 one */
 };
 
 struct berm_pod {
@@ -65,10 +69,17 @@ struct berm_model {
 	size_t pod_count;
 	struct berm_policy **policies; /* sorted by kind, ns, name */
 	size_t policy_count;
+	struct berm_service **services; /* sorted by ns, name */
+	size_t service_count;
+	struct berm_slice **slices; /* sorted by ns, name */
+	size_t slice_count;
+	struct berm_service_cidr **service_cidrs; /* sorted by name */
+	size_t service_cidr_count;
 	struct berm_local_endpoint *endpoints; /* sorted by slot */
 	size_t endpoint_count;
 	struct berm_addr *node_addrs; /* own node, for "own node" exceptions */
 	size_t node_addr_count;
+	char *node; /* name of the own node, NULL unknown: then its endpoints are known by address */
 	uint64_t version;
 };
 
@@ -77,20 +88,34 @@ struct berm_model {
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
+int berm_model_put_service(struct berm_model *model, struct berm_service *service);
+int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice);
+int berm_model_put_service_cidr(struct berm_model *model, struct berm_service_cidr *cidr);
 int berm_model_remove_namespace(struct berm_model *model, const char *name);
 int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name);
 int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
 			     const char *name);
+int berm_model_remove_service(struct berm_model *model, const char *ns, const char *name);
+int berm_model_remove_slice(struct berm_model *model, const char *ns, const char *name);
+int berm_model_remove_service_cidr(struct berm_model *model, const char *name);
 int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_endpoint *ep);
 int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot);
 int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count);
 
+int berm_model_set_node(struct berm_model *model, const char *name); /* copied */
+
 const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name);
 const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,
 				      const char *name);
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name);
 /* The pod an endpoint belongs to: by uid if both sides know it, else by name. NULL: not known (yet). */
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
 					 const struct berm_local_endpoint *ep);
+
+/* May a policy say something about what an endpoint of this node sends? The namespaces are looked at, not the labels. */
+bool berm_model_has_egress_rules(const struct berm_model *model);
 
 void berm_namespace_free(struct berm_namespace *ns);
 void berm_pod_free(struct berm_pod *pod);

@@ -410,7 +410,9 @@ int berm_files_open(const char *dir, struct berm_model *model, struct berm_lastg
 		return berm_fail(err, -ENOMEM, "watch %s", dir);
 	files->watch = -1;
 	files->dirfd = -1;
-	files->intake = (struct berm_intake){ model, store, { NULL }, on_reload, files };
+	files->intake = (struct berm_intake){
+		.model = model, .store = store, .reload = on_reload, .ctx = files
+	};
 	files->dir = strdup(dir);
 	files->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (!files->dir)
@@ -517,102 +519,7 @@ size_t berm_files_count(const struct berm_files *files)
 	return HASH_COUNT(files->all);
 }
 
-/* ---- what there is to tell ------------------------------------------------------------------------------------ */
-
-static int twice_problem(const struct berm_claimed *object, struct berm_problems *out)
+const struct berm_intake *berm_files_intake(const struct berm_files *files)
 {
-	const struct berm_claim *owner = berm_claims_owner(object), *other = NULL;
-	char document[600], message[900];
-	size_t i;
-
-	for (i = 0; owner && i < object->count && !other; i++)
-		if (&object->claim[i] != owner)
-			other = &object->claim[i];
-	if (!other)
-		return 0;
-	snprintf(document, sizeof(document), "%s %s%s%s", berm_object_kind_name(&object->id),
-		 object->id.ns, *object->id.ns ? "/" : "", object->id.name);
-	snprintf(message, sizeof(message), "is in %s and in %s: the one in %s counts", owner->file,
-		 other->file, owner->file);
-	return berm_problems_add(out,
-				 &(struct berm_problem){
-					 .severity = BERM_ERROR,
-					 .source = (char *)other->file,
-					 .line = other->line,
-					 .message = message,
-					 .hint = (char *)"remove one of them, or give it another name",
-					 .document = document,
-				 });
-}
-
-int berm_files_problems(const struct berm_files *files, struct berm_problems *out)
-{
-	struct berm_claimed *object, *next;
-	struct file *file, *tmp;
-	size_t i;
-
-	HASH_ITER(hh, files->all, file, tmp)
-		for (i = 0; i < file->source.problems.count; i++)
-			if (berm_problems_add(out, &file->source.problems.item[i]))
-				return -ENOMEM;
-	HASH_ITER(hh, files->intake.claims.all, object, next)
-		if (object->count > 1 && twice_problem(object, out))
-			return -ENOMEM;
-	return 0;
-}
-
-void berm_files_each_policy(const struct berm_files *files,
-			    void (*fn)(const struct berm_files_policy *policy, void *ctx),
-			    void *ctx)
-{
-	const struct berm_claim *claim;
-	struct berm_claimed *object, *tmp;
-
-	HASH_ITER(hh, files->intake.claims.all, object, tmp) {
-		claim = berm_claims_owner(object);
-		if (!claim && object->count)
-			claim = &object->claim[0];
-		if (object->id.kind != BERM_OBJ_POLICY || !claim)
-			continue;
-		fn(&(struct berm_files_policy){ object->id.policy_kind, claim->standing,
-						object->id.ns, object->id.name, claim->file,
-						claim->line },
-		   ctx);
-	}
-}
-
-static int compare_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static size_t unique(const char **list, size_t count)
-{
-	size_t i, kept = 0;
-
-	qsort(list, count, sizeof(*list), compare_text);
-	for (i = 0; i < count; i++)
-		if (!kept || strcmp(list[kept - 1], list[i]) != 0)
-			list[kept++] = list[i];
-	return kept;
-}
-
-int berm_files_isolated(const struct berm_files *files, const char ***ret, size_t *ret_count)
-{
-	struct file *file, *tmp;
-	const char **list;
-	size_t i, count = 0;
-
-	HASH_ITER(hh, files->all, file, tmp)
-		count += file->source.isolated_count;
-	list = calloc(count + 1, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	count = 0;
-	HASH_ITER(hh, files->all, file, tmp)
-		for (i = 0; i < file->source.isolated_count; i++)
-			list[count++] = file->source.isolated_ns[i];
-	*ret_count = unique(list, count);
-	*ret = list;
-	return 0;
+	return &files->intake;
 }

@@ -18,6 +18,7 @@
 
 #include "document.h"
 #include "err.h"
+#include "intake.h"
 #include "lastgood.h"
 #include "model.h"
 
@@ -52,24 +53,8 @@ bool berm_files_is_lost(const struct berm_files *files);
  * (network file systems, a directory that was replaced). */
 void berm_files_rescan(struct berm_files *files);
 
-/* Problems of all files, each line once, as malloc'ed copies. The caller clears *out. */
-int berm_files_problems(const struct berm_files *files, struct berm_problems *out) must_check;
-
-struct berm_files_policy { /* borrowed until the next process() */
-	enum berm_policy_kind kind;
-	enum berm_standing standing;
-	const char *ns, *name, *source;
-	int line;
-};
-/* Each policy document once, in no order. */
-void berm_files_each_policy(const struct berm_files *files,
-			    void (*fn)(const struct berm_files_policy *policy, void *ctx),
-			    void *ctx);
-
-/* Namespaces whose new pods start isolated because a document of theirs is broken; sorted, each once; the array is
- * malloc'ed, the strings are borrowed until the next process(). */
-int berm_files_isolated(const struct berm_files *files, const char ***ret,
-			size_t *ret_count) must_check;
+/* What is known of the documents: intake.h. */
+const struct berm_intake *berm_files_intake(const struct berm_files *files);
 
 size_t berm_files_count(const struct berm_files *files);
 

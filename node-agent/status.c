@@ -122,6 +122,24 @@ static void add_endpoint_problems(cJSON *array, const struct berm_agent *agent)
 	}
 }
 
+static void add_api_problems(cJSON *array, const struct berm_api *api)
+{
+	struct berm_watch_view watch;
+	char text[600];
+	size_t i;
+
+	for (i = 0; berm_api_watch(api, i, &watch); i++) {
+		if (!watch.error)
+			continue;
+		snprintf(text, sizeof(text), "watch of %s: %s", watch.resource, watch.error);
+		add_own_problem(array, text,
+				"the last state stays in force; the agent tries again");
+	}
+	if (berm_api_lacks_node(api))
+		add_own_problem(array, "the API server has no Node of this node's name",
+				"give the right one with --node-name");
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -129,13 +147,15 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	struct berm_problems of_files = { 0 };
 	char text[160];
 
-	if (berm_files_problems(agent->files, &of_files))
+	if (berm_intake_problems(agent->intake, &of_files))
 		add_own_problem(array, "out of memory: problems of documents are not listed", NULL);
 	add_problems(array, &of_files);
 	berm_problems_clear(&of_files);
 	add_problems(array, &agent->start_problems);
 	add_problems(array, &agent->engine.problems);
-	if (berm_files_is_lost(agent->files))
+	if (agent->api)
+		add_api_problems(array, agent->api);
+	if (agent->files && berm_files_is_lost(agent->files))
 		add_own_problem(array, "the manifests directory is gone",
 				"the last documents stay in force; restore the directory");
 	if (agent->engine.failure.code)
@@ -184,7 +204,7 @@ static struct endpoint_count count_endpoints(const struct berm_agent *agent)
 	return count;
 }
 
-static void count_policy(const struct berm_files_policy *policy, void *ctx)
+static void count_policy(const struct berm_intake_policy *policy, void *ctx)
 {
 	unsigned int *count = ctx;
 
@@ -197,7 +217,7 @@ static void add_policies_count(cJSON *root, const struct berm_agent *agent)
 	cJSON *object = cJSON_AddObjectToObject(root, "policies");
 	unsigned int count[2] = { 0 };
 
-	berm_files_each_policy(agent->files, count_policy, count);
+	berm_intake_each_policy(agent->intake, count_policy, count);
 	add_number(object, "total", count[0]);
 	add_number(object, "invalid", count[1]);
 }
@@ -294,6 +314,23 @@ static void add_enforcing(cJSON *root, const struct berm_agent *agent,
 	cJSON_AddItemToObject(root, "reasons", reasons);
 }
 
+/* Is the plugin where the runtime finds it? New pods have no wall from their first packet on otherwise. */
+static void add_install(cJSON *root, const struct berm_agent *agent)
+{
+	const struct berm_keeper_state *state;
+	cJSON *object;
+
+	if (!agent->keeper)
+		return;
+	state = berm_keeper_state(agent->keeper);
+	object = cJSON_AddObjectToObject(root, "install");
+	add_text(object, "conf_dir", agent->opts.install.conf.path);
+	add_text(object, "file", state->file[0] ? state->file : NULL);
+	add_number(object, "reinserted", state->reinserted);
+	add_number(object, "replaced", state->replaced);
+	add_text(object, "error", state->failure.code ? state->failure.msg : NULL);
+}
+
 static void add_process(cJSON *root, const struct berm_agent *agent)
 {
 	struct utsname kernel;
@@ -304,11 +341,50 @@ static void add_process(cJSON *root, const struct berm_agent *agent)
 	add_number(root, "pid", (uint64_t)getpid());
 	add_number(root, "uptime_seconds",
 		   (uint64_t)((int64_t)uv_now(&agent->loop) - agent->started_ms) / 1000);
-	add_text(root, "manifests", agent->opts.manifests);
-	add_number(root, "files", berm_files_count(agent->files));
+	if (agent->files) {
+		add_text(root, "manifests", agent->opts.manifests);
+		add_number(root, "files", berm_files_count(agent->files));
+	}
 	add_number(root, "rss_bytes", rss_bytes());
 	add_number(root, "generation",
 		   __atomic_load_n(&agent->maps.node->generation, __ATOMIC_RELAXED));
+}
+
+static void add_watches(cJSON *root, const struct berm_agent *agent)
+{
+	struct berm_watch_view watch;
+	cJSON *list, *object;
+	size_t i;
+
+	if (!agent->api)
+		return;
+	add_text(root, "api_server", berm_api_server(agent->api));
+	list = cJSON_AddArrayToObject(root, "watches");
+	for (i = 0; berm_api_watch(agent->api, i, &watch); i++) {
+		object = cJSON_CreateObject();
+		add_text(object, "resource", watch.resource);
+		add_text(object, "state", watch.state);
+		cJSON_AddBoolToObject(object, "synced", watch.has_synced);
+		add_number(object, "since_seconds", (uv_now(&agent->loop) - watch.since_ms) / 1000);
+		add_number(object, "restarts", watch.restarts);
+		add_number(object, "objects", watch.objects);
+		add_text(object, "error", watch.error);
+		cJSON_AddItemToArray(list, object);
+	}
+	if (agent->feedback)
+		cJSON_AddItemToObject(root, "feedback", berm_feedback_json(agent->feedback));
+}
+
+cJSON *berm_problems_json(const struct berm_agent *agent)
+{
+	return problems_json(agent);
+}
+
+void berm_status_add_enforcing(cJSON *root, const struct berm_agent *agent)
+{
+	struct endpoint_count count = count_endpoints(agent);
+
+	add_enforcing(root, agent, &count);
 }
 
 cJSON *berm_status_json(const struct berm_agent *agent)
@@ -317,6 +393,8 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	cJSON *root = cJSON_CreateObject(), *endpoints;
 
 	add_process(root, agent);
+	add_install(root, agent);
+	add_watches(root, agent);
 	add_policies_count(root, agent);
 	endpoints = cJSON_AddObjectToObject(root, "endpoints");
 	add_number(endpoints, "total", count.total);
@@ -443,21 +521,6 @@ cJSON *berm_endpoints_json(const struct berm_agent *agent)
 
 /* ---- policies --------------------------------------------------------------------------------------------------------- */
 
-static const struct berm_policy *find_policy(const struct berm_model *model,
-					     const struct berm_files_policy *id)
-{
-	const struct berm_policy *policy;
-	size_t i;
-
-	for (i = 0; i < model->policy_count; i++) {
-		policy = model->policies[i];
-		if (policy->kind == id->kind && !strcmp(policy->ns, id->ns) &&
-		    !strcmp(policy->name, id->name))
-			return policy;
-	}
-	return NULL;
-}
-
 static bool is_subject(const struct berm_model *model, const struct berm_policy *policy,
 		       const struct berm_pod *pod)
 {
@@ -511,7 +574,7 @@ struct policy_list {
 
 /* Problems name their document as "Kind namespace/name". */
 static void add_policy_problems(cJSON *object, const struct policy_list *list,
-				const struct berm_files_policy *id)
+				const struct berm_intake_policy *id)
 {
 	cJSON *array = cJSON_AddArrayToObject(object, "problems");
 	const struct berm_problem *problem;
@@ -527,10 +590,11 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	}
 }
 
-static void add_policy(const struct berm_files_policy *id, void *ctx)
+static void add_policy(const struct berm_intake_policy *id, void *ctx)
 {
 	struct policy_list *list = ctx;
-	const struct berm_policy *policy = find_policy(&list->agent->engine.model, id);
+	const struct berm_policy *policy =
+		berm_model_policy(&list->agent->engine.model, id->kind, id->ns, id->name);
 	cJSON *object = cJSON_CreateObject();
 	const char *state = berm_standing_name(id->standing);
 
@@ -553,12 +617,12 @@ cJSON *berm_policies_json(const struct berm_agent *agent)
 {
 	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
 
-	if (!list.array || berm_files_problems(agent->files, &list.problems)) {
+	if (!list.array || berm_intake_problems(agent->intake, &list.problems)) {
 		berm_problems_clear(&list.problems);
 		cJSON_Delete(list.array);
 		return NULL;
 	}
-	berm_files_each_policy(agent->files, add_policy, &list);
+	berm_intake_each_policy(agent->intake, add_policy, &list);
 	berm_problems_clear(&list.problems);
 	return root_with("policies", list.array);
 }

@@ -5,7 +5,7 @@ _bermctl() {
 	local command=${COMP_WORDS[1]}
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows lint version completion help' -- "$cur"))
+		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows lint probe version completion help' -- "$cur"))
 		return
 	fi
 	[ "$cur" = = ] && cur=
@@ -36,6 +36,9 @@ _bermctl() {
 	lint:--output | lint:-o) words='table wide json yaml name' ;;
 	lint:--color) words='auto always never' ;;
 	lint:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	probe:--output | probe:-o) words='table wide json yaml name' ;;
+	probe:--color) words='auto always never' ;;
+	probe:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	version:--output | version:-o) words='table wide json yaml name' ;;
 	version:--color) words='auto always never' ;;
 	version:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -53,12 +56,13 @@ _bermctl() {
 		sessions) words='--help --pod -p --namespace -n --port --peer --state --limit --count --output -o --color --socket --watch -w --interval' ;;
 		flows) words='--help --follow -f --verdict --direction --pod -p --namespace -n --port --rule --since --last --output -o --color --socket' ;;
 		lint) words='--help --filename -f --strict -s --output -o --color --socket' ;;
+		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;
 		completion) words='--help --output -o --color --socket' ;;
 		help) words='--help --output -o --color --socket' ;;
 		esac
 		case $command in
-		help) words="$words status endpoints policies rules sessions flows lint version completion help" ;;
+		help) words="$words status endpoints policies rules sessions flows lint probe version completion help" ;;
 		completion) words="$words bash zsh fish" ;;
 		esac ;;
 	esac

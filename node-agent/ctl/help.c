@@ -9,6 +9,10 @@ static void list(FILE *out)
 	fprintf(out, "usage: %s COMMAND [OPTION...]\n\nCommands:\n", ctl_program);
 	for (size_t i = 0; ctl_commands[i]; i++)
 		fprintf(out, "  %-11s %s\n", ctl_commands[i]->name, ctl_commands[i]->help);
+	if (strcmp(ctl_program, "bermctl") != 0)
+		fprintf(out,
+			"\nThey run in the agents' pods of all nodes, lint on this machine. --node=NODE picks one; --pod NS/POD\n"
+			"picks that pod's. --context, --kubeconfig and such are kubectl's; --berm-namespace=NS if not berm-system.\n");
 	fprintf(out,
 		"\nEvery command takes -o table|wide|json|yaml|name, --color=auto|always|never and --help.\n"
 		"Exit codes: 0 fine, 1 failed or not enforcing, 2 wrong usage.\n");

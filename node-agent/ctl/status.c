@@ -163,11 +163,39 @@ static const struct ctl_column problem_columns[] = {
 	{ .title = "WHAT", .text = problem_text },
 };
 
+static char *since(const cJSON *item)
+{
+	return ctl_age(ctl_number_at(item, "since_seconds"));
+}
+
+static char *synced(const cJSON *item)
+{
+	return strdup(ctl_true_at(item, "synced") ? "yes" : "not yet");
+}
+
+static enum ctl_tone watch_tone(const cJSON *item)
+{
+	if (!ctl_true_at(item, "synced"))
+		return CTL_BAD;
+	return *ctl_string_at(item, "error") ? CTL_WARN : CTL_PLAIN;
+}
+
+static const struct ctl_column watch_columns[] = {
+	{ .title = "WATCH", .path = "resource" },
+	{ .title = "STATE", .path = "state", .tone = watch_tone },
+	{ .title = "SYNCED", .text = synced },
+	{ .title = "SINCE", .text = since },
+	{ .title = "OBJECTS", .path = "objects", .flags = CTL_COL_RIGHT },
+	{ .title = "RESTARTS", .path = "restarts", .flags = CTL_COL_RIGHT },
+};
+
 static const struct {
 	struct ctl_view view;
 	bool wide; /* only with -o wide */
 } tables[] = {
 	{ { .list = "problems", .column = problem_columns, .columns = ARRAY_SIZE(problem_columns) },
+	  false },
+	{ { .list = "watches", .column = watch_columns, .columns = ARRAY_SIZE(watch_columns) },
 	  false },
 	{ { .list = "maps", .column = map_columns, .columns = ARRAY_SIZE(map_columns) }, false },
 	{ { .list = "verdicts", .column = verdict_columns, .columns = ARRAY_SIZE(verdict_columns) },

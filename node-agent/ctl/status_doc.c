@@ -52,7 +52,8 @@ static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 {
 	static const char *const facts[] = { "version",	  "pid",	"uptime_seconds",
 					     "rss_bytes", "last_apply", "usage" };
-	static const char *const top[] = { "policies", "problems" };
+	static const char *const top[] = { "policies", "problems", "install", "api_server",
+					   "watches" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(facts); i++)
 		if (ctl_at(status, facts[i]))
@@ -62,6 +63,8 @@ static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 		if (ctl_at(status, top[i]))
 			cJSON_AddItemToObject(doc, top[i],
 					      cJSON_Duplicate(ctl_at(status, top[i]), true));
+	if (*ctl_string_at(status, "install.error"))
+		say(doc, "warnings", ctl_string_at(status, "install.error"));
 	if (*ctl_string_at(status, "node"))
 		cJSON_ReplaceItemInObjectCaseSensitive(doc, "node",
 						       cJSON_CreateString(

@@ -8,6 +8,8 @@
 #   #: one line that TAP shows [scenario.name]
 #   test_something() { ... }
 #
+# TEST_JOBS=N in front of run_tests: so many tests at the same time.
+#
 # Each test_* function runs in fresh net, mount and pid namespaces: /run, /var/lib,
 # /var/log empty, /etc writable (an overlay), an own bpffs. setup() runs before it, if
 # there is one. When the function ends, everything it made is gone with the namespaces.
@@ -271,24 +273,15 @@ pod_object() {
 	done
 }
 
+# Prints the body; 1: the agent refuses, 2: it does not answer.
 rest() {
-	python3 - "$@" <<-'PY'
-	import http.client, socket, sys
-	class Unix(http.client.HTTPConnection):
-	    def connect(self):
-	        self.sock = socket.socket(socket.AF_UNIX)
-	        self.sock.settimeout(10)
-	        self.sock.connect("/run/berm/agent.sock")
-	try:
-	    c = Unix("localhost")
-	    c.request(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
-	    r = c.getresponse()
-	    print(r.read().decode())
-	    sys.exit(0 if r.status < 400 else 1)
-	except OSError as e:
-	    print(e)
-	    sys.exit(2)
-	PY
+	local code out
+
+	out=$(curl -sS --max-time 10 --unix-socket /run/berm/agent.sock -X "$1" -w '\n%{http_code}' ${3:+--data-binary "$3"} \
+		"http://localhost$2" 2>&1) || { printf '%s\n' "$out"; return 2; }
+	code=${out##*$'\n'}
+	printf '%s\n' "${out%$'\n'*}"
+	[ "$code" -lt 400 ]
 }
 
 agent_answers() {
@@ -425,6 +418,29 @@ run_one() {
 	return "$rc"
 }
 
+# Tests that run at the same time, oldest first, and where their output waits for its turn.
+BESIDE_PID=() BESIDE_OUT=()
+
+reap_oldest() {
+	local rc=0
+
+	wait "${BESIDE_PID[0]}" || rc=1
+	cat "${BESIDE_OUT[0]}"
+	rm -f "${BESIDE_OUT[0]}"
+	BESIDE_PID=("${BESIDE_PID[@]:1}") BESIDE_OUT=("${BESIDE_OUT[@]:1}")
+	return "$rc"
+}
+
+run_beside() {
+	local out rc=0
+
+	[ ${#BESIDE_PID[@]} -lt "$TEST_JOBS" ] || reap_oldest || rc=1
+	out=$(mktemp "${TMPDIR:-/tmp}/berm-sandbox.XXXXXX")
+	run_one "$@" >"$out" 2>&1 3<&- &
+	BESIDE_PID+=($!) BESIDE_OUT+=("$out")
+	return "$rc"
+}
+
 # Arguments of the script: only tests whose name or text has one of these words.
 is_wanted() {
 	local name=$1 text=$2 word
@@ -451,8 +467,13 @@ run_tests() {
 	while IFS=$'\t' read -r name text <&3; do
 		is_wanted "$name" "$text" "$@" || continue
 		n=$((n + 1))
-		run_one "$n" "$name" "$text" || bad=1
+		if [ "${TEST_JOBS:-1}" -gt 1 ]; then
+			run_beside "$n" "$name" "$text" || bad=1
+		else
+			run_one "$n" "$name" "$text" || bad=1
+		fi
 	done 3< <(test_list)
+	while [ ${#BESIDE_PID[@]} -gt 0 ]; do reap_oldest || bad=1; done
 	echo "1..$n"
 	exit $bad
 }

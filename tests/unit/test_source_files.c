@@ -110,7 +110,7 @@ static const char *problems(void)
 	struct berm_problems all = { 0 };
 	size_t i, at = 0;
 
-	ASSERT_EQ(berm_files_problems(files, &all), 0);
+	ASSERT_EQ(berm_intake_problems(berm_files_intake(files), &all), 0);
 	text[0] = '\0';
 	for (i = 0; i < all.count && at < sizeof(text) - 2; i++) {
 		at += (size_t)berm_problem_format(&all.item[i], text + at, sizeof(text) - at - 1);

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kubectl.c - `kubectl berm`: finds the agents' pods and runs bermctl in them. Everything that concerns the cluster
+ * is kubectl's: we start it, so its configuration, logins and errors are the user's own.
+ */
+#include "kubectl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "cleanup.h"
+#include "ctl.h"
+#include "fsutil.h"
+
+#define AGENT_LABEL   "app.kubernetes.io/name=berm-agent"
+#define CONTAINER     "agent"
+#define NAMESPACE     "berm-system"
+#define MAX_PODS_TEXT (64UL << 20)
+#define MAX_PASSED    16
+
+extern char **environ;
+
+struct outside {
+	const char *passed[MAX_PASSED]; /* options for kubectl, such as --context=x */
+	int passed_count;
+	const char *ns;	  /* of the agents */
+	const char *node; /* NULL: all, or that of the pod in question */
+	const char *pod;  /* value of --pod, NULL = none */
+	char **args;	  /* for bermctl, from its command on or before it; ends with NULL */
+	int arg_count;
+	bool is_endless;    /* -f or -w */
+	bool is_for_people; /* a table: say which node it is of */
+};
+
+struct agent { /* one pod */
+	char *pod, *node;
+	bool is_running;
+};
+
+struct agents {
+	struct agent *item;
+	int count;
+};
+
+static void agents_clear(struct agents *agents)
+{
+	for (int i = 0; i < agents->count; i++) {
+		free(agents->item[i].pod);
+		free(agents->item[i].node);
+	}
+	free(agents->item);
+}
+
+/* ---- the command line ---------------------------------------------------------------------------------------------- */
+
+/* "--node=x" or "--node" "x": moves *i over it. NULL: another option. */
+static const char *value_of(char **argv, int argc, int *i, const char *option)
+{
+	size_t len = strlen(option);
+
+	if (!argv[*i] || strncmp(argv[*i], option, len) != 0)
+		return NULL;
+	if (argv[*i][len] == '=')
+		return argv[*i] + len + 1;
+	if (argv[*i][len] || *i + 1 >= argc)
+		return NULL;
+	return argv[++*i];
+}
+
+static bool pass_option(struct outside *out, char **argv, int argc, int *i)
+{
+	static const char *const passed[] = { "--context", "--kubeconfig", "--cluster",
+					      "--user",	   "--as",	   "--request-timeout",
+					      "--server" };
+	const char *value;
+
+	for (size_t n = 0; n < ARRAY_SIZE(passed); n++) {
+		value = value_of(argv, argc, i, passed[n]);
+		if (!value)
+			continue;
+		if (out->passed_count + 2 <= MAX_PASSED) {
+			out->passed[out->passed_count++] = passed[n];
+			out->passed[out->passed_count++] = value;
+		}
+		return true;
+	}
+	return false;
+}
+
+static bool is_word(const char *arg, const char *a, const char *b)
+{
+	return !strcmp(arg, a) || !strcmp(arg, b);
+}
+
+/* What we want to know of bermctl's own options. */
+static void note_option(struct outside *out, char **argv, int argc, int i)
+{
+	int at = i;
+	const char *value = value_of(argv, argc, &at, "--pod");
+
+	if (!value)
+		value = value_of(argv, argc, &at, "-p");
+	if (value)
+		out->pod = value;
+	at = i;
+	value = value_of(argv, argc, &at, "--output");
+	if (!value)
+		value = value_of(argv, argc, &at, "-o");
+	if (!value && !strncmp(argv[i], "-o", 2) && argv[i][2])
+		value = argv[i] + 2;
+	if (value)
+		out->is_for_people = is_word(value, "table", "wide");
+	if (is_word(argv[i], "-f", "--follow") || is_word(argv[i], "-w", "--watch"))
+		out->is_endless = true;
+}
+
+static int parse(struct outside *out, int argc, char **argv)
+{
+	const char *value;
+
+	out->args = calloc((size_t)argc + 1, sizeof(*out->args));
+	if (!out->args)
+		return -ENOMEM;
+	for (int i = 1; i < argc; i++) {
+		if (pass_option(out, argv, argc, &i))
+			continue;
+		value = value_of(argv, argc, &i, "--node");
+		if (value) {
+			out->node = value;
+			continue;
+		}
+		value = value_of(argv, argc, &i, "--berm-namespace");
+		if (value) {
+			out->ns = value;
+			continue;
+		}
+		note_option(out, argv, argc, i);
+		out->args[out->arg_count++] = argv[i];
+	}
+	return 0;
+}
+
+int ctl_kubectl_is_local(int argc, char **argv)
+{
+	static const char *const local[] = { "lint", "help", "completion" };
+
+	for (int i = 1; i < argc; i++) {
+		if (is_word(argv[i], "--help", "-h") || is_word(argv[i], "--version", "-V") ||
+		    !strcmp(argv[i], "-?"))
+			return 1;
+		if (!ctl_command_find(argv[i]))
+			continue;
+		for (size_t n = 0; n < ARRAY_SIZE(local); n++)
+			if (!strcmp(argv[i], local[n]))
+				return 1;
+		return 0;
+	}
+	return 1; /* no command: the usage */
+}
+
+/* ---- kubectl ---------------------------------------------------------------------------------------------------------- */
+
+struct words {
+	const char **item; /* ends with NULL */
+	int count;
+};
+
+/* "kubectl", the options passed through, and room for more. */
+static int words_start(const struct outside *out, int room, struct words *words)
+{
+	words->item = calloc((size_t)out->passed_count + (size_t)room + 2, sizeof(*words->item));
+	words->count = 0;
+	if (!words->item)
+		return -ENOMEM;
+	words->item[words->count++] = "kubectl";
+	for (int i = 0; i < out->passed_count; i++)
+		words->item[words->count++] = out->passed[i];
+	return 0;
+}
+
+static void words_add(struct words *words, const char *const *more)
+{
+	for (; *more; more++)
+		words->item[words->count++] = *more;
+}
+
+/* stdout and stderr: -1 = ours. */
+static int spawn(const struct words *words, int out_fd, int err_fd, pid_t *ret_pid,
+		 struct berm_err *err)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t set;
+	int rc;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE); /* which we ignore */
+	posix_spawnattr_setsigdefault(&attr, &set);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	if (out_fd >= 0)
+		posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
+	if (err_fd >= 0)
+		posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
+	rc = posix_spawnp(ret_pid, "kubectl", &actions, &attr,
+			  (char *const *)(uintptr_t)words->item, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	if (rc == ENOENT)
+		return berm_refuse(err, -rc,
+				   "kubectl is not on the PATH: install it, or run bermctl on the node");
+	return rc ? berm_fail(err, -rc, "run kubectl") : 0;
+}
+
+/* Its exit status; a signal's number above 128, as shells have it. */
+static int wait_for(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* What kubectl prints; is_quiet: its own complaints are of no interest. *ret_status: of kubectl. */
+static int capture(const struct words *words, bool is_quiet, char **ret, int *ret_status,
+		   struct berm_err *err)
+{
+	auto_close int null = is_quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+	auto_close int from = -1, to = -1;
+	int pipe_fd[2], rc;
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC))
+		return berm_fail(err, -errno, "run kubectl");
+	from = pipe_fd[0];
+	to = pipe_fd[1];
+	rc = spawn(words, to, null, &pid, err);
+	if (rc)
+		return rc;
+	close(TAKE_FD(to));
+	rc = berm_fd_read(from, "kubectl's answer", MAX_PODS_TEXT, ret, NULL, err);
+	close(TAKE_FD(from)); /* else it would wait for us to read on */
+	*ret_status = wait_for(pid);
+	return rc;
+}
+
+/* ---- which pods ------------------------------------------------------------------------------------------------------ */
+
+static bool is_running(const cJSON *pod)
+{
+	const cJSON *status;
+
+	cJSON_ArrayForEach(status, ctl_at(pod, "status.containerStatuses"))
+		if (!strcmp(ctl_string_at(status, "name"), CONTAINER))
+			return ctl_at(status, "state.running") != NULL;
+	return false;
+}
+
+static int agents_take(const cJSON *list, struct agents *agents)
+{
+	const cJSON *pod, *items = ctl_at(list, "items");
+	struct agent *agent;
+
+	agents->item = calloc((size_t)cJSON_GetArraySize(items) + 1, sizeof(*agents->item));
+	if (!agents->item)
+		return -ENOMEM;
+	cJSON_ArrayForEach(pod, items) {
+		agent = &agents->item[agents->count];
+		if (!*ctl_string_at(pod, "spec.nodeName"))
+			continue; /* not on a node yet */
+		agent->pod = strdup(ctl_string_at(pod, "metadata.name"));
+		agent->node = strdup(ctl_string_at(pod, "spec.nodeName"));
+		agent->is_running = is_running(pod);
+		agents->count++;
+		if (!agent->pod || !agent->node)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_node(const void *a, const void *b)
+{
+	const struct agent *x = a, *y = b;
+	int order = strcmp(x->node, y->node);
+
+	return order ? order : y->is_running - x->is_running; /* one that is ending comes last */
+}
+
+static int agents_find(const struct outside *out, struct agents *agents, struct berm_err *err)
+{
+	const char *const get[] = { "get",	 "pods", "-n",	 out->ns, "-l",
+				    AGENT_LABEL, "-o",	 "json", NULL };
+	auto_free char *text = NULL;
+	struct words words;
+	cJSON *list;
+	int status = 0, rc = words_start(out, ARRAY_SIZE(get), &words);
+
+	if (rc)
+		return berm_fail(err, rc, "list the agents");
+	words_add(&words, get);
+	rc = capture(&words, false, &text, &status, err);
+	free(words.item);
+	if (rc)
+		return rc;
+	if (status)
+		return berm_refuse(
+			err, -EREMOTEIO,
+			"cannot list the agents' pods in %s (kubectl ended with %d); it takes the verbs list on pods and create on pods/exec there",
+			out->ns, status);
+	list = cJSON_Parse(text);
+	rc = agents_take(list, agents);
+	cJSON_Delete(list);
+	if (rc)
+		return berm_fail(err, rc, "list the agents");
+	qsort(agents->item, (size_t)agents->count, sizeof(*agents->item), by_node);
+	if (!agents->count)
+		return berm_refuse(
+			err, -ENOENT,
+			"no agent in namespace %s: is Berm installed in this cluster (kubectl apply -k manifests/)? --berm-namespace names another one",
+			out->ns);
+	return 0;
+}
+
+/* The node of the one pod that is asked for. NULL: none, several, or it cannot be said. */
+static char *node_of_pod(const struct outside *out)
+{
+	const char *slash = out->pod ? strchr(out->pod, '/') : NULL;
+	auto_free char *ns = NULL;
+	auto_free char *text = NULL;
+	struct words words;
+	int status = 0;
+
+	if (!slash || strpbrk(out->pod, "*?[") || words_start(out, 8, &words))
+		return NULL;
+	ns = strndup(out->pod, (size_t)(slash - out->pod));
+	words_add(&words, (const char *const[]){ "get", "pod", "-n", ns ? ns : "", slash + 1, "-o",
+						 "jsonpath={.spec.nodeName}", NULL });
+	if (!ns || capture(&words, true, &text, &status, NULL))
+		status = 1;
+	free(words.item);
+	return status || !text || !*text ? NULL : TAKE_PTR(text);
+}
+
+/* ---- running it ------------------------------------------------------------------------------------------------------- */
+
+static int start(const struct outside *out, const struct agent *agent, pid_t *ret_pid,
+		 struct berm_err *err)
+{
+	const struct ctl_options options = { .color = CTL_COLOR_AUTO };
+	const char *const exec[] = { "exec", "-n",	out->ns, agent->pod,
+				     "-c",   CONTAINER, "--",	 "/usr/bin/bermctl",
+				     NULL };
+	struct words words;
+	int rc = words_start(out, (int)ARRAY_SIZE(exec) + out->arg_count + 1, &words);
+
+	if (rc)
+		return berm_fail(err, rc, "run kubectl");
+	words_add(&words, exec);
+	words.item[words.count++] = ctl_has_color(&options, stdout) ? "--color=always"
+								    : "--color=never";
+	words_add(&words, (const char *const *)out->args);
+	rc = spawn(&words, -1, -1, ret_pid, err);
+	free(words.item);
+	return rc;
+}
+
+static int worse(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+/* Endless ones all at once, others one after the other. Returns the worst exit status. */
+static int run_on(const struct outside *out, const struct agents *agents, struct berm_err *err)
+{
+	auto_free pid_t *pids = calloc((size_t)agents->count + 1, sizeof(*pids));
+	bool has_titles = out->is_for_people && agents->count > 1 && !out->is_endless;
+	int code = CTL_OK, i, rc = 0;
+
+	if (!pids)
+		return berm_fail(err, -ENOMEM, "run kubectl");
+	for (i = 0; !rc && i < agents->count; i++) {
+		const struct agent *agent = &agents->item[i];
+
+		if (!agent->is_running) {
+			ctl_note("node %s: its agent (pod %s) does not run; 'kubectl describe' that pod",
+				 agent->node, agent->pod);
+			code = CTL_FAILED;
+			continue;
+		}
+		if (has_titles)
+			printf("%s== node %s\n", i ? "\n" : "", agent->node);
+		fflush(stdout);
+		rc = start(out, agent, &pids[i], err);
+		if (!rc && !out->is_endless)
+			code = worse(code, wait_for(pids[i]));
+	}
+	for (i = 0; out->is_endless && i < agents->count; i++)
+		if (pids[i])
+			code = worse(code, wait_for(pids[i]));
+	return rc ? rc : code;
+}
+
+/* Keeps the agent of one node. A node's second pod is one that is ending. */
+static void agents_narrow(struct agents *agents, const char *node)
+{
+	int kept = 0;
+
+	for (int i = 0; i < agents->count; i++) {
+		struct agent *agent = &agents->item[i];
+		bool is_second = kept && !strcmp(agents->item[kept - 1].node, agent->node);
+
+		if ((node && strcmp(agent->node, node) != 0) || is_second) {
+			free(agent->pod);
+			free(agent->node);
+			continue;
+		}
+		agents->item[kept++] = *agent;
+	}
+	agents->count = kept;
+}
+
+static int run(struct outside *out, struct berm_err *err)
+{
+	__attribute__((cleanup(agents_clear))) struct agents agents = { 0 };
+	auto_free char *node = NULL;
+	int rc = agents_find(out, &agents, err);
+
+	if (rc)
+		return rc;
+	node = out->node ? strdup(out->node) : node_of_pod(out);
+	agents_narrow(&agents, node);
+	if (!agents.count)
+		return berm_refuse(err, -ENOENT,
+				   "no agent on node %s; 'kubectl get nodes' lists them",
+				   node ? node : "");
+	return run_on(out, &agents, err);
+}
+
+int ctl_kubectl_run(int argc, char **argv)
+{
+	struct outside out = { .ns = NAMESPACE, .is_for_people = true };
+	struct berm_err err = { 0 };
+	int rc = parse(&out, argc, argv);
+
+	if (rc)
+		rc = berm_fail(&err, rc, "read the command line");
+	else
+		rc = run(&out, &err);
+	free(out.args);
+	if (rc >= 0)
+		return rc;
+	ctl_note("%s", err.msg);
+	return CTL_FAILED;
+}

@@ -1,0 +1,341 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 600
+# The agent and its API server, on good and on bad days: what is enforced, and what is said about it.
+# shellcheck disable=SC2034 # sandbox.sh reads them
+. "$(dirname "$0")/../lib/sandbox.sh"
+. "$(dirname "$0")/scene.sh"
+
+#: a streaming list, then changes as they come: policy, pod labels, deletion
+test_stream() {
+	start_walled
+	equal "lists" "$(asked 'networkpolicies list')" 0
+	equal "state" "$(status '[.watches[] | .state] | unique | join(" ")')" "off watching"
+	equal "off" "$(watches_in off)" "services endpointslices servicecidrs"
+	wall spy
+	becomes_walled_for_spy
+	put_pod web spy
+	wait_until is_open web db 5432
+	put_pod web
+	order '{"do": "delete", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	wait_until is_open web db 5432
+	reach spy db 5432
+	"$BUILD/bermctl" status | grep -q 'networkpolicies *watching' || fail "bermctl status shows no watches"
+}
+
+#: servers without streaming lists, in three ways: an in-stream error, 422, silence; and without our field selector
+test_list_fallback() {
+	local kind
+
+	mood 'stream="error"' selectors=false
+	jq -n '{metadata: {name: "host", namespace: "shop", uid: "h"}, spec: {hostNetwork: true}, status: {}}' | put pods
+	start_walled
+	equal "pods known" "$(status '.watches[] | select(.resource == "pods").objects')" 3
+	for kind in '"422"' '"ignored"'; do
+		agent_stop
+		mood "stream=$kind"
+		WAIT_S=30 ready_agent
+		walled
+	done
+	wall spy
+	becomes_walled_for_spy
+}
+
+watches_in() { status "[.watches[] | select(.state == \"$1\").resource] | join(\" \")"; }
+watches_are() { [ "$(watches_in "$1")" = "$2" ]; }
+
+#: Services are watched once a pod here has egress rules; a server without ServiceCIDRs has none, until it has them
+test_services() {
+	mood 'absent="servicecidrs"'
+	jq -n '{metadata: {name: "db", namespace: "shop"}, spec: {clusterIP: "10.96.0.9", clusterIPs: ["10.96.0.9"], ports: [{port: 80, protocol: "TCP"}]}}' | put services
+	jq -n '{metadata: {name: "other", namespace: "shop", labels: {"service.kubernetes.io/service-proxy-name": "x"}}, spec: {ports: []}}' | put services
+	start_walled
+	watches_are off "services endpointslices servicecidrs" || fail "watched without need: $(watches_in watching)"
+	jq -n '{metadata: {name: "out", namespace: "shop"}, spec: {podSelector: {matchLabels: {app: "db"}}, policyTypes: ["Egress"], egress: []}}' | put networkpolicies
+	wait_until watches_are absent servicecidrs
+	wait_until status_is '.watches[] | select(.resource == "services") | "\(.state) \(.objects)"' "watching 1"
+	equal off "$(watches_in off)" ""
+	agent_stop
+	mood 'absent=""'
+	jq -n '{metadata: {name: "kubernetes"}, spec: {cidrs: ["10.96.0.0/16"]}}' | put servicecidrs
+	ready_agent # a start waits for them too
+	equal cidrs "$(status '.watches[] | select(.resource == "servicecidrs") | "\(.state) \(.objects)"')" "watching 1"
+	walled
+}
+
+#: a document in a ConfigMap: a mistake keeps the last good version and is named by key and line
+test_configmap() {
+	segment web
+	ready_agent
+	pods_start
+	becomes_walled
+	segment spy 'oops: 1
+'
+	wait_until status_is .policies.invalid 1
+	equal source "$(status '.problems[0] | "\(.source):\(.line)"')" "configmap shop/wall key policy.yaml:1"
+	walled
+	segment spy
+	becomes_walled_for_spy
+	equal invalid "$(status .policies.invalid)" 0
+}
+
+#: two ConfigMaps that hold one policy: the first by name counts, and the other when that one goes
+test_twice() {
+	segment web
+	jq -n '{metadata: {name: "zwall", namespace: "shop", labels: {"berm.dev/policy": "v1"}},
+		data: {"policy.yaml": "kind: SegmentationPolicy\nname: wall\nsubject: {podSelector: {matchLabels: {app: db}}}\nisolate: [Ingress]\ningress:\n- {from: [{podSelector: {matchLabels: {app: spy}}}]}\n"}}' |
+		put configmaps
+	ready_agent
+	pods_start
+	becomes_walled
+	order '{"do": "delete", "resource": "configmaps", "namespace": "shop", "name": "wall"}' >/dev/null
+	becomes_walled_for_spy
+}
+
+#: the server is down at boot: what the kernel holds stays; it comes, and its policies are enforced [api.down_at_boot]
+test_down_at_boot() {
+	start_walled
+	agent_stop KILL
+	server_stop
+	watch_agent
+	wait_until has_logged api-unreachable
+	walled
+	equal enforcing "$(status .enforcing)" false
+	equal generation "$(status .last_apply.judged)" 0
+	server_start # it has forgotten everything, but has this
+	jq -n '{metadata: {name: "shop"}}' | put namespaces
+	pods_put
+	wall spy
+	WAIT_S=25 wait_until status_is .enforcing true
+	becomes_walled_for_spy
+}
+
+pods_put() {
+	local pod
+
+	for pod in web db spy; do put_pod "$pod"; done
+}
+
+#: the server goes: the state stays, one line says so; it returns without a policy: that goes [api.down_later]
+test_down_later() {
+	start_walled
+	server_stop
+	wait_until has_logged api-unreachable
+	walled
+	equal lines "$(log_count api-unreachable)" 1
+	equal enforcing "$(status .enforcing)" true
+	server_start
+	jq -n '{metadata: {name: "shop"}}' | put namespaces
+	pods_put
+	order '{"do": "relevel"}' >/dev/null
+	cut_all # a watch that has come back already goes on from a version of the old server
+	WAIT_S=25 wait_until is_open spy db 5432
+	reach web db 5432
+}
+
+#: 410 everywhere: as status of lists and watches, and in the stream; what went meanwhile is removed [api.410_everywhere]
+test_410() {
+	local resource
+
+	start_walled
+	wall web extra
+	wait_until status_is .policies.total 2
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "extra"}' >/dev/null
+	order '{"do": "relevel"}' >/dev/null
+	mood gone=7
+	for resource in namespaces pods networkpolicies configmaps nodes; do
+		order "{\"do\": \"gone\", \"resource\": \"$resource\"}" >/dev/null
+	done
+	wait_until status_is .policies.total 1
+	walled
+	order '{"do": "relevel"}' >/dev/null
+	cut_all # and a watch that begins with 410 in the stream
+	wall spy
+	WAIT_S=20 becomes_walled_for_spy
+}
+
+#: the cache of another server lags behind what is known: not that list, but one of the storage
+test_stale_cache() {
+	mood 'stream="422"'
+	start_walled
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	order '{"do": "rewind"}' >/dev/null
+	cut_all
+	WAIT_S=20 wait_until is_open spy db 5432
+	reach web db 5432
+	grep -q '^api-error .*Too large resource version' "$AGENT_LOG" || fail "no list was asked to be as new as the last one"
+}
+
+#: a connection that is open and dead is noticed and replaced [api.half_open]
+test_half_open() {
+	start_walled --api-idle-timeout=2
+	mood mute=true
+	wall spy
+	walled # nobody has told the agent
+	wait_until has_logged watch-stalled
+	walled
+	mood mute=false
+	WAIT_S=20 becomes_walled_for_spy
+}
+
+#: a server that sends one byte at a time, lists and watches [api.slow_chunks]
+test_slow() {
+	mood slow=true
+	WAIT_S=30 start_walled
+	agent_stop
+	mood 'stream="422"'
+	WAIT_S=30 ready_agent
+	wall spy
+	becomes_walled_for_spy
+}
+
+#: the token rotates: the next request has the new one [api.token_rotated]
+test_token() {
+	mood 'token="first-token"'
+	start_walled
+	mood 'token="second-token"'
+	cut_all
+	wait_until has_logged api-unauthorized
+	wall spy
+	walled
+	echo second-token >/run/kube/token
+	WAIT_S=20 becomes_walled_for_spy
+}
+
+# refused CODE EVENT LINES: the state stays, few clear lines, and it goes on afterwards
+refused() {
+	start_walled
+	mood "status=$1" retry_after=1
+	cut_all
+	wait_until has_logged "$2"
+	walled
+	mood status=0
+	WAIT_S=25 wait_until status_is '[.watches[] | select(.error)] | length' 0
+	equal "lines of $2" "$(log_count "$2")" "$3"
+	grep -q "^$2 .*HTTP $1: the mood is" "$AGENT_LOG" || fail "the server's own words are not in the log"
+	wall spy
+	becomes_walled_for_spy
+}
+
+#: 401: the state stays, one clear line, and it goes on afterwards [api.401_403_429]
+test_401() { refused 401 api-unauthorized 1; }
+
+#: 403: the same, a line for each resource [api.401_403_429]
+test_403() { refused 403 api-forbidden 5; }
+
+#: 429: the same, and no sooner than the server asks for [api.401_403_429]
+test_429() { refused 429 api-throttled 1; }
+
+#: 500: the same
+test_500() { refused 500 api-error 1; }
+
+#: nonsense instead of JSON: the state stays, then all is read anew [api.malformed_json]
+test_malformed() {
+	start_walled
+	order '{"do": "raw", "resource": "networkpolicies", "text": "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"wall"}' >/dev/null
+	wait_until has_logged api-malformed
+	walled
+	mood garbage=5 'stream="422"'
+	cut_all
+	order '{"do": "relevel"}' >/dev/null
+	order '{"do": "raw", "resource": "networkpolicies", "text": "%%%"}' >/dev/null
+	order '{"do": "raw", "resource": "networkpolicies", "text": "{\"type\":\"ADDED\",\"object\":[]}"}' >/dev/null
+	walled
+	wall spy
+	WAIT_S=25 becomes_walled_for_spy
+}
+
+#: a ConfigMap of a mebibyte, half of it quotes: it is read like any other [api.huge_object]
+test_huge() {
+	start_walled
+	python3 - <<-'PY' | order >/dev/null
+	import json
+	print(json.dumps({"do": "put", "resource": "configmaps", "object": {
+	    "metadata": {"name": "huge", "namespace": "shop", "labels": {"berm.dev/policy": "v1"}},
+	    "data": {"a.yaml": "# " + "\"x" * 500000 + """
+	kind: SegmentationPolicy
+	name: huge
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress:
+	- {from: [{podSelector: {matchLabels: {app: spy}}}], ports: [{port: 5432}]}
+	"""}}}))
+	PY
+	wait_until is_open spy db 5432 # the union of both
+	reach web db 5432
+}
+
+#: an object that no etcd would store: it is left out, and what comes behind it counts; no list removes anything
+test_too_large() {
+	start_walled
+	python3 - <<-'PY' | order >/dev/null
+	import json
+	print(json.dumps({"do": "put", "resource": "networkpolicies", "object": {
+	    "metadata": {"name": "monster", "namespace": "shop", "annotations": {"a": "x" * (13 << 20)}}, "spec": {"podSelector": {}}}}))
+	PY
+	wall spy
+	becomes_walled_for_spy
+	equal lines "$(log_count object-too-large)" 1
+	order '{"do": "forget", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	order '{"do": "relevel"}' >/dev/null
+	mood 'stream="422"'
+	cut_all
+	wait_until asked_past 'networkpolicies list' 0
+	WAIT_S=20 wait_until status_is '[.watches[] | select(.state == "listing" or .state == "waiting")] | length' 0
+	walled_for_spy
+	order '{"do": "delete", "resource": "networkpolicies", "namespace": "shop", "name": "monster"}' >/dev/null
+	order '{"do": "relevel"}' >/dev/null
+	cut_all
+	WAIT_S=20 wait_until is_open web db 5432
+}
+
+#: 3,000 events in one go: the last one counts, and the agent answers all the while [api.flood_of_events]
+test_flood() {
+	start_walled
+	python3 - <<-'PY' | order >/dev/null
+	import json
+	for i in range(3000):
+	    print(json.dumps({"do": "put", "resource": "pods", "object": {
+	        "metadata": {"name": "p%d" % (i % 500), "namespace": "shop", "uid": str(i), "labels": {"app": "l%d" % (i % 7)}},
+	        "spec": {"nodeName": "far"}, "status": {"podIPs": [{"ip": "10.7.%d.%d" % (i % 500 // 250, i % 250 + 1)}]}}}))
+	PY
+	wall spy
+	becomes_walled_for_spy
+	wait_until status_is '.watches[] | select(.resource == "pods").objects' 503
+}
+
+#: a server whose certificate is another CA's is not listened to; insecure-skip-tls-verify is refused
+test_tls() {
+	kubeconfig '.clusters[0].cluster["certificate-authority"] = "other.crt"'
+	wall web
+	watch_agent
+	wait_until has_logged api-unreachable
+	equal synced "$(status '[.watches[].synced] | any')" false
+	equal "requests seen" "$(asked 'pods stream')" 0
+	agent_stop
+	kubeconfig '.clusters[0].cluster["insecure-skip-tls-verify"] = true'
+	! "$BUILD/berm-agent" --kubeconfig "$KUBE" 2>"$SANDBOX_TMP/refused" || fail "an unverified server was taken"
+	grep -q 'insecure-skip-tls-verify is refused' "$SANDBOX_TMP/refused" || fail "$(cat "$SANDBOX_TMP/refused")"
+	kubeconfig
+	ready_agent # the control
+}
+
+#: in-cluster: the ServiceAccount's files and the environment
+test_in_cluster() {
+	local dir=/var/run/secrets/kubernetes.io/serviceaccount
+
+	mkdir -p "$dir"
+	cp /run/kube/ca.crt /run/kube/token "$dir/"
+	mood 'token="first-token"'
+	AGENT_LOG=$SANDBOX_TMP/agent.log
+	! "$BUILD/berm-agent" --in-cluster 2>"$SANDBOX_TMP/refused" || fail "it started outside of a cluster"
+	grep -q 'this is no pod; use --kubeconfig' "$SANDBOX_TMP/refused" || fail "$(cat "$SANDBOX_TMP/refused")"
+	KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=6443 \
+		"$BUILD/berm-agent" --in-cluster --node-name here >>"$AGENT_LOG" 2>&1 &
+	AGENT_PID=$!
+	wait_until agent_answers
+	wait_until status_is .enforcing true
+}
+
+TEST_JOBS=6 # they wait, most of the time
+run_tests "$@"

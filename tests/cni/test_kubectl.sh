@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# test_kubectl.sh - what `kubectl berm` asks of kubectl, and what it says when that fails. A script stands in for kubectl,
+# writes down how it was called, and answers as a cluster of three nodes would.
+. "$(dirname "$0")/../lib/sandbox.sh"
+
+ASKED=/run/asked
+
+setup() {
+	mkdir -p /run/bin
+	ln -s "$BUILD/bermctl" /run/bin/kubectl-berm
+	cat >/run/bin/kubectl <<-'SH'
+	#!/bin/bash
+	printf '%s\n' "$*" >>/run/asked
+	case " $* " in
+	*' get pods '*) cat /run/pods.json; exit "$(cat /run/list-status 2>/dev/null || echo 0)" ;;
+	*' get pod '*) [ -e /run/pod-node ] && cat /run/pod-node ;;
+	*' exec '*) echo "ran ${*##* -- }"; case "$*" in *agent-2*) exit "$(cat /run/exec-status 2>/dev/null || echo 0)" ;; esac ;;
+	esac
+	SH
+	chmod +x /run/bin/kubectl
+	pods agent-1=n1 agent-2=n2 agent-3=n3
+}
+
+# pods NAME=NODE...; NAME- does not run
+pods() {
+	local pod state
+	for pod in "$@"; do
+		state='{"running":{}}'
+		[[ $pod != *-=* ]] || state='{"waiting":{}}'
+		jq -n --arg name "${pod%%=*}" --arg node "${pod#*=}" --argjson state "$state" \
+			'{metadata: {name: $name}, spec: {nodeName: $node}, status: {containerStatuses: [{name: "agent", state: $state}]}}'
+	done | jq -s '{items: .}' >/run/pods.json
+}
+
+berm() { : >$ASKED; PATH=/run/bin:$PATH kubectl-berm "$@" >"$SANDBOX_TMP/out" 2>"$SANDBOX_TMP/err"; }
+execs() { grep ' exec \|^exec ' $ASKED || :; }
+err_has() { grep -qF -- "$1" "$SANDBOX_TMP/err" || fail "said: $(cat "$SANDBOX_TMP/err")"; }
+
+#: all nodes, one after the other, with their names; options go where they belong
+test_all() {
+	berm status --context east --kubeconfig=/k -w --interval 1s || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 3 ] || fail "asked: $(cat $ASKED)"
+	[ "$(execs | sort | head -n 1)" = '--context east --kubeconfig /k exec -n berm-system agent-1 -c agent -- /usr/bin/bermctl --color=never status -w --interval 1s' ] ||
+		fail "asked: $(execs)"
+	berm policies || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(grep -c '^== node n[123]$' "$SANDBOX_TMP/out")" = 3 ] || fail "no titles: $(cat "$SANDBOX_TMP/out")"
+	berm flows -o json || fail "$(cat "$SANDBOX_TMP/err")"
+	! grep '==' "$SANDBOX_TMP/out" || fail "titles among JSON"
+}
+
+#: --node, the node of --pod, another namespace
+test_narrow() {
+	berm flows --node=n2 || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs)" = 'exec -n berm-system agent-2 -c agent -- /usr/bin/bermctl --color=never flows' ] || fail "asked: $(execs)"
+	printf n3 >/run/pod-node
+	berm flows --pod shop/db --last 3 || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs)" = 'exec -n berm-system agent-3 -c agent -- /usr/bin/bermctl --color=never flows --pod shop/db --last 3' ] || fail "asked: $(cat $ASKED)"
+	grep -q '^get pod -n shop db ' $ASKED || fail "asked: $(cat $ASKED)"
+	rm /run/pod-node # a pod that is gone: everybody is asked
+	berm flows --pod shop/db || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 3 ] || fail "asked: $(cat $ASKED)"
+	berm flows --pod 'shop/*' || fail "$(cat "$SANDBOX_TMP/err")"
+	! grep -q 'get pod ' $ASKED || fail "a pattern is no pod"
+	berm flows --berm-namespace walls || fail "$(cat "$SANDBOX_TMP/err")"
+	grep -q 'get pods -n walls' $ASKED && execs | grep -q 'exec -n walls' || fail "asked: $(cat $ASKED)"
+	! berm flows --node n9 || fail "no such node"
+	err_has 'no agent on node n9'
+}
+
+#: what goes wrong is said, and the exit status is the worst one
+test_errors() {
+	echo 1 >/run/exec-status
+	! berm status || fail "one node is not enforcing"
+	[ "$(execs | wc -l)" = 3 ] || fail "it stopped at the first: $(execs)"
+	rm /run/exec-status
+	pods agent-1=n1 agent-2-=n2
+	! berm status || fail "an agent does not run"
+	err_has 'node n2: its agent (pod agent-2-) does not run'
+	[ "$(execs | wc -l)" = 1 ] || fail "asked: $(execs)"
+	echo '{"items": []}' >/run/pods.json
+	! berm status || fail "no agents"
+	err_has 'is Berm installed in this cluster'
+	echo 1 >/run/list-status
+	! berm status || fail "kubectl failed"
+	err_has 'cannot list the agents'
+	echo 'no JSON' >/run/pods.json
+	rm /run/list-status
+	! berm status || fail "an answer that is no JSON"
+	rm /run/bin/kubectl
+	! PATH=/run/bin kubectl-berm status >"$SANDBOX_TMP/out" 2>"$SANDBOX_TMP/err" || fail "without kubectl"
+	err_has 'kubectl is not on the PATH'
+}
+
+#: lint and help need no cluster
+test_local() {
+	berm lint -f "$TOP/manifests/examples/shop.yaml" || fail "lint: $(cat "$SANDBOX_TMP/err")"
+	berm help && grep -q -- '--node=NODE' "$SANDBOX_TMP/out" || fail "help: $(cat "$SANDBOX_TMP/out")"
+	berm flows --help && berm --version || fail "help of a command"
+	! berm || fail "no command is wrong usage"
+	[ ! -s $ASKED ] || fail "asked: $(cat $ASKED)"
+}
+
+run_tests "$@"
