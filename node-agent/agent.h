@@ -74,7 +74,7 @@ void berm_agent_touch(struct berm_agent *agent);
 /* Brings slots and records into the model now, and touches if that changed it. */
 void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled);
 
-/* End the loop; berm_agent_run returns -ESTALE, and a new start finds out what is there. */
+/* End the loop; berm_agent_run returns -ERESTART, and a new start finds out what is there. */
 void berm_agent_start_again(struct berm_agent *agent);
 
 /* Look at every source again, for what no event has told. */

@@ -20,8 +20,7 @@
 
 #define SCAN_MS	   2000
 #define SCAN_SHARE 100 /* a scan that takes long is made more seldom: 1 % of a CPU */
-#define PROOF_MS                                                                                   \
-	60000 /* a first scan proves nothing: what it found is read back and applied again, so often at most */
+#define PROOF_MS   60000 /* a first scan proves nothing: its finding is read back, so often at most */
 #define BATCH 1024
 
 /* What says who may do what. */
@@ -246,7 +245,7 @@ void berm_attest_judged(struct berm_attest *at)
 }
 
 /* The plugin takes and frees slots, which shows in born; whatever else changes is no business of others. */
-static bool is_tampered(const struct shadow *want, const struct berm_endpoint *ep)
+static bool has_changed(const struct shadow *want, const struct berm_endpoint *ep)
 {
 	if (!want->ifindex || want->flags & BERM_EP_FALLBACK || ep->born != want->born ||
 	    ep->ifindex != want->ifindex)
@@ -255,8 +254,20 @@ static bool is_tampered(const struct shadow *want, const struct berm_endpoint *e
 	       ep->flags != want->flags || ep->allowed_table != want->allowed_table;
 }
 
-static void check_endpoints(struct berm_attest *at)
+/* A plugin in the middle of a DEL holds the lock: then the next tick knows more. */
+static bool is_tampered(const struct shadow *want, const struct berm_endpoint *ep)
 {
+	auto_close int lock = -1;
+	struct berm_err ignored = { 0 };
+
+	return has_changed(want, ep) && !berm_lock_take(0, &lock, &ignored) &&
+	       has_changed(want, ep);
+}
+
+void berm_attest_endpoints(struct berm_attest *at)
+{
+	if (!at->agent->engine.has_judged || at->agent->engine.is_distrusted)
+		return;
 	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
 		if (is_tampered(&at->slot[slot], &at->agent->maps.endpoints[slot])) {
 			at->slot[slot].ifindex = 0; /* told once; the judgement knows it anew */
@@ -328,8 +339,7 @@ void berm_attest_wrote(struct berm_attest *at)
 
 int berm_attest_tick(struct berm_attest *at)
 {
-	if (at->agent->engine.has_judged && !at->agent->engine.is_distrusted)
-		check_endpoints(at);
+	berm_attest_endpoints(at);
 	scan(at);
 	return check_pins(at);
 }

@@ -174,15 +174,13 @@ static void judge(struct loop *loop)
 		return;
 	}
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
+	berm_attest_endpoints(agent->attest);
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
-	if (agent->engine.has_judged && !agent->engine.failure.code) {
+	else
 		berm_attest_judged(agent->attest);
-		if (agent->engine.last.writes)
-			berm_attest_wrote(agent->attest);
-	} else {
+	if (agent->engine.failure.code || agent->engine.last.writes)
 		berm_attest_wrote(agent->attest);
-	}
 	set_missing_state(agent);
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
@@ -644,7 +642,7 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		save_now(agent);
 		if (loop->must_start_again)
-			rc = berm_refuse(err, -ESTALE, "another data path is there");
+			rc = berm_refuse(err, -ERESTART, "another data path is there");
 	}
 	stop_parts(loop);
 	close_parts(agent);

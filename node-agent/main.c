@@ -355,7 +355,7 @@ int main(int argc, char **argv)
 	if (berm_log_open(&settings.log, &err))
 		berm_log(BERM_LOG_WARNING, "no-log-file", "error=\"%s\"", err.msg);
 	rc = run(&settings, &err);
-	if (rc == -ESTALE) { /* all descriptors close with it */
+	if (rc == -ERESTART) { /* all descriptors close with it */
 		(void)execv("/proc/self/exe", argv);
 		berm_fail(&err, -errno, "start again");
 	}

@@ -60,6 +60,54 @@ test_endpoint_written() {
 has_its_set() { ! nodectl endpoint "$(index_of db)" | grep -q 'in=0 '; }
 agent_pause() { kill -STOP "$AGENT_PID"; }
 
+ticks_pass() { [ "$(status .uptime_seconds)" -gt "$1" ]; }
+
+#: what changes while somebody holds the node's lock is a plugin at work, until the lock is free [tamper.map_write]
+test_plugin_at_work() {
+	local up
+	stage
+	exec 7>/run/berm/lock
+	flock 7
+	nodectl sets "$(index_of db)" 0 0
+	up=$(status .uptime_seconds)
+	wait_until ticks_pass $((up + 1))
+	tampered_is 0 || fail "a plugin at work was taken for somebody else"
+	exec 7>&-
+	wait_until tampered_is 1
+	wait_until has_its_set
+	walled
+}
+
+#: pods and policies come and go for a while, with scans between: none of that is tampering [tamper.map_write]
+test_churn() {
+	local i
+	stage_loudly
+	for ((i = 0; i < 24; i++)); do
+		pod_prepare "c$i"
+		relabel "c$i" app=web "n=$((i % 5))"
+		pod_cni ADD "c$i" >"$SANDBOX_TMP/add" 2>&1 || fail "ADD of c$i: $(cat "$SANDBOX_TMP/add")"
+		pod_learn "c$i"
+		more_rules "$i"
+		[ $((i % 3)) = 0 ] || pod_del "c$((i - 1))"
+	done
+	reach web db 80
+	wait_until scan_is_done "$(($(status .uptime_seconds) + 6))"
+	[ "$(scans)" -ge 4 ] || fail "only $(scans) scans: nothing was tried"
+	note "$(status .generation) generations, $(scans) scans"
+	tampered_is 0 || fail "counted $(status .tampered): $(grep tampered "$AGENT_LOG")"
+}
+scans() { grep -c maps-scanned "$AGENT_LOG"; }
+more_rules() {
+	policy more <<-YAML
+	kind: SegmentationPolicy
+	name: more
+	subject: {podSelector: {matchLabels: {n: "$(($1 % 5))"}}}
+	isolate: [Ingress]
+	ingress:
+	- {name: some, from: [{cidr: 10.$1.0.0/16}, {podSelector: {matchLabels: {app: web}}}], ports: [{port: $((1000 + $1))}]}
+	YAML
+}
+
 scan_is_done() { [ "$(status .uptime_seconds)" -gt "$1" ]; }
 
 #: somebody turns rules in the maps: the next scan sees it, what was written is undone, and it is counted [tamper.map_write]
@@ -132,6 +180,6 @@ test_plugin_faster() {
 	stream_runs talk
 }
 is_restarted() { grep -q "starting-again" "$AGENT_LOG"; }
-is_enforcing_but_late() { [ "$(rest GET /v1/endpoints | jq '[.endpoints[] | select(.judged)] | length')" -ge 3 ]; }
+is_enforcing_but_late() { [ "$(rest GET /v1/endpoints 2>/dev/null | jq '[.endpoints[] | select(.judged)] | length' 2>/dev/null)" = 3 ]; }
 
 run_tests "$@"

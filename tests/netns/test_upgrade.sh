@@ -52,6 +52,7 @@ no_leaks() {
 	load_is web ".live == $LIVE and .live_ok == $LIVE and .no_sent > 50 and .no_back == 0"
 	load_is spy '.no_sent > 50 and .no_back == 0'
 	load_is db '.no_sent > 50 and .no_back == 0'
+	[ "$(status .tampered)" = 0 ] || fail "the agent takes its own work for tampering: $(grep tampered "$AGENT_LOG")"
 }
 
 prog_ids() { for f in /sys/fs/bpf/berm/links/*; do bpftool -j link show pinned "$f" | jq .prog_id; done | sort -u | paste -sd ' '; }
