@@ -19,9 +19,9 @@
 #include "store.h"
 
 #define SCAN_MS	   2000
-#define SCAN_SHARE 100 /* a scan that takes long is made more seldom: 1 % of a CPU */
+#define SCAN_SHARE 100	 /* a scan that takes long is made more seldom: 1 % of a CPU */
 #define PROOF_MS   60000 /* a first scan proves nothing: its finding is read back, so often at most */
-#define BATCH 1024
+#define BATCH	   1024
 
 /* What says who may do what. */
 static const enum berm_map_id scanned[] = {
@@ -312,7 +312,6 @@ int berm_attest_new(struct berm_agent *agent, struct berm_attest **ret, struct b
 		return berm_fail(err, -ENOMEM, "attest");
 	at->agent = agent;
 	at->scan_at_ms = now_ms(at) + SCAN_MS;
-	at->proof_at_ms = now_ms(at) + PROOF_MS;
 	memset(at->prog, -1, sizeof(at->prog));
 	rc = berm_pins_hold(at->prog, err);
 	if (rc)

@@ -350,7 +350,7 @@ int main(int argc, char **argv)
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	signal(SIGPIPE, SIG_IGN);
-	(void)setenv("UV_THREADPOOL_SIZE", "3", 0); /* grace period, look at the hooks, scan of the maps */
+	(void)setenv("UV_THREADPOOL_SIZE", "3", 0); /* grace, hooks.c, attest.c: one each */
 	signal(SIGIO, SIG_IGN); /* of file leases that we hold for a moment (manifest.c) */
 	if (berm_log_open(&settings.log, &err))
 		berm_log(BERM_LOG_WARNING, "no-log-file", "error=\"%s\"", err.msg);

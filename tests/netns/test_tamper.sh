@@ -127,6 +127,19 @@ test_rules_written() {
 	tampered_is 1 || fail "what the agent mended counts as tampering, too: $(status .tampered)"
 }
 
+#: what is written before the first scan of a generation cannot be told from ours; it is undone all the same [tamper.map_write]
+test_before_first_scan() {
+	stage_loudly
+	agent_pause
+	! grep -q maps-scanned "$AGENT_LOG" || note "too late: a scan was faster"
+	nodectl open-rules
+	is_open spy db 80 || fail "the control: it was not opened"
+	kill -CONT "$AGENT_PID"
+	wait_until is_shut spy db 80
+	walled
+	stream_runs talk
+}
+
 #: bpffs is unmounted and mounted anew while the agent runs: pins and walls are back, sessions live on [bpffs.remounted]
 test_remounted() {
 	local start

@@ -16,7 +16,7 @@ make_tree() {
 	mkfifo "$TMP/started"
 	cat >"$TMP/tests/unit/test_endless.sh" <<-SH
 	#!/usr/bin/env bash
-	sleep 1000 &
+	tail -f /dev/null &
 	echo "\$\$ \$!" >"$TMP/started"
 	wait
 	SH
