@@ -65,7 +65,8 @@ ticks_pass() { [ "$(status .uptime_seconds)" -gt "$1" ]; }
 #: what changes while somebody holds the node's lock is a plugin at work, until the lock is free [tamper.map_write]
 test_plugin_at_work() {
 	local up
-	stage
+	stage_loudly
+	wait_until has_scanned_twice # what follows the first scan would wait for the lock, and mend
 	exec 7>/run/berm/lock
 	flock 7
 	nodectl sets "$(index_of db)" 0 0
@@ -96,6 +97,7 @@ test_churn() {
 	note "$(status .generation) generations, $(scans) scans"
 	tampered_is 0 || fail "counted $(status .tampered): $(grep tampered "$AGENT_LOG")"
 }
+has_scanned_twice() { [ "$(scans)" -ge 2 ]; }
 scans() { grep -c maps-scanned "$AGENT_LOG"; }
 more_rules() {
 	policy more <<-YAML
