@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is there: pods on both nodes, the nodes, a stranger; and what passes between them.
+
+Makes the pods, asks all pairs at once, compares with the reference, says where they differ and
+what Berm decided there. Knows no single case.
+"""
+import json
+import subprocess
+import time
+
+from bed import NODE_IPS, NODES, OUTSIDE_IPS, Failure
+from reference import End, Packet, Reference
+
+SILENT_MS = 500 # what is denied must not answer for so long
+OPEN_MS = 5000  # what is allowed may take its time, but its first packet must arrive
+READY_S = 90
+PORTS = (80, 81)
+HOST_PORTS = (18080, 18081)
+FAMILIES = (4, 6)
+SHOWN = 12      # differing cells
+IMAGE = "localhost/traffic:1"
+
+# pod -> node; all three namespaces are on both nodes.
+PLACES = {"x": "121", "y": "212", "z": "122"}
+# Names of ports have other numbers on each pod; c has none.
+NAMED = {"a": {("web", "tcp"): 80, ("dns", "udp"): 81}, "b": {("web", "tcp"): 81, ("dns", "udp"): 80}, "c": {}}
+
+
+class Prober:
+    """A process with the network of an end, which asks whatever it is told to."""
+
+    def __init__(self, traffic, into):
+        self.process = subprocess.Popen(into + [traffic, "many"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, questions):
+        """(protocol, address, port, milliseconds)... are asked at once; see answers()."""
+        self.count = len(questions)
+        self.process.stdin.write("".join("%s %s %d %d\n" % q for q in questions) + "\n")
+        self.process.stdin.flush()
+
+    def answers(self):
+        answers = [self.process.stdout.readline().rstrip("\n") for _ in range(self.count)]
+        if self.process.stdout.readline() != "\n":
+            raise Failure(f"a prober ended: {self.process.poll()}")
+        return answers
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+class World:
+    def __init__(self, bed, traffic):
+        self.bed, self.traffic = bed, traffic
+        self.namespaces, self.ends, self.probers = {}, {}, {}
+        self.policies, self.objects = {}, {} # NetworkPolicies as the reference knows them; what was applied
+        self.cells = 0
+        for name in NODES:
+            self.ends[name] = End(name, NODE_IPS[name], name, "node")
+        self.ends["outside"] = End("outside", OUTSIDE_IPS, kind="outside")
+        for short, places in PLACES.items():
+            self.namespaces[f"matrix-{short}"] = {"ns": short, "kubernetes.io/metadata.name": f"matrix-{short}"}
+            for pod, place in zip("abc", places):
+                self.ends[f"{short}/{pod}"] = End(f"{short}/{pod}", (), f"node{place}", "pod", f"matrix-{short}",
+                                                  {"pod": pod}, NAMED[pod])
+        self.server = None
+
+    # --- making it ----------------------------------------------------------------------------
+
+    def make(self):
+        self.bed.kube("delete", "namespace", "--ignore-not-found", *self.namespaces)
+        self.bed.apply(*[namespace_object(name, {"ns": labels["ns"]}) for name, labels in self.namespaces.items()])
+        self.wait(lambda: all(self.bed.kube("get", "serviceaccount", "default", "-n", n, may_fail=True)
+                              for n in self.namespaces), "the accounts of the namespaces")
+        self.bed.apply(*[pod_object(end) for end in self.pods()], *[host_pod_object(n) for n in NODES], *marker_objects())
+        self.server = subprocess.Popen(
+            self.bed.in_net("outside") + [self.traffic, "serve", "outside"] + [str(p) for p in HOST_PORTS],
+            stdout=subprocess.DEVNULL)
+        self.pods_ready(self.pods())
+        for name in NODES + ("outside",):
+            self.probers[name] = Prober(self.traffic, self.bed.in_net(name))
+
+    def close(self):
+        for prober in self.probers.values():
+            prober.close()
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+        self.bed.kube("delete", "namespace", "--ignore-not-found", "--wait=false", *self.namespaces, may_fail=True)
+
+    def pods(self):
+        return [end for end in self.ends.values() if end.kind == "pod"]
+
+    def pods_ready(self, ends):
+        """Waits, learns addresses, starts probers."""
+        for namespace in {end.namespace for end in ends}:
+            names = [f"pod/{pod_name(end)}" for end in ends if end.namespace == namespace]
+            self.bed.kube("wait", "-n", namespace, "--for=condition=Ready", f"--timeout={READY_S}s", *names)
+            for pod in self.bed.get("pods", "-n", namespace)["items"]:
+                end = self.ends.get(f"{namespace[-1]}/{pod['metadata']['name']}")
+                if end in ends:
+                    end.addresses = tuple(ip["ip"] for ip in pod["status"]["podIPs"])
+        for end in ends:
+            net = self.bed.pod_net(end.node, end.namespace, pod_name(end))
+            self.probers[end.name] = Prober(self.traffic, ["nsenter", f"--net={net}", "--"])
+        self.bed.changed.add("pods")
+
+    def wait(self, is_so, what, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise Failure(f"waited {seconds} s in vain for {what}")
+            time.sleep(0.1)
+
+    # --- policies -----------------------------------------------------------------------------
+
+    def apply(self, *documents, meaning=None):
+        """meaning: NetworkPolicies that say the same, of documents that are none."""
+        self.bed.apply(*documents)
+        for document in documents:
+            self.objects[key_of(document)] = document
+            self.policies.update({key_of(document): [document]} if document["kind"] == "NetworkPolicy" else {})
+        if meaning is not None:
+            self.policies[key_of(documents[0])] = meaning
+
+    def remove(self, *documents):
+        for document in documents:
+            kind, namespace, name = key_of(document)
+            self.bed.delete(kind, namespace, name)
+            self.objects.pop(key_of(document))
+            self.policies.pop(key_of(document), None)
+
+    def clear(self):
+        if self.objects:
+            self.remove(*list(self.objects.values()))
+
+    # --- the matrix ---------------------------------------------------------------------------
+
+    def all_packets(self):
+        for src in self.ends.values():
+            for dst in self.ends.values():
+                if src.kind != "pod" and dst.kind != "pod":
+                    continue
+                for port in PORTS if dst.kind == "pod" else HOST_PORTS:
+                    for protocol in ("tcp", "udp"):
+                        for family in FAMILIES:
+                            yield Packet(src.name, dst.name, protocol, port, family)
+
+    def check(self, rounds=2):
+        """What was changed is in force everywhere, and every pair of ends sees it so, twice."""
+        self.bed.attest()
+        meaning = [policy for policies in self.policies.values() for policy in policies]
+        reference = Reference(self.ends, self.namespaces, meaning)
+        want = {packet: reference.allows(packet) for packet in self.all_packets()}
+        for turn in range(rounds):
+            self.compare(want, f"matrix {turn + 1} of {rounds}")
+
+    def compare(self, want, title):
+        questions = {}
+        for packet, allowed in want.items():
+            questions.setdefault(packet.src, []).append((packet, allowed))
+        for src, cells in questions.items():
+            self.probers[src].ask([(p.protocol, self.ends[p.dst].address(p.family), p.port, OPEN_MS if allowed else SILENT_MS)
+                                   for p, allowed in cells])
+        wrong = []
+        for src, cells in questions.items():
+            for (packet, allowed), answer in zip(cells, self.probers[src].answers()):
+                expected = f"open {packet.dst}" if allowed else "silent"
+                if answer != expected:
+                    wrong.append((packet, expected, answer))
+        self.cells += len(want)
+        if wrong:
+            raise Failure(f"{title}: {len(wrong)} of {len(want)} cells are wrong\n" + self.explain(wrong))
+
+    # --- when it is wrong ---------------------------------------------------------------------
+
+    def explain(self, wrong):
+        flows = [flow for node in NODES for flow in self.bed.flows(node)]
+        lines = []
+        for packet, expected, answer in wrong[:SHOWN]:
+            src, dst = self.ends[packet.src].address(packet.family), self.ends[packet.dst].address(packet.family)
+            lines.append(f"{packet.src} ({src}) -> {packet.dst} ({dst}) {packet.protocol} {packet.port}: "
+                         f"{answer}, want {expected}")
+            lines += ["    " + decided(f) for f in flows if is_flow(f, packet, src, dst)][-2:]
+        if len(wrong) > SHOWN:
+            lines.append(f"and {len(wrong) - SHOWN} more")
+        return "\n".join(lines)
+
+
+def is_flow(flow, packet, src, dst):
+    return (flow["source"]["ip"] == src and flow["destination"]["ip"] == dst
+            and flow.get("protocol") == packet.protocol.upper() and flow["destination"].get("port") == packet.port)
+
+
+def decided(flow):
+    rule = flow.get("rule", {})
+    name = "/".join(str(rule[k]) for k in ("kind", "namespace", "policy", "rule") if k in rule) or rule.get("tier")
+    return (f"{flow['node']} {flow['direction']} {flow['verdict']} reason {flow['reason']} rule {name} "
+            f"isolating {flow.get('isolating', [])} at {flow['time']}")
+
+
+# --- objects ------------------------------------------------------------------------------------
+
+def key_of(document):
+    kind = {"NetworkPolicy": "networkpolicies", "ConfigMap": "configmaps", "Service": "services"}[document["kind"]]
+    return kind, document["metadata"]["namespace"], document["metadata"]["name"]
+
+
+def pod_name(end):
+    return end.name.split("/")[1]
+
+
+def namespace_object(name, labels):
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def pod_object(end):
+    """Its readiness is what the kubelet sees over the network."""
+    named = [{"name": name, "protocol": protocol.upper(), "containerPort": port}
+             for (name, protocol), port in end.named.items()]
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": pod_name(end), "namespace": end.namespace, "labels": end.labels},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": end.node},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "main", "image": IMAGE, "args": ["serve", end.name] + [str(p) for p in PORTS], "ports": named,
+                "readinessProbe": {"periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 5, "tcpSocket": {"port": 80}},
+            }]}}
+
+
+def host_pod_object(node):
+    """With labels that selectors of the cases match: they must not."""
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": f"host-{node}", "namespace": "matrix-x", "labels": {"pod": "a"}},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": node}, "hostNetwork": True, "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": IMAGE, "args": ["serve", node] + [str(p) for p in HOST_PORTS]}]}}
+
+
+def marker_objects():
+    """See Bed.attest."""
+    where = {"name": "marker", "namespace": "matrix-z"}
+    return [
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": where,
+         "spec": {"podSelector": {"matchLabels": {"no": "pod"}}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**where, "labels": {"berm.dev/policy": "v1"}}, "data": {}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": where, "spec": {"ports": [{"port": 1}]}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": where, "addressType": "IPv4", "endpoints": []},
+    ]
+
+
+def segmentation(namespace, name, **spec):
+    """A SegmentationPolicy in its ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"berm.dev/policy": "v1"}},
+            "data": {"policy.yaml": json.dumps({"kind": "SegmentationPolicy", "name": name, **spec})}}
+
+
+def network(namespace, name, selector=None, **spec):
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"podSelector": selector or {}, **spec}}
