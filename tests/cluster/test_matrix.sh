@@ -22,6 +22,7 @@ berm_off() {
 		kube delete -k "$TOP/manifests" --ignore-not-found --timeout=60s; } >/dev/null 2>&1 || :
 }
 
+# shellcheck disable=SC2034 # bed.sh reads it
 ON_EXIT=berm_off
 bed_open
 berm_on >"$BERM_BED_DIR.log" 2>&1 || gives_up

@@ -70,7 +70,7 @@ class Bed:
         self.changed |= {kind_of(o) for o in objects}
 
     def delete(self, kind, namespace, *names):
-        self.kube("delete", kind, "-n", namespace, *names)
+        self.kube("delete", kind, "-n", namespace, *names, "--timeout=60s")
         self.changed.add(kind)
 
     # --- what is in force -------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Bed:
         return json.loads(run(["nsenter", "-t", str(self.anchor[node]), "-m", "-n", "--", "curl", "-s", "-m", "5",
                                "--unix-socket", "/run/berm/agent.sock", "http://agent/v1/status"]) or "{}")
 
-    def flows(self, node, last=3000):
+    def flows(self, node, last=16384):
         lines = run(["nsenter", "-t", str(self.anchor[node]), "-m", "-n", "--", "curl", "-s", "-m", "5",
                      "--unix-socket", "/run/berm/agent.sock", f"http://agent/v1/flows?last={last}"], may_fail=True)
         return [json.loads(line) for line in lines.splitlines()]

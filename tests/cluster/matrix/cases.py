@@ -3,7 +3,11 @@
 
 Cases leave nothing behind but what World.clear removes.
 """
-from world import network, segmentation
+import json
+
+from bed import NODES, Failure
+from reference import End
+from world import FAMILIES, network, pod_name, segmentation
 
 CASES = []
 
@@ -25,6 +29,11 @@ def spaces(**labels):
 
 def pod(*names):
     return {"matchExpressions": [{"key": "pod", "operator": "In", "values": list(names)}]}
+
+
+def must(is_so, text):
+    if not is_so:
+        raise Failure(text)
 
 
 X, Y, Z = "matrix-x", "matrix-y", "matrix-z"
@@ -51,4 +60,271 @@ def deny_out(world):
 @case("default deny both ways, of all namespaces; nodes reach their own pods")
 def deny_both(world):
     world.apply(*[network(n, "deny", policyTypes=BOTH) for n in (X, Y, Z)])
+    world.check()
+
+
+# --- who ----------------------------------------------------------------------------------------
+
+@case("in from a pod of the own namespace")
+def by_pod(world):
+    world.apply(network(X, "wall", ingress=[{"from": [pods(pod="b")]}]))
+    world.check()
+
+
+@case("in from a namespace, for some pods; out to one for others")
+def by_namespace(world):
+    world.apply(network(X, "wall", pod("a", "b"), ingress=[{"from": [spaces(ns="y")]}]),
+                network(Y, "wall", pod("c"), policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+    world.check()
+
+
+@case("namespace and pod in one item are both meant, in two items one of them")
+def by_both(world):
+    world.apply(network(X, "and", ingress=[{"from": [{**spaces(ns="y"), **pods(pod="b")}]}]),
+                network(Z, "or", ingress=[{"from": [spaces(ns="y"), pods(pod="b")]}]))
+    world.check()
+
+
+@case("all namespaces: pods only, no node, no stranger")
+def all_pods(world):
+    world.apply(network(X, "wall", ingress=[{"from": [{"namespaceSelector": {}}]}]),
+                network(Y, "wall", policyTypes=["Egress"], egress=[{"to": [{"namespaceSelector": {}}]}]))
+    world.check()
+
+
+@case("matchExpressions of subject and peers; NotIn and DoesNotExist match who lacks the label")
+def expressions(world):
+    def term(operator, *values):
+        return {"matchExpressions": [{"key": "tier", "operator": operator, **({"values": list(values)} if values else {})}]}
+
+    world.apply(network(X, "notin", term("Exists"), ingress=[{"from": [
+        {"namespaceSelector": {"matchExpressions": [{"key": "ns", "operator": "NotIn", "values": ["x", "y"]}]},
+         "podSelector": term("NotIn", "web")}]}]),
+        network(Y, "without", term("In", "db", "none"), ingress=[{"from": [{"namespaceSelector": {}, "podSelector": term("DoesNotExist")}]}]),
+        network(Z, "out", term("DoesNotExist"), policyTypes=["Egress"], egress=[{"to": [
+            {"namespaceSelector": {}, "podSelector": {"matchLabels": {"tier": "web"}, **term("Exists")}}]}]))
+    world.check()
+
+
+@case("blocks of both families, with exceptions; another rule may allow what one excepts [semantics.union_except]")
+def blocks(world):
+    node2 = [{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.2.0/24"]}},
+             {"ipBlock": {"cidr": "fd00:10:244::/56", "except": ["fd00:10:244:2::/64"]}}]
+    world.apply(network(X, "blocks", ingress=[{"from": node2}]),
+                network(Y, "out", policyTypes=["Egress"], egress=[{"to": node2}]))
+    world.check()
+    one = world.ends["z/b"].address(4)
+    world.apply(network(X, "excepted", pod("a"), ingress=[{"from": [{"ipBlock": {"cidr": f"{one}/32"}}]}]))
+    world.check()
+
+
+@case("nodes and strangers are peers by their addresses; host-network pods match no selector")
+def host_peers(world):
+    world.apply(network(X, "nodes", ingress=[{"from": [{"ipBlock": {"cidr": "192.168.100.2/32"}}, pods(pod="a")]}]),
+                network(Y, "stranger", ingress=[{"from": [{"ipBlock": {"cidr": "192.168.100.254/32"}},
+                                                          {"ipBlock": {"cidr": "fd00:100::254/128"}}]}]),
+                network(Z, "out", policyTypes=["Egress"], egress=[
+                    {"to": [{"ipBlock": {"cidr": "192.168.100.1/32"}}, {**spaces(ns="x"), **pods(pod="a")}]}]))
+    world.check()
+
+
+# --- ports --------------------------------------------------------------------------------------
+
+@case("named ports have the number of the pod that is connected to [semantics.named_ports]")
+def named_ports(world):
+    world.apply(network(X, "in", ingress=[{"ports": [{"port": "web"}, {"port": "dns", "protocol": "UDP"}]}]),
+                network(Y, "out", policyTypes=["Egress"], egress=[
+                    {"ports": [{"port": "web"}]}, {"to": [spaces(ns="z")], "ports": [{"port": "dns", "protocol": "UDP"}]}]),
+                network(Z, "wrong", pod("a"), ingress=[{"ports": [{"port": "dns"}, {"port": "none"}]}]))
+    world.check()
+
+
+@case("ranges of ports")
+def ranges(world):
+    world.apply(network(X, "in", ingress=[{"ports": [{"port": 70, "endPort": 80}, {"port": 81, "endPort": 65535, "protocol": "UDP"}]}]),
+                network(Y, "out", policyTypes=["Egress"], egress=[{"ports": [{"port": 81, "endPort": 20000}]}]))
+    world.check()
+
+
+@case("UDP only; TCP only where no protocol is named; a port without a number is all of them")
+def protocols(world):
+    world.apply(network(X, "udp", ingress=[{"ports": [{"protocol": "UDP", "port": 80}]}]),
+                network(Y, "default", ingress=[{"ports": [{"port": 80}]}]),
+                network(Z, "all", ingress=[{"ports": [{"protocol": "UDP"}]}]),
+                network(Z, "out", pod("a"), policyTypes=["Egress"], egress=[{"ports": [{}]}]))
+    world.check()
+
+
+# --- several policies, changes ----------------------------------------------------------------------
+
+@case("policies add up; an empty rule is everybody, no rule nobody")
+def union(world):
+    world.apply(network(X, "deny", policyTypes=BOTH),
+                network(X, "one", pod("a"), ingress=[{"from": [spaces(ns="y")], "ports": [{"port": 80}]}]),
+                network(X, "two", pod("a", "b"), ingress=[{"from": [pods(pod="c")]}]),
+                network(X, "three", pod("c"), ingress=[{}]),
+                network(X, "out", pod("c"), policyTypes=["Egress"], egress=[{"to": [pods(pod="a")]}]))
+    world.check()
+
+
+@case("a policy is changed, loses a direction, is deleted [update.remove_one_direction] [update.delete_last]")
+def update(world):
+    world.apply(network(X, "wall", policyTypes=BOTH, ingress=[{"ports": [{"port": 80}]}], egress=[{"to": [spaces(ns="y")]}]))
+    world.check()
+    world.apply(network(X, "wall", policyTypes=BOTH, ingress=[{"ports": [{"port": 81}]}], egress=[{"to": [spaces(ns="z")]}]))
+    world.check()
+    world.apply(network(X, "wall", policyTypes=["Ingress"], ingress=[{"ports": [{"port": 81}]}]))
+    world.check()
+    world.remove(network(X, "wall"))
+    world.check()
+
+
+@case("labels of pods change: of a peer, of a subject [update.label_change]")
+def pod_labels(world):
+    world.apply(network(X, "wall", pod("a", "b"), ingress=[{"from": [{"namespaceSelector": {}, **pods(role="friend")}]}]))
+    world.check()
+    world.label_pod("y/b", role="friend")
+    world.label_pod("z/c", role="friend")
+    world.check()
+    world.label_pod("y/b", role="foe")
+    world.label_pod("x/a", pod="other")
+    world.check()
+
+
+@case("labels of namespaces change, come and go [update.label_change]")
+def namespace_labels(world):
+    world.apply(network(X, "wall", ingress=[{"from": [spaces(team="red")]}]))
+    world.check()
+    world.label_namespace(Y, team="red")
+    world.check()
+    world.label_namespace(Y, team="blue")
+    world.label_namespace(Z, team="red")
+    world.check()
+    world.label_namespace(Z, team=None)
+    world.check()
+
+
+# --- pods that come and go ---------------------------------------------------------------------------
+
+@case("a restarted pod keeps its permissions; who gets its address does not inherit them [ident.ip_reuse]")
+def restart(world):
+    world.apply(network(X, "wall", ingress=[{"from": [{**spaces(ns="z"), **pods(pod="c")}]}]))
+    old = world.pod_stop("z/c")
+    again = End(old.name, (), old.node, "pod", old.namespace, old.labels, old.named)
+    heir = End("y/heir", (), old.node, "pod", Y, {"pod": "heir"}, {})
+    try:
+        world.extra_pod(heir, address_of=old)
+        must(heir.addresses == old.addresses, f"the heir has {heir.addresses}, not {old.addresses}")
+    finally:
+        world.pod_start(again)
+    must(again.addresses[0] != old.addresses[0], "the address is in use twice")
+    world.check()
+
+
+@case("a policy that is there before its pods holds from their first packet")
+def before_pods(world):
+    world.apply(network(X, "wall", {"matchLabels": {"late": "yes"}}, policyTypes=BOTH))
+    world.bed.attest()
+    target = world.ends["y/a"].address(4)
+    for node in NODES:
+        for late, want in (("yes", "silent"), ("no", "open y/a")):
+            got = world.first_words(f"late-{late}-{node}", node, {"late": late}, target)
+            must(got == want, f"a new pod on {node}, late={late}: '{got}', want '{want}'")
+    world.extra_pod(End("x/late", (), "node2", "pod", X, {"late": "yes"}, {}))
+    world.check()
+
+
+@case("a static pod is judged by its policies [cni.static_pod]")
+def static_pod(world):
+    world.apply(network(X, "wall", {"matchLabels": {"kind": "static"}}, policyTypes=BOTH, ingress=[{"from": [spaces(ns="y")]}]))
+    world.static_pod(End("x/static-node2", (), "node2", "pod", X, {"kind": "static"}, {}))
+    world.check()
+
+
+# --- what is under way ---------------------------------------------------------------------------------
+
+@case("established connections end when a policy forbids them, others go on; UDP too [revoke.existing]")
+def established(world):
+    forbidden = [world.stream("x/a", "y/b", family) for family in FAMILIES] + [world.stream("x/a", "x/b", 4)]
+    allowed = [world.stream("z/a", "y/b", 4), world.stream("z/b", "z/c", 6)]
+    for stream in forbidden + allowed:
+        stream.must_run()
+    ports = {name: 20000 + i for i, name in enumerate(("x/a", "z/a"))}
+    for name, port in ports.items():
+        must(world.ask_from(name, port, "y/b") == "open y/b", f"UDP of {name}")
+    world.apply(network(X, "wall", pod("a"), policyTypes=["Egress"]))
+    world.bed.attest()
+    for stream in forbidden:
+        stream.must_stall()
+    for stream in allowed:
+        stream.must_run()
+    must(world.ask_from("x/a", ports["x/a"], "y/b") == "silent", "the UDP flow goes on")
+    must(world.ask_from("z/a", ports["z/a"], "y/b") == "open y/b", "an allowed UDP flow ends")
+    world.check()
+
+
+@case("the kubelet's probes pass whatever the policy; one that asks another node's pod does not [probes.kubelet]")
+def kubelet_probes(world):
+    world.probed_elsewhere("asks-x", "y/a", "x/a")
+    world.apply(*[network(n, "deny", policyTypes=BOTH) for n in (X, Y, Z)])
+    world.bed.attest()
+    world.wait(lambda: not world.is_ready(Y, "asks-x"), "the control to become unready")
+    since = {end.name: world.probed_since(end) for end in world.pods()}
+    world.wait(lambda: world.has_failed_often(Y, "asks-x", 4), "four probes more")
+    for end in world.pods():
+        must(world.is_ready(end.namespace, pod_name(end)), f"{end.name} is not ready")
+        must(world.probed_since(end) == since[end.name], f"{end.name} was unready for a while")
+    world.check()
+
+
+# --- documents of our own --------------------------------------------------------------------------------
+
+@case("SegmentationPolicy: isolate both ways, allow by pod, namespace and port")
+def segmentation_allow(world):
+    rules = {"ingress": [{"from": [pods(pod="b"), spaces(ns="y")], "ports": [{"port": 80}]}],
+             "egress": [{"to": [{"namespaceSelector": {}, **pods(pod="c")}]}]}
+    wall = segmentation(X, "wall", subject={"podSelector": pod("a", "b")}, isolate=BOTH, essentials=[], **rules)
+    berm = segmentation("berm-system", "wall", subject=spaces(ns="y"), isolate=["Ingress"], ingress=[
+        {"from": [{"namespaceSelector": {"matchLabels": {"ns": "z"}}}]}])
+    world.apply(wall, meaning=[network(X, "wall", pod("a", "b"), policyTypes=BOTH, **rules)])
+    world.apply(berm, meaning=[network(Y, "wall", ingress=[{"from": [spaces(ns="z")]}])])
+    world.check()
+
+
+@case("SegmentationPolicy: a Deny beats what a NetworkPolicy allows; an Allow opens what one isolates")
+def segmentation_over_network(world):
+    world.apply(network(X, "wall", ingress=[{"from": [spaces(ns="y")]}]))
+    world.apply(segmentation(X, "deny", isolate=[], ingress=[
+        {"action": "Deny", "from": [{"namespaceSelector": {"matchLabels": {"ns": "y"}}, **pods(pod="a")}]},
+        {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"ns": "z"}}}], "ports": [{"port": 81, "protocol": "UDP"}]}]),
+        meaning=[network(X, "opens", ingress=[{"from": [spaces(ns="z")], "ports": [{"port": 81, "protocol": "UDP"}]}])],
+        verdict=lambda src, dst, packet: False if dst.namespace == X and src.name == "y/a" else None)
+    world.check()
+
+
+@case("SegmentationPolicy: tier admin denies and allows for all namespaces, before any of them")
+def segmentation_admin(world):
+    def verdict(src, dst, packet):
+        if dst.namespace == Y and packet.port == 81 and packet.protocol == "tcp" and src is not dst and src.name != dst.node:
+            return False
+        if dst.namespace == X and src.namespace == Z:
+            return True
+        return None
+
+    world.apply(network(X, "deny", policyTypes=["Ingress"]))
+    world.apply(segmentation("berm-system", "guard", tier="admin", ingress=[
+        {"action": "Deny", "from": [{"any": True}], "ports": [{"port": 81}]}], subject={"namespaceSelector": {"matchLabels": {"ns": "y"}}}),
+        meaning=[], verdict=verdict)
+    world.apply(segmentation("berm-system", "opens", tier="admin", ingress=[
+        {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"ns": "z"}}}]}],
+        subject={"namespaceSelector": {"matchLabels": {"ns": "x"}}}))
+    world.check()
+
+
+@case("a NetworkPolicy in a ConfigMap means the same")
+def network_in_configmap(world):
+    policy = network(Z, "inside", pod("a", "c"), policyTypes=BOTH, ingress=[{"from": [spaces(ns="x")]}], egress=[{"to": [pods(pod="b")]}])
+    world.apply({"apiVersion": "v1", "kind": "ConfigMap",
+                 "metadata": {"name": "inside", "namespace": Z, "labels": {"berm.dev/policy": "v1"}},
+                 "data": {"policy.json": json.dumps(policy)}}, meaning=[policy])
     world.check()

@@ -4,8 +4,11 @@
 Makes the pods, asks all pairs at once, compares with the reference, says where they differ and
 what Berm decided there. Knows no single case.
 """
+import ipaddress
 import json
+import os
 import subprocess
+import tempfile
 import time
 
 from bed import NODE_IPS, NODES, OUTSIDE_IPS, Failure
@@ -24,6 +27,8 @@ IMAGE = "localhost/traffic:1"
 PLACES = {"x": "121", "y": "212", "z": "122"}
 # Names of ports have other numbers on each pod; c has none.
 NAMED = {"a": {("web", "tcp"): 80, ("dns", "udp"): 81}, "b": {("web", "tcp"): 81, ("dns", "udp"): 80}, "c": {}}
+# Beside 'pod', which all have.
+LABELS = {"a": {"tier": "web"}, "b": {"tier": "db"}, "c": {}}
 
 
 class Prober:
@@ -50,11 +55,45 @@ class Prober:
         self.process.wait()
 
 
+class Stream:
+    """A TCP connection that keeps talking."""
+
+    def __init__(self, world, source, target, family):
+        self.name = f"{source} -> {target} IPv{family}"
+        self.file = tempfile.NamedTemporaryFile()
+        self.process = world.in_net_of(source, world.traffic, "stream", world.ends[target].address(family), str(PORTS[0]), self.file.name)
+
+    def size(self):
+        return os.stat(self.file.name).st_size
+
+    def grows(self, seconds):
+        size, deadline = self.size(), time.monotonic() + seconds
+        while self.size() == size and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.size() > size
+
+    def must_run(self):
+        if not self.grows(5):
+            raise Failure(f"{self.name} does not go on")
+
+    def must_stall(self):
+        if self.grows(0.2) and self.grows(1): # what was on its way may arrive
+            raise Failure(f"{self.name} goes on")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.file.close()
+
+
 class World:
     def __init__(self, bed, traffic):
         self.bed, self.traffic = bed, traffic
         self.namespaces, self.ends, self.probers = {}, {}, {}
         self.policies, self.objects = {}, {} # NetworkPolicies as the reference knows them; what was applied
+        self.verdicts = {} # what documents of other kinds decide before that: (src, dst, packet) -> True, False, None
+        self.undo = [] # what a case changed beside
+        self.nets = {} # pods' networks
         self.cells = 0
         for name in NODES:
             self.ends[name] = End(name, NODE_IPS[name], name, "node")
@@ -63,7 +102,7 @@ class World:
             self.namespaces[f"matrix-{short}"] = {"ns": short, "kubernetes.io/metadata.name": f"matrix-{short}"}
             for pod, place in zip("abc", places):
                 self.ends[f"{short}/{pod}"] = End(f"{short}/{pod}", (), f"node{place}", "pod", f"matrix-{short}",
-                                                  {"pod": pod}, NAMED[pod])
+                                                  {"pod": pod, **LABELS[pod]}, NAMED[pod])
         self.server = None
 
     # --- making it ----------------------------------------------------------------------------
@@ -79,7 +118,10 @@ class World:
             stdout=subprocess.DEVNULL)
         self.pods_ready(self.pods())
         for name in NODES + ("outside",):
-            self.probers[name] = Prober(self.traffic, self.bed.in_net(name))
+            self.probers[name] = Prober(self.traffic, self.into(self.ends[name]))
+
+    def into(self, end):
+        return ["nsenter", f"--net={self.nets[end.name]}", "--"] if end.kind == "pod" else self.bed.in_net(end.name)
 
     def close(self):
         for prober in self.probers.values():
@@ -102,8 +144,8 @@ class World:
                 if end in ends:
                     end.addresses = tuple(ip["ip"] for ip in pod["status"]["podIPs"])
         for end in ends:
-            net = self.bed.pod_net(end.node, end.namespace, pod_name(end))
-            self.probers[end.name] = Prober(self.traffic, ["nsenter", f"--net={net}", "--"])
+            self.nets[end.name] = self.bed.pod_net(end.node, end.namespace, pod_name(end))
+            self.probers[end.name] = Prober(self.traffic, self.into(end))
         self.bed.changed.add("pods")
 
     def wait(self, is_so, what, seconds=30):
@@ -115,14 +157,16 @@ class World:
 
     # --- policies -----------------------------------------------------------------------------
 
-    def apply(self, *documents, meaning=None):
-        """meaning: NetworkPolicies that say the same, of documents that are none."""
+    def apply(self, *documents, meaning=None, verdict=None):
+        """Of documents that are no NetworkPolicies, meaning: those that say the same; verdict: what they decide first."""
         self.bed.apply(*documents)
         for document in documents:
             self.objects[key_of(document)] = document
             self.policies.update({key_of(document): [document]} if document["kind"] == "NetworkPolicy" else {})
         if meaning is not None:
             self.policies[key_of(documents[0])] = meaning
+        if verdict:
+            self.verdicts[key_of(documents[0])] = verdict
 
     def remove(self, *documents):
         for document in documents:
@@ -130,10 +174,146 @@ class World:
             self.bed.delete(kind, namespace, name)
             self.objects.pop(key_of(document))
             self.policies.pop(key_of(document), None)
+            self.verdicts.pop(key_of(document), None)
 
     def clear(self):
+        """Everything as it was before the case."""
+        while self.undo:
+            self.undo.pop()()
         if self.objects:
             self.remove(*list(self.objects.values()))
+
+    # --- other changes --------------------------------------------------------------------------
+
+    def label_pod(self, name, **labels):
+        end = self.ends[name]
+        old = dict(end.labels)
+        self.undo.append(lambda: self.set_labels("pod", end.labels, old, pod_name(end), "-n", end.namespace))
+        self.set_labels("pod", end.labels, {**end.labels, **labels}, pod_name(end), "-n", end.namespace)
+
+    def label_namespace(self, name, **labels):
+        now = self.namespaces[name]
+        old = dict(now)
+        self.undo.append(lambda: self.set_labels("namespace", now, old, name))
+        self.set_labels("namespace", now, {**now, **labels}, name)
+
+    def set_labels(self, kind, labels, want, *where):
+        """None as a value takes the label off."""
+        gone = [key for key in labels if want.get(key) is None]
+        self.bed.kube("label", "--overwrite", kind, *where, *[f"{k}={v}" for k, v in want.items() if v is not None],
+                      *[f"{key}-" for key in gone])
+        labels.clear()
+        labels.update({k: v for k, v in want.items() if v is not None})
+        self.bed.changed.add(f"{kind}s")
+
+    def pod_stop(self, name):
+        end = self.ends.pop(name)
+        self.probers.pop(name).close()
+        self.bed.delete("pods", end.namespace, pod_name(end))
+        return end
+
+    def pod_start(self, end, address_of=None):
+        """address_of: it gets the addresses of this end, which is gone."""
+        if address_of:
+            self.next_address(end.node, address_of.addresses)
+        self.ends[end.name] = end
+        self.bed.apply(pod_object(end))
+        self.pods_ready([end])
+
+    def next_address(self, node, addresses):
+        """host-local gives addresses out in turn, beginning after the one in its file."""
+        for number, address in enumerate(addresses):
+            before = str(ipaddress.ip_address(address) - 1)
+            self.bed.node(node, "sh", "-c", f"printf {before} >/var/lib/cni/networks/pods/last_reserved_ip.{number}")
+
+    def extra_pod(self, end, address_of=None):
+        """For this case only."""
+        self.pod_start(end, address_of)
+        self.undo.append(lambda: self.pod_stop(end.name) if end.name in self.ends else None)
+
+    def static_pod(self, end):
+        """Its name has the node at its end; the kubelet of that node runs it from a file."""
+        manifest = pod_object(end)
+        manifest["metadata"]["name"] = pod_name(end).removesuffix(f"-{end.node}")
+        del manifest["spec"]["nodeSelector"]
+        file = "/etc/kubernetes/manifests/static.yaml"
+        self.bed.node(end.node, "sh", "-c", f"printf %s '{json.dumps(manifest)}' >{file}.new && mv {file}.new {file}")
+
+        def stop():
+            self.ends.pop(end.name)
+            if end.name in self.probers:
+                self.probers.pop(end.name).close()
+            self.bed.node(end.node, "rm", file)
+            self.wait(lambda: not self.bed.kube("get", "pod", "-n", end.namespace, pod_name(end), may_fail=True), "its end", 60)
+
+        self.undo.append(stop)
+        self.ends[end.name] = end
+        self.wait(lambda: self.bed.kube("get", "pod", "-n", end.namespace, pod_name(end), may_fail=True), "its mirror", 60)
+        self.pods_ready([end])
+
+    def first_words(self, name, node, labels, address):
+        """What a new pod whose first program asks this address is told."""
+        self.bed.kube("apply", "-f", "-", stdin=json.dumps({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "matrix-x", "labels": labels},
+            "spec": {"nodeSelector": {"kubernetes.io/hostname": node}, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+                     "containers": [{"name": "main", "image": IMAGE, "args": ["try", "tcp", address, str(PORTS[0]), "700"]}]}}))
+        self.undo.append(lambda: self.bed.delete("pods", "matrix-x", name))
+        self.wait(lambda: self.bed.kube("get", "pod", "-n", "matrix-x", name, "-o", "jsonpath={.status.phase}") in (
+            "Succeeded", "Failed"), f"the end of {name}", 60)
+        return self.bed.kube("logs", "-n", "matrix-x", name).strip()
+
+    # --- the kubelet ----------------------------------------------------------------------------
+
+    def probed_elsewhere(self, name, like, target):
+        """A pod whose readiness the kubelet asks of another one, on another node: the control of probes."""
+        end, other = self.ends[like], self.ends[target]
+        pod = pod_object(End(f"{like[0]}/{name}", (), end.node, "pod", end.namespace, {"pod": name}, {}))
+        pod["spec"]["containers"][0]["readinessProbe"]["tcpSocket"]["host"] = other.address(4)
+        self.bed.apply(pod)
+        self.undo.append(lambda: self.bed.delete("pods", end.namespace, name))
+        self.wait(lambda: self.is_ready(end.namespace, name), f"{name} to be ready", 60)
+
+    def is_ready(self, namespace, name):
+        return ready_of(self.bed.get("pod", "-n", namespace, name))["status"] == "True"
+
+    def probed_since(self, end):
+        pod = self.bed.get("pod", "-n", end.namespace, pod_name(end))
+        return ready_of(pod)["lastTransitionTime"], pod["status"]["containerStatuses"][0]["restartCount"]
+
+    def has_failed_often(self, namespace, name, times):
+        events = self.bed.get("events", "-n", namespace, "--field-selector", f"reason=Unhealthy,involvedObject.name={name}")
+        return sum(event.get("count", 1) for event in events["items"]) >= times
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def stream(self, source, target, family):
+        stream = Stream(self, source, target, family)
+        self.undo.append(stream.close)
+        return stream
+
+    def ask_from(self, source, local_port, target):
+        """UDP from a fixed port: the same flow each time."""
+        return self.in_net_of(source, "env", f"BERM_SPORT={local_port}", self.traffic, "try", "udp", self.ends[target].address(4),
+                              str(PORTS[0]), str(SILENT_MS), stdout=subprocess.PIPE, text=True).communicate()[0].strip()
+
+    # --- single questions -----------------------------------------------------------------------
+
+    def ask(self, source, protocol, address, port, milliseconds=SILENT_MS):
+        self.probers[source].ask([(protocol, address, port, milliseconds)])
+        return self.probers[source].answers()[0]
+
+    def must(self, want, source, protocol, address, port):
+        """want: 'open NAME', 'silent', ...; of several possible ones, a tuple."""
+        wanted = (want,) if isinstance(want, str) else want
+        got = self.ask(source, protocol, address, port, SILENT_MS if "silent" in wanted else OPEN_MS)
+        if got not in wanted:
+            raise Failure(f"{source} -> {address} {protocol} {port}: {got}, want {' or '.join(wanted)}\n" + "\n".join(
+                "    " + decided(f) for f in self.all_flows() if f["destination"]["ip"] == address
+                and f["destination"].get("port") == port and f["source"]["ip"] in self.ends[source].addresses))
+
+    def in_net_of(self, source, *command, **options):
+        """A program of this machine with the network of an end."""
+        return subprocess.Popen(self.into(self.ends[source]) + list(command), **options)
 
     # --- the matrix ---------------------------------------------------------------------------
 
@@ -152,9 +332,16 @@ class World:
         self.bed.attest()
         meaning = [policy for policies in self.policies.values() for policy in policies]
         reference = Reference(self.ends, self.namespaces, meaning)
-        want = {packet: reference.allows(packet) for packet in self.all_packets()}
+        want = {packet: self.judge(reference, packet) for packet in self.all_packets()}
         for turn in range(rounds):
             self.compare(want, f"matrix {turn + 1} of {rounds}")
+
+    def judge(self, reference, packet):
+        for verdict in self.verdicts.values():
+            decision = verdict(self.ends[packet.src], self.ends[packet.dst], packet)
+            if decision is not None:
+                return decision
+        return reference.allows(packet)
 
     def compare(self, want, title):
         questions = {}
@@ -175,9 +362,11 @@ class World:
 
     # --- when it is wrong ---------------------------------------------------------------------
 
+    def all_flows(self):
+        return [flow for node in NODES for flow in self.bed.flows(node)]
+
     def explain(self, wrong):
-        flows = [flow for node in NODES for flow in self.bed.flows(node)]
-        lines = []
+        flows, lines = self.all_flows(), []
         for packet, expected, answer in wrong[:SHOWN]:
             src, dst = self.ends[packet.src].address(packet.family), self.ends[packet.dst].address(packet.family)
             lines.append(f"{packet.src} ({src}) -> {packet.dst} ({dst}) {packet.protocol} {packet.port}: "
@@ -198,6 +387,10 @@ def decided(flow):
     name = "/".join(str(rule[k]) for k in ("kind", "namespace", "policy", "rule") if k in rule) or rule.get("tier")
     return (f"{flow['node']} {flow['direction']} {flow['verdict']} reason {flow['reason']} rule {name} "
             f"isolating {flow.get('isolating', [])} at {flow['time']}")
+
+
+def ready_of(pod):
+    return next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
 
 
 # --- objects ------------------------------------------------------------------------------------
