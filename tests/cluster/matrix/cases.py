@@ -225,11 +225,10 @@ def restart(world):
 def before_pods(world):
     world.apply(network(X, "wall", {"matchLabels": {"late": "yes"}}, policyTypes=BOTH))
     world.bed.attest()
-    target = world.ends["y/a"].address(4)
-    for node in NODES:
-        for late, want in (("yes", "silent"), ("no", "open y/a")):
-            got = world.first_words(f"late-{late}-{node}", node, {"late": late}, target)
-            must(got == want, f"a new pod on {node}, late={late}: '{got}', want '{want}'")
+    new = [(f"late-{late}-{node}", node, {"late": late}) for late in ("yes", "no") for node in NODES]
+    for name, words in sorted(world.first_words(new, world.ends["y/a"].address(4)).items()):
+        want = "silent" if "yes" in name else "open y/a"
+        must(words == want, f"{name}: '{words}', want '{want}'")
     world.extra_pod(End("x/late", (), "node2", "pod", X, {"late": "yes"}, {}))
     world.check()
 
@@ -237,7 +236,8 @@ def before_pods(world):
 @case("a static pod is judged by its policies [cni.static_pod]")
 def static_pod(world):
     world.apply(network(X, "wall", {"matchLabels": {"kind": "static"}}, policyTypes=BOTH, ingress=[{"from": [spaces(ns="y")]}]))
-    world.static_pod(End("x/static-node2", (), "node2", "pod", X, {"kind": "static"}, {}))
+    for node in NODES:
+        world.static_pod(f"x/static-{node}")
     world.check()
 
 
@@ -269,11 +269,16 @@ def kubelet_probes(world):
     world.apply(*[network(n, "deny", policyTypes=BOTH) for n in (X, Y, Z)])
     world.bed.attest()
     world.wait(lambda: not world.is_ready(Y, "asks-x"), "the control to become unready")
-    since = {end.name: world.probed_since(end) for end in world.pods()}
-    world.wait(lambda: world.has_failed_often(Y, "asks-x", 4), "four probes more")
-    for end in world.pods():
-        must(world.is_ready(end.namespace, pod_name(end)), f"{end.name} is not ready")
-        must(world.probed_since(end) == since[end.name], f"{end.name} was unready for a while")
+    before = world.probes()
+    ends = {(end.namespace, pod_name(end)) for end in world.pods()}
+
+    def more(namespace, pod_, result):
+        return world.probes().get((namespace, pod_, result), 0) - before.get((namespace, pod_, result), 0)
+
+    world.wait(lambda: all(more(*end, "successful") >= 3 for end in ends), "three probes more of every pod")
+    must(more(Y, "asks-x", "failed") >= 1, "the control is not asked")
+    for end in ends:
+        must(not more(*end, "failed") and world.is_ready(*end), f"a probe of {'/'.join(end)} failed")
     world.check()
 
 

@@ -7,6 +7,7 @@ what Berm decided there. Knows no single case.
 import ipaddress
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -21,6 +22,7 @@ PORTS = (80, 81)
 HOST_PORTS = (18080, 18081)
 FAMILIES = (4, 6)
 SHOWN = 12      # differing cells
+STATIC_FILE = "/etc/kubernetes/manifests/matrix.yaml"
 IMAGE = "localhost/traffic:1"
 
 # pod -> node; all three namespaces are on both nodes.
@@ -103,6 +105,7 @@ class World:
             for pod, place in zip("abc", places):
                 self.ends[f"{short}/{pod}"] = End(f"{short}/{pod}", (), f"node{place}", "pod", f"matrix-{short}",
                                                   {"pod": pod, **LABELS[pod]}, NAMED[pod])
+        self.static = {f"x/static-{n}": End(f"x/static-{n}", (), n, "pod", "matrix-x", {"kind": "static"}) for n in NODES}
         self.server = None
 
     # --- making it ----------------------------------------------------------------------------
@@ -116,6 +119,7 @@ class World:
         self.server = subprocess.Popen(
             self.bed.in_net("outside") + [self.traffic, "serve", "outside"] + [str(p) for p in HOST_PORTS],
             stdout=subprocess.DEVNULL)
+        self.static_pods_make()
         self.pods_ready(self.pods())
         for name in NODES + ("outside",):
             self.probers[name] = Prober(self.traffic, self.into(self.ends[name]))
@@ -129,6 +133,8 @@ class World:
         if self.server:
             self.server.kill()
             self.server.wait()
+        for end in self.static.values():
+            self.bed.node(end.node, "rm", "-f", STATIC_FILE)
         self.bed.kube("delete", "namespace", "--ignore-not-found", "--wait=false", *self.namespaces, may_fail=True)
 
     def pods(self):
@@ -169,12 +175,13 @@ class World:
             self.verdicts[key_of(documents[0])] = verdict
 
     def remove(self, *documents):
-        for document in documents:
-            kind, namespace, name = key_of(document)
-            self.bed.delete(kind, namespace, name)
-            self.objects.pop(key_of(document))
-            self.policies.pop(key_of(document), None)
-            self.verdicts.pop(key_of(document), None)
+        keys = {key_of(document) for document in documents}
+        for where in {key[:2] for key in keys}:
+            self.bed.delete(*where, *[key[2] for key in keys if key[:2] == where])
+        for key in keys:
+            self.objects.pop(key)
+            self.policies.pop(key, None)
+            self.verdicts.pop(key, None)
 
     def clear(self):
         """Everything as it was before the case."""
@@ -210,6 +217,7 @@ class World:
         end = self.ends.pop(name)
         self.probers.pop(name).close()
         self.bed.delete("pods", end.namespace, pod_name(end))
+        self.wait(lambda: not os.path.exists(self.nets[end.name]), f"the end of {name}'s network", 60) # the API is ahead
         return end
 
     def pod_start(self, end, address_of=None):
@@ -229,38 +237,44 @@ class World:
     def extra_pod(self, end, address_of=None):
         """For this case only."""
         self.pod_start(end, address_of)
-        self.undo.append(lambda: self.pod_stop(end.name) if end.name in self.ends else None)
+        self.undo.append(lambda: self.pod_forget(end))
 
-    def static_pod(self, end):
-        """Its name has the node at its end; the kubelet of that node runs it from a file."""
-        manifest = pod_object(end)
-        manifest["metadata"]["name"] = pod_name(end).removesuffix(f"-{end.node}")
-        del manifest["spec"]["nodeSelector"]
-        file = "/etc/kubernetes/manifests/static.yaml"
-        self.bed.node(end.node, "sh", "-c", f"printf %s '{json.dumps(manifest)}' >{file}.new && mv {file}.new {file}")
+    def pod_forget(self, end):
+        self.ends.pop(end.name)
+        self.probers.pop(end.name).close()
+        self.forget_pods(end.namespace, pod_name(end))
 
-        def stop():
-            self.ends.pop(end.name)
-            if end.name in self.probers:
-                self.probers.pop(end.name).close()
-            self.bed.node(end.node, "rm", file)
-            self.wait(lambda: not self.bed.kube("get", "pod", "-n", end.namespace, pod_name(end), may_fail=True), "its end", 60)
+    def forget_pods(self, namespace, *names):
+        """They may take their time: nobody asks for them any more."""
+        self.bed.kube("delete", "pods", "-n", namespace, "--wait=false", *names)
 
-        self.undo.append(stop)
-        self.ends[end.name] = end
+    def static_pods_make(self):
+        """From a file, by the kubelet: that takes a while, so all of them are there from the start; see static_pod()."""
+        for end in self.static.values():
+            manifest = pod_object(end)
+            manifest["metadata"]["name"] = pod_name(end).removesuffix(f"-{end.node}")
+            del manifest["spec"]["nodeSelector"]
+            self.bed.node(end.node, "sh", "-c", f"printf %s '{json.dumps(manifest)}' >{STATIC_FILE}.new && mv {STATIC_FILE}.new {STATIC_FILE}")
+
+    def static_pod(self, name):
+        """It is one of the ends for this case."""
+        end = self.ends[name] = self.static[name]
+        self.undo.append(lambda: (self.ends.pop(name), name in self.probers and self.probers.pop(name).close()))
         self.wait(lambda: self.bed.kube("get", "pod", "-n", end.namespace, pod_name(end), may_fail=True), "its mirror", 60)
         self.pods_ready([end])
 
-    def first_words(self, name, node, labels, address):
-        """What a new pod whose first program asks this address is told."""
-        self.bed.kube("apply", "-f", "-", stdin=json.dumps({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "matrix-x", "labels": labels},
-            "spec": {"nodeSelector": {"kubernetes.io/hostname": node}, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
-                     "containers": [{"name": "main", "image": IMAGE, "args": ["try", "tcp", address, str(PORTS[0]), "700"]}]}}))
-        self.undo.append(lambda: self.bed.delete("pods", "matrix-x", name))
-        self.wait(lambda: self.bed.kube("get", "pod", "-n", "matrix-x", name, "-o", "jsonpath={.status.phase}") in (
-            "Succeeded", "Failed"), f"the end of {name}", 60)
-        return self.bed.kube("logs", "-n", "matrix-x", name).strip()
+    def first_words(self, pods, address):
+        """What new pods (name, node, labels) are told whose first program asks this address."""
+        for name, node, labels in pods:
+            self.bed.apply(asking_pod(name, node, labels, address))
+        self.undo.append(lambda: self.forget_pods("matrix-x", *[name for name, _, _ in pods]))
+        names = {name for name, _, _ in pods}
+
+        def phases():
+            return {p["status"].get("phase") for p in self.bed.get("pods", "-n", "matrix-x")["items"] if p["metadata"]["name"] in names}
+
+        self.wait(lambda: phases() <= {"Succeeded", "Failed"}, "the end of the pods that ask", 60)
+        return {name: self.bed.kube("logs", "-n", "matrix-x", name).strip() for name in names}
 
     # --- the kubelet ----------------------------------------------------------------------------
 
@@ -268,21 +282,24 @@ class World:
         """A pod whose readiness the kubelet asks of another one, on another node: the control of probes."""
         end, other = self.ends[like], self.ends[target]
         pod = pod_object(End(f"{like[0]}/{name}", (), end.node, "pod", end.namespace, {"pod": name}, {}))
-        pod["spec"]["containers"][0]["readinessProbe"]["tcpSocket"]["host"] = other.address(4)
+        probe = pod["spec"]["containers"][0]["readinessProbe"]
+        probe["timeoutSeconds"], probe["tcpSocket"]["host"] = 1, other.address(4)
         self.bed.apply(pod)
-        self.undo.append(lambda: self.bed.delete("pods", end.namespace, name))
+        self.undo.append(lambda: self.forget_pods(end.namespace, name))
         self.wait(lambda: self.is_ready(end.namespace, name), f"{name} to be ready", 60)
 
     def is_ready(self, namespace, name):
         return ready_of(self.bed.get("pod", "-n", namespace, name))["status"] == "True"
 
-    def probed_since(self, end):
-        pod = self.bed.get("pod", "-n", end.namespace, pod_name(end))
-        return ready_of(pod)["lastTransitionTime"], pod["status"]["containerStatuses"][0]["restartCount"]
-
-    def has_failed_often(self, namespace, name, times):
-        events = self.bed.get("events", "-n", namespace, "--field-selector", f"reason=Unhealthy,involvedObject.name={name}")
-        return sum(event.get("count", 1) for event in events["items"]) >= times
+    def probes(self):
+        """(namespace, pod, result) -> how often the kubelets have asked."""
+        counts = {}
+        for node in NODES:
+            for line in self.bed.kube("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/probes").splitlines():
+                found = re.match(r'prober_probe_total\{.*namespace="(.*?)",pod="(.*?)",.*type="Readiness",result="(.*?)"\} (\d+)', line)
+                if found:
+                    counts[found.group(1, 2, 3)] = int(found.group(4))
+        return counts
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -432,6 +449,14 @@ def host_pod_object(node):
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": node}, "hostNetwork": True, "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "main", "image": IMAGE, "args": ["serve", node] + [str(p) for p in HOST_PORTS]}]}}
+
+
+def asking_pod(name, node, labels, address):
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "matrix-x", "labels": labels},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": node}, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": IMAGE, "args": ["try", "tcp", address, str(PORTS[0]), "700"]}]}}
 
 
 def marker_objects():
