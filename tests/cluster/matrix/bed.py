@@ -127,6 +127,9 @@ def lacks(status, want):
     if not status.get("enforcing") or status.get("pending", True):
         return f"enforcing: {status.get('enforcing')}, pending: {status.get('pending')}, {status.get('reasons')}"
     seen = {w["resource"]: w for w in status["watches"]}
+    unread = [kind for kind, watch in seen.items() if watch["state"] not in ("off", "absent") and not watch["synced"]]
+    if unread:
+        return f"not yet listed: {unread}"
     for kind, version in want.items():
         if seen[kind]["state"] != "off" and int(seen[kind].get("resource_version", 0)) < version:
             return f"{kind} {version}, has {seen[kind]}"

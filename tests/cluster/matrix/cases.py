@@ -6,8 +6,8 @@ Cases leave nothing behind but what World.clear removes.
 import json
 
 from bed import NODES, Failure
-from reference import End
-from world import FAMILIES, network, pod_name, segmentation
+from reference import End, Front
+from world import FAMILIES, network, pod_name, segmentation, service
 
 CASES = []
 
@@ -303,18 +303,16 @@ def segmentation_over_network(world):
         {"action": "Deny", "from": [{"namespaceSelector": {"matchLabels": {"ns": "y"}}, **pods(pod="a")}]},
         {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"ns": "z"}}}], "ports": [{"port": 81, "protocol": "UDP"}]}]),
         meaning=[network(X, "opens", ingress=[{"from": [spaces(ns="z")], "ports": [{"port": 81, "protocol": "UDP"}]}])],
-        verdict=lambda src, dst, packet: False if dst.namespace == X and src.name == "y/a" else None)
+        verdict=lambda way, subject, peer, packet: False if way == "Ingress" and subject.namespace == X and peer.name == "y/a" else None)
     world.check()
 
 
 @case("SegmentationPolicy: tier admin denies and allows for all namespaces, before any of them")
 def segmentation_admin(world):
-    def verdict(src, dst, packet):
-        if dst.namespace == Y and packet.port == 81 and packet.protocol == "tcp" and src is not dst and src.name != dst.node:
+    def verdict(way, subject, peer, packet):
+        if way == "Ingress" and subject.namespace == Y and packet.port == 81 and packet.protocol == "tcp":
             return False
-        if dst.namespace == X and src.namespace == Z:
-            return True
-        return None
+        return True if way == "Ingress" and subject.namespace == X and peer.namespace == Z else None
 
     world.apply(network(X, "deny", policyTypes=["Ingress"]))
     world.apply(segmentation("berm-system", "guard", tier="admin", ingress=[
@@ -332,4 +330,131 @@ def network_in_configmap(world):
     world.apply({"apiVersion": "v1", "kind": "ConfigMap",
                  "metadata": {"name": "inside", "namespace": Z, "labels": {"berm.dev/policy": "v1"}},
                  "data": {"policy.json": json.dumps(policy)}}, meaning=[policy])
+    world.check()
+
+
+# --- Services ----------------------------------------------------------------------------------------------
+
+def everywhere():
+    return [{"ipBlock": {"cidr": block}} for block in ("0.0.0.0/0", "::/0")]
+
+
+@case("a Service is judged on its backends and their ports; one that may not be reached closes it [semantics.service_mixed]")
+def service_mixed(world):
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [{**spaces(ns="y"), "podSelector": pod("a", "b")}]}]))
+    world.check()
+    world.must("silent", "x/a", "tcp", world.fronts["y/all"].address(4), 1001)
+    world.must_be_because("service-mixed", "x/a", world.fronts["y/all"].address(4), 1001)
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="y")], "ports": [{"port": 81}, {"port": 1000}, {"port": 1001}]}]))
+    world.check()
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+    world.check()
+
+
+@case("a Service without backends, an unknown port, an unknown address: only a rule for everyone means them [semantics.service_unknown]")
+def service_unknown(world):
+    world.apply(network(X, "blocks", pod("a"), policyTypes=["Egress"], egress=[{"to": everywhere()}]),
+                network(X, "any", pod("b"), policyTypes=["Egress"], egress=[{}]))
+    world.bed.apply(service(Y, "empty", 1000, 80, {"app": "nobody"}))
+    world.undo.append(lambda: world.bed.delete("services", Y, "empty"))
+    empty = world.bed.get("service", "-n", Y, "empty")["spec"]["clusterIPs"]
+    world.wait(lambda: all(world.ask(n, "tcp", a, 1000) == "refused" for n in NODES for a in empty), "kube-proxy to know it")
+    world.check()
+    for address in empty:
+        world.must("silent", "x/a", "tcp", address, 1000)
+        world.must_be_because("service-unknown", "x/a", address, 1000)
+        for free in ("x/b", "y/a"):
+            world.must("refused", free, "tcp", address, 1000)
+    for address, port in (("10.96.77.77", 80), ("fd00:10:96::7777", 80), (world.fronts["y/only-b"].address(4), 999)):
+        world.must("silent", "x/a", "tcp", address, port)
+        world.must_be_because("service-unknown", "x/a", address, port)
+
+
+@case("internalTrafficPolicy Local: the backends of the client's node count [semantics.service_local]")
+def service_local(world):
+    near = Front("y/near", 1003, [(f"y/{p}", 80) for p in "abc"], is_local=True)
+    world.extra_front(near, service(Y, "near", 1003, 80, {"member": "matrix"}, internalTrafficPolicy="Local"))
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [{**spaces(ns="y"), **pods(pod="b")}]}]))
+    world.check()
+
+
+@case("a pod reaches itself through its Service, closed to others; on its way out it is a backend as any other [semantics.hairpin]")
+def hairpin(world):
+    world.apply(network(X, "wall", policyTypes=BOTH, egress=[{"to": [pods(pod="a")]}]),
+                network(Y, "wall", policyTypes=["Ingress"]))
+    world.check()
+
+
+@case("a nodePort: a client that the node masquerades is not the node [semantics.masquerade_not_host]")
+def node_port(world):
+    port = world.node_port(Y, "ported", {"app": "b"}, "y/b") # on node1
+
+    def ways(**want):
+        for name in NODES:
+            for family in FAMILIES:
+                world.must(want[name], "outside", "tcp", world.ends[name].address(family), port)
+
+    ways(node1="open y/b", node2="open y/b")
+    world.apply(network(Y, "deny"))
+    world.check()
+    ways(node1="silent", node2="silent")
+    world.must("open y/b", "node1", "tcp", world.ends["node1"].address(4), port)
+    world.must("silent", "node2", "tcp", world.ends["node2"].address(4), port)
+    world.apply(network(Y, "node2", ingress=[{"from": [{"ipBlock": {"cidr": f"{a}/{bits}"}}
+                                                       for a, bits in zip(world.ends["node2"].addresses, (32, 128))]}]))
+    world.check()
+    ways(node1="silent", node2="open y/b")
+    world.must("open y/b", "node2", "tcp", world.ends["node2"].address(4), port)
+
+
+@case("a nodePort of the own node is a Service, not the node, to its pods [semantics.nodeport_from_pod]")
+def node_port_from_pod(world):
+    port = world.node_port(Y, "ported", {"app": "b"}, "y/b")
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+    world.check() # among others: own node's other ports are open
+    for name in ("x/a", "x/b"):
+        for family in FAMILIES:
+            world.must("silent", name, "tcp", world.ends[world.ends[name].node].address(family), port)
+            world.must("open y/b", "z/" + name[2:], "tcp", world.ends[world.ends["z/" + name[2:]].node].address(family), port)
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="y")], "ports": [{"port": 80}]}]))
+    world.bed.attest()
+    for name in ("x/a", "x/b"):
+        world.must("open y/b", name, "tcp", world.ends[world.ends[name].node].address(4), port)
+
+
+@case("a hostPort is the pod behind it, from inside and outside [semantics.hostport]")
+def host_port(world):
+    end = End("y/ported", (), "node2", "pod", Y, {"pod": "ported"}, {})
+    world.extra_pod(end, host_port=8088)
+    node = world.ends["node2"].address(4)
+    world.must("open y/ported", "outside", "tcp", node, 8088)
+    world.apply(network(Y, "deny", {"matchLabels": {"pod": "ported"}}, ingress=[{"from": [spaces(ns="x")]}]),
+                network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+    world.check()
+    world.must("silent", "outside", "tcp", node, 8088)
+    world.must("silent", "x/b", "tcp", node, 8088) # its own node, yet a pod
+    world.must("open y/ported", "node2", "tcp", node, 8088)
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="y")]}]))
+    world.bed.attest()
+    world.must("open y/ported", "x/b", "tcp", node, 8088)
+    world.must("silent", "z/b", "tcp", node, 8088) # free to send, not let in
+
+
+@case("the API server: open to an isolated pod by a rule about its address, or as an essential")
+def api_server(world):
+    world.must_see_api("x/a", True)
+    world.apply(network(X, "out", policyTypes=["Egress"]))
+    world.bed.attest()
+    world.must_see_api("x/a", False)
+    world.must_see_api("y/a", True)
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.100.1/32"}}], "ports": [{"port": 6443}]}]))
+    world.bed.attest()
+    for name in ("x/a", "x/b"):
+        world.must_see_api(name, True)
+    world.clear()
+    for essentials, is_open in ((["apiserver"], True), (["dns"], False), (["dns", "apiserver"], True), ([], False)):
+        world.apply(segmentation(X, "out", isolate=["Egress"], essentials=essentials), meaning=[network(X, "out", policyTypes=["Egress"])])
+        world.bed.attest()
+        for name in ("x/a", "x/b"):
+            world.must_see_api(name, is_open)
     world.check()

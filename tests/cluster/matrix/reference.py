@@ -5,7 +5,7 @@ Written from the API's documentation, with nothing shared with the product. Know
 labels and addresses; sends nothing.
 """
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -18,6 +18,20 @@ class End:
     namespace: str = ""
     labels: dict = field(default_factory=dict)
     named: dict = field(default_factory=dict)   # (name, protocol) -> port
+
+    def address(self, family):
+        return self.addresses[0 if family == 4 else 1]
+
+
+@dataclass
+class Front:
+    """A Service as kube-proxy does it."""
+    name: str
+    port: int
+    backends: list           # (name of an end, port)
+    addresses: tuple = ()
+    is_local: bool = False   # internalTrafficPolicy
+    protocols: tuple = ("tcp", "udp")
 
     def address(self, family):
         return self.addresses[0 if family == 4 else 1]
@@ -45,12 +59,29 @@ def selects(selector, labels):
 
 
 class Reference:
-    def __init__(self, ends, namespaces, policies):
-        self.ends, self.namespaces, self.policies = ends, namespaces, policies
+    """verdicts: (way, subject, peer, packet) -> True, False or None, asked before the policies."""
+
+    def __init__(self, ends, namespaces, policies, verdicts=()):
+        self.ends, self.namespaces, self.policies, self.verdicts = ends, namespaces, policies, verdicts
 
     def allows(self, packet):
         src, dst = self.ends[packet.src], self.ends[packet.dst]
         return src is dst or self.sends(src, dst, packet) and self.takes(src, dst, packet)
+
+    def answers(self, packet, front=None):
+        """What a client may be told; kube-proxy takes any of the backends.
+
+        A Service that has one backend which the client may not send to is closed to it: the one
+        known difference from v1, which would let the connection pass if another one was taken.
+        """
+        if not front:
+            return {f"open {packet.dst}" if self.allows(packet) else "silent"}
+        src = self.ends[packet.src]
+        backends = [(self.ends[name], replace(packet, dst=name, port=port)) for name, port in front.backends
+                    if not front.is_local or self.ends[name].node == src.node]
+        if not all(self.sends(src, dst, to_it) for dst, to_it in backends):
+            return {"silent"}
+        return {f"open {dst.name}" if src is dst or self.takes(src, dst, to_it) else "silent" for dst, to_it in backends}
 
     def sends(self, src, dst, packet):
         is_own_node = dst.kind == "node" and dst.name == src.node
@@ -61,6 +92,10 @@ class Reference:
         return dst.kind != "pod" or is_own_node or self.direction("Ingress", dst, src, packet)
 
     def direction(self, way, subject, peer, packet):
+        for verdict in self.verdicts:
+            decision = verdict(way, subject, peer, packet)
+            if decision is not None:
+                return decision
         rules, peers = ("ingress", "from") if way == "Ingress" else ("egress", "to")
         isolating = [p for p in self.policies if way in types(p) and p["metadata"]["namespace"] == subject.namespace
                      and selects(p["spec"].get("podSelector") or {}, subject.labels)]

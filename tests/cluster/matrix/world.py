@@ -13,15 +13,17 @@ import tempfile
 import time
 
 from bed import NODE_IPS, NODES, OUTSIDE_IPS, Failure
-from reference import End, Packet, Reference
+from reference import End, Front, Packet, Reference
 
 SILENT_MS = 500 # what is denied must not answer for so long
 OPEN_MS = 5000  # what is allowed may take its time, but its first packet must arrive
 READY_S = 90
 PORTS = (80, 81)
+NODE_PORT = 30080
 HOST_PORTS = (18080, 18081)
 FAMILIES = (4, 6)
 SHOWN = 12      # differing cells
+API_SERVICE = "10.96.0.1"
 STATIC_FILE = "/etc/kubernetes/manifests/matrix.yaml"
 IMAGE = "localhost/traffic:1"
 
@@ -105,6 +107,7 @@ class World:
             for pod, place in zip("abc", places):
                 self.ends[f"{short}/{pod}"] = End(f"{short}/{pod}", (), f"node{place}", "pod", f"matrix-{short}",
                                                   {"pod": pod, **LABELS[pod]}, NAMED[pod])
+        self.fronts = {} # Services
         self.static = {f"x/static-{n}": End(f"x/static-{n}", (), n, "pod", "matrix-x", {"kind": "static"}) for n in NODES}
         self.server = None
 
@@ -123,6 +126,39 @@ class World:
         self.pods_ready(self.pods())
         for name in NODES + ("outside",):
             self.probers[name] = Prober(self.traffic, self.into(self.ends[name]))
+
+        self.fronts_make(*base_fronts(self.pods()))
+
+    def fronts_make(self, *fronts):
+        """(Front, its Service)... are part of the matrix, once kube-proxy knows them on all nodes."""
+        self.bed.apply(*[service for _, service in fronts])
+        for front, service in fronts:
+            spec = self.bed.get("service", "-n", service["metadata"]["namespace"], service["metadata"]["name"])["spec"]
+            front.addresses = tuple(spec["clusterIPs"])
+            self.fronts[front.name] = front
+        self.fronts_work(*[front for front, _ in fronts])
+
+    def fronts_work(self, *fronts):
+        """Nodes may send to everybody. Where their proxies know a Service, the API server told of its endpoints before."""
+        reference = Reference(self.ends, self.namespaces, [])
+        want = {packet: reference.answers(packet, front) for node in NODES for front in fronts
+                for protocol in front.protocols for family in FAMILIES
+                for packet in [Packet(node, front.name, protocol, front.port, family)]}
+        self.wait(lambda: not self.differences(want), "kube-proxy to know the Services")
+        self.bed.changed |= {"services", "endpointslices"}
+
+    def node_port(self, namespace, name, selector, backend):
+        """The number that a new Service for this case has on every node."""
+        document = service(namespace, name, 1004, PORTS[0], selector, type="NodePort")
+        document["spec"]["ports"][1]["nodePort"] = document["spec"]["ports"][0]["nodePort"] = NODE_PORT
+        front = Front(f"{namespace[-1]}/{name}", 1004, [(backend, PORTS[0])])
+        self.extra_front(front, document)
+        return NODE_PORT
+
+    def extra_front(self, front, service):
+        """For this case only."""
+        self.fronts_make((front, service))
+        self.undo.append(lambda: (self.fronts.pop(front.name), self.bed.delete(*key_of(service))))
 
     def into(self, end):
         return ["nsenter", f"--net={self.nets[end.name]}", "--"] if end.kind == "pod" else self.bed.in_net(end.name)
@@ -220,13 +256,17 @@ class World:
         self.wait(lambda: not os.path.exists(self.nets[end.name]), f"the end of {name}'s network", 60) # the API is ahead
         return end
 
-    def pod_start(self, end, address_of=None):
-        """address_of: it gets the addresses of this end, which is gone."""
+    def pod_start(self, end, address_of=None, host_port=None):
+        """address_of: it gets the addresses of this end, which is gone; host_port: to its first port."""
         if address_of:
             self.next_address(end.node, address_of.addresses)
         self.ends[end.name] = end
-        self.bed.apply(pod_object(end))
+        pod = pod_object(end)
+        if host_port:
+            pod["spec"]["containers"][0]["ports"].append({"containerPort": PORTS[0], "hostPort": host_port})
+        self.bed.apply(pod)
         self.pods_ready([end])
+        self.fronts_work(*[front for front in self.fronts.values() if end.name in dict(front.backends)])
 
     def next_address(self, node, addresses):
         """host-local gives addresses out in turn, beginning after the one in its file."""
@@ -234,9 +274,9 @@ class World:
             before = str(ipaddress.ip_address(address) - 1)
             self.bed.node(node, "sh", "-c", f"printf {before} >/var/lib/cni/networks/pods/last_reserved_ip.{number}")
 
-    def extra_pod(self, end, address_of=None):
+    def extra_pod(self, end, **how):
         """For this case only."""
-        self.pod_start(end, address_of)
+        self.pod_start(end, **how)
         self.undo.append(lambda: self.pod_forget(end))
 
     def pod_forget(self, end):
@@ -328,6 +368,21 @@ class World:
                 "    " + decided(f) for f in self.all_flows() if f["destination"]["ip"] == address
                 and f["destination"].get("port") == port and f["source"]["ip"] in self.ends[source].addresses))
 
+    def must_see_api(self, source, is_open):
+        answer = self.in_net_of(source, "curl", "-sk", "-m", "5" if is_open else "1", "-o", "/dev/null", "-w", "%{http_code}",
+                                f"https://{API_SERVICE}/version", stdout=subprocess.PIPE, text=True).communicate()[0]
+        if (answer == "000") == is_open:
+            raise Failure(f"{source} -> API server: {answer}, want it {'open' if is_open else 'closed'}\n" + "\n".join(
+                "    " + decided(f) for f in self.all_flows() if f["destination"]["ip"] == API_SERVICE
+                and f["source"]["ip"] in self.ends[source].addresses))
+
+    def must_be_because(self, reason, source, address, port):
+        """A packet of this source to there was stopped for this reason, lately."""
+        found = [f for f in self.all_flows() if f["destination"]["ip"] == address and f["destination"].get("port") == port
+                 and f["source"]["ip"] in self.ends[source].addresses and f["verdict"] == "DROPPED"]
+        if not found or found[-1]["reason"] != reason:
+            raise Failure(f"{source} -> {address} {port}: want {reason}\n" + "\n".join(decided(f) for f in found[-3:]))
+
     def in_net_of(self, source, *command, **options):
         """A program of this machine with the network of an end."""
         return subprocess.Popen(self.into(self.ends[source]) + list(command), **options)
@@ -343,39 +398,42 @@ class World:
                     for protocol in ("tcp", "udp"):
                         for family in FAMILIES:
                             yield Packet(src.name, dst.name, protocol, port, family)
+            for front in self.fronts.values() if src.kind != "outside" else []:
+                for protocol in front.protocols:
+                    for family in FAMILIES:
+                        yield Packet(src.name, front.name, protocol, front.port, family)
 
     def check(self, rounds=2):
         """What was changed is in force everywhere, and every pair of ends sees it so, twice."""
         self.bed.attest()
         meaning = [policy for policies in self.policies.values() for policy in policies]
-        reference = Reference(self.ends, self.namespaces, meaning)
-        want = {packet: self.judge(reference, packet) for packet in self.all_packets()}
+        reference = Reference(self.ends, self.namespaces, meaning, self.verdicts.values())
+        want = {packet: reference.answers(packet, self.fronts.get(packet.dst)) for packet in self.all_packets()}
         for turn in range(rounds):
             self.compare(want, f"matrix {turn + 1} of {rounds}")
 
-    def judge(self, reference, packet):
-        for verdict in self.verdicts.values():
-            decision = verdict(self.ends[packet.src], self.ends[packet.dst], packet)
-            if decision is not None:
-                return decision
-        return reference.allows(packet)
-
     def compare(self, want, title):
-        questions = {}
-        for packet, allowed in want.items():
-            questions.setdefault(packet.src, []).append((packet, allowed))
-        for src, cells in questions.items():
-            self.probers[src].ask([(p.protocol, self.ends[p.dst].address(p.family), p.port, OPEN_MS if allowed else SILENT_MS)
-                                   for p, allowed in cells])
-        wrong = []
-        for src, cells in questions.items():
-            for (packet, allowed), answer in zip(cells, self.probers[src].answers()):
-                expected = f"open {packet.dst}" if allowed else "silent"
-                if answer != expected:
-                    wrong.append((packet, expected, answer))
+        wrong = self.differences(want)
         self.cells += len(want)
         if wrong:
             raise Failure(f"{title}: {len(wrong)} of {len(want)} cells are wrong\n" + self.explain(wrong))
+
+    def differences(self, want):
+        """want: packet -> answers that are right."""
+        wrong, questions = [], {}
+        for packet, answers in want.items():
+            questions.setdefault(packet.src, []).append((packet, answers))
+        for src, cells in questions.items():
+            self.probers[src].ask([(p.protocol, self.target(p).address(p.family), p.port, SILENT_MS if "silent" in answers else OPEN_MS)
+                                   for p, answers in cells])
+        for src, cells in questions.items():
+            for (packet, answers), answer in zip(cells, self.probers[src].answers()):
+                if answer not in answers:
+                    wrong.append((packet, " or ".join(sorted(answers)), answer))
+        return wrong
+
+    def target(self, packet):
+        return self.fronts.get(packet.dst) or self.ends[packet.dst]
 
     # --- when it is wrong ---------------------------------------------------------------------
 
@@ -385,7 +443,7 @@ class World:
     def explain(self, wrong):
         flows, lines = self.all_flows(), []
         for packet, expected, answer in wrong[:SHOWN]:
-            src, dst = self.ends[packet.src].address(packet.family), self.ends[packet.dst].address(packet.family)
+            src, dst = self.ends[packet.src].address(packet.family), self.target(packet).address(packet.family)
             lines.append(f"{packet.src} ({src}) -> {packet.dst} ({dst}) {packet.protocol} {packet.port}: "
                          f"{answer}, want {expected}")
             lines += ["    " + decided(f) for f in flows if is_flow(f, packet, src, dst)][-2:]
@@ -431,7 +489,7 @@ def pod_object(end):
              for (name, protocol), port in end.named.items()]
     return {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": pod_name(end), "namespace": end.namespace, "labels": end.labels},
+        "metadata": {"name": pod_name(end), "namespace": end.namespace, "labels": {**end.labels, "app": pod_name(end), "member": "matrix"}},
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": end.node},
             "terminationGracePeriodSeconds": 0,
@@ -457,6 +515,24 @@ def asking_pod(name, node, labels, address):
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": node}, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "main", "image": IMAGE, "args": ["try", "tcp", address, str(PORTS[0]), "700"]}]}}
+
+
+def service(namespace, name, port, target, selector, protocols=("tcp", "udp"), **spec):
+    ports = [{"name": p, "protocol": p.upper(), "port": port, "targetPort": target} for p in protocols]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"ipFamilyPolicy": "RequireDualStack", "selector": selector, "ports": ports, **spec}}
+
+
+def base_fronts(ends):
+    """A Service for each pod; one for all of namespace y, one by the name of a port."""
+    for end in ends:
+        name = f"only-{pod_name(end)}"
+        yield (Front(f"{end.namespace[-1]}/{name}", 1000, [(end.name, PORTS[0])]),
+               service(end.namespace, name, 1000, PORTS[0], {"app": pod_name(end)}))
+    some = [end for end in ends if end.namespace == "matrix-y"]
+    yield (Front("y/all", 1001, [(end.name, PORTS[1]) for end in some]), service("matrix-y", "all", 1001, PORTS[1], {"member": "matrix"}))
+    yield (Front("y/web", 1002, [(end.name, end.named["web", "tcp"]) for end in some if end.named], protocols=("tcp",)),
+           service("matrix-y", "web", 1002, "web", {"member": "matrix"}, protocols=("tcp",)))
 
 
 def marker_objects():
