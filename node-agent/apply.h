@@ -52,7 +52,7 @@ int berm_apply_collect(struct berm_apply *apply, uint64_t ticket, struct berm_er
 
 /* For status: entries in use / room, by map. */
 struct berm_apply_usage {
-	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules;
+	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules, frontends;
 };
 void berm_apply_usage(const struct berm_apply *apply, struct berm_apply_usage *out);
 
