@@ -358,7 +358,7 @@ def service_unknown(world):
     world.bed.apply(service(Y, "empty", 1000, 80, {"app": "nobody"}))
     world.undo.append(lambda: world.bed.delete("services", Y, "empty"))
     empty = world.bed.get("service", "-n", Y, "empty")["spec"]["clusterIPs"]
-    world.wait(lambda: all(world.ask(n, "tcp", a, 1000) == "refused" for n in NODES for a in empty), "kube-proxy to know it")
+    world.wait(lambda: all(world.ask(n, "tcp", a, 1000) == "refused" for n in ("y/a", "y/b") for a in empty), "kube-proxy to know it")
     world.check()
     for address in empty:
         world.must("silent", "x/a", "tcp", address, 1000)
@@ -428,33 +428,41 @@ def host_port(world):
     world.extra_pod(end, host_port=8088)
     node = world.ends["node2"].address(4)
     world.must("open y/ported", "outside", "tcp", node, 8088)
-    world.apply(network(Y, "deny", {"matchLabels": {"pod": "ported"}}, ingress=[{"from": [spaces(ns="x")]}]),
-                network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+    wall = network(Y, "wall", {"matchLabels": {"pod": "ported"}}, ingress=[{"from": [spaces(ns="x")]}])
+    world.apply(wall, network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
     world.check()
     world.must("silent", "outside", "tcp", node, 8088)
     world.must("silent", "x/b", "tcp", node, 8088) # its own node, yet a pod
+    world.must_be_because("default-deny", "x/b", node, 8088)
     world.must("open y/ported", "node2", "tcp", node, 8088)
     world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [spaces(ns="y")]}]))
     world.bed.attest()
+    world.must("silent", "x/b", "tcp", node, 8088) # it may send; portmap masquerades clients of its node's subnet, so it is no pod of x there
+    world.must("open y/ported", "x/b", "tcp", end.address(4), 80)
+    wall["spec"]["ingress"][0]["from"] += [{"ipBlock": {"cidr": "10.244.2.1/32"}}, {"ipBlock": {"cidr": "192.168.100.254/32"}}]
+    world.apply(wall)
+    world.check()
     world.must("open y/ported", "x/b", "tcp", node, 8088)
-    world.must("silent", "z/b", "tcp", node, 8088) # free to send, not let in
+    world.must("open y/ported", "outside", "tcp", node, 8088)
 
 
-@case("the API server: open to an isolated pod by a rule about its address, or as an essential")
+@case("the API server: by a rule about its address, as an essential; to pods of its own node always")
 def api_server(world):
-    world.must_see_api("x/a", True)
+    def sees(is_open):
+        world.bed.attest()
+        world.must_see_api("x/b", is_open)
+        for name in ("x/a", "y/a"): # on node1, as the API server is; of no policy
+            world.must_see_api(name, True)
+
+    sees(True)
     world.apply(network(X, "out", policyTypes=["Egress"]))
-    world.bed.attest()
-    world.must_see_api("x/a", False)
-    world.must_see_api("y/a", True)
+    sees(False)
+    world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.100.1/32"}}], "ports": [{"port": 443}]}]))
+    sees(False)
     world.apply(network(X, "out", policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.168.100.1/32"}}], "ports": [{"port": 6443}]}]))
-    world.bed.attest()
-    for name in ("x/a", "x/b"):
-        world.must_see_api(name, True)
+    sees(True)
     world.clear()
     for essentials, is_open in ((["apiserver"], True), (["dns"], False), (["dns", "apiserver"], True), ([], False)):
         world.apply(segmentation(X, "out", isolate=["Egress"], essentials=essentials), meaning=[network(X, "out", policyTypes=["Egress"])])
-        world.bed.attest()
-        for name in ("x/a", "x/b"):
-            world.must_see_api(name, is_open)
+        sees(is_open)
     world.check()

@@ -465,7 +465,7 @@ def decided(flow):
 
 
 def ready_of(pod):
-    return next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
+    return next((c for c in pod["status"].get("conditions", []) if c["type"] == "Ready"), {"status": "Unknown"})
 
 
 # --- objects ------------------------------------------------------------------------------------
@@ -489,7 +489,7 @@ def pod_object(end):
              for (name, protocol), port in end.named.items()]
     return {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": pod_name(end), "namespace": end.namespace, "labels": {**end.labels, "app": pod_name(end), "member": "matrix"}},
+        "metadata": {"name": pod_name(end), "namespace": end.namespace, "labels": {**end.labels, "app": pod_name(end), **({"member": "matrix"} if pod_name(end) in NAMED else {})}},
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": end.node},
             "terminationGracePeriodSeconds": 0,
