@@ -358,7 +358,7 @@ def service_unknown(world):
     world.bed.apply(service(Y, "empty", 1000, 80, {"app": "nobody"}))
     world.undo.append(lambda: world.bed.delete("services", Y, "empty"))
     empty = world.bed.get("service", "-n", Y, "empty")["spec"]["clusterIPs"]
-    world.wait(lambda: all(world.ask(n, "tcp", a, 1000) == "refused" for n in ("y/a", "y/b") for a in empty), "kube-proxy to know it")
+    world.wait(lambda: all(world.ask(n, "tcp", a, 1000, 3000) == "refused" for n in ("y/a", "y/b") for a in empty), "kube-proxy to know it")
     world.check()
     for address in empty:
         world.must("silent", "x/a", "tcp", address, 1000)
