@@ -11,6 +11,7 @@ import time
 ATTEST_S = 20
 NODES = ("node1", "node2")
 NODE_IPS = {"node1": ("192.168.100.1", "fd00:100::1"), "node2": ("192.168.100.2", "fd00:100::2")}
+CRICTL = ("crictl", "--timeout", "30s") # a machine under load may take its time
 OUTSIDE_IPS = ("192.168.100.254", "fd00:100::254")
 
 
@@ -48,14 +49,13 @@ class Bed:
 
     def pod_net(self, node, namespace, pod):
         """A path to the network namespace of a pod, of this machine's view."""
-        sandbox = self.node(node, "crictl", "pods", "-q", "--state", "ready",
+        sandbox = self.node(node, *CRICTL, "pods", "-q", "--state", "ready",
                             "--namespace", f"^{namespace}$", "--name", f"^{pod}$").split()
         if len(sandbox) != 1:
             raise Failure(f"{namespace}/{pod} has {len(sandbox)} sandboxes on {node}")
-        spec = json.loads(self.node(node, "crictl", "inspectp", sandbox[0]))["info"]["runtimeSpec"]
+        spec = json.loads(self.node(node, *CRICTL, "inspectp", sandbox[0]))["info"]["runtimeSpec"]
         path = next(n["path"] for n in spec["linux"]["namespaces"] if n["type"] == "network")
-        return f"/proc/{self.anchor[node]}/root{os.path.realpath(path) if path[0] != '/' else path}".replace(
-            "/root/var/run/", "/root/run/")
+        return f"/proc/{self.anchor[node]}/root/run/netns/{os.path.basename(path)}"
 
     # --- objects --------------------------------------------------------------------------
 
