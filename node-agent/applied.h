@@ -32,6 +32,7 @@ uint32_t berm_ids_take(struct id_pool *p,
 		       uint32_t count); /* the first of count in a row, or NONE */
 void berm_ids_mark(struct id_pool *p, uint32_t first, uint32_t count);
 void berm_ids_give(struct id_pool *p, uint32_t first, uint32_t count);
+uint32_t berm_ids_end(const struct id_pool *p); /* behind the last one that is taken */
 bool berm_ids_taken(const struct id_pool *p, uint32_t id);
 
 #define CLASS_LIMIT (2 * 65536u) /* old and new ones live side by side */

@@ -572,6 +572,27 @@ int berm_apply_collect(struct berm_apply *a, uint64_t ticket, struct berm_err *e
 	return berm_garbage_step(a, err);
 }
 
+uint32_t berm_apply_extent(const struct berm_apply *a, enum berm_map_id map)
+{
+	switch (map) {
+	case BERM_MAP_sets:
+		return berm_ids_end(&a->set_ids);
+	case BERM_MAP_cols:
+		return berm_ids_end(&a->col_units);
+	case BERM_MAP_cells:
+		return berm_ids_end(&a->cell_units);
+	case BERM_MAP_rules:
+		return berm_ids_end(&a->rule_ids);
+	default:
+		return UINT32_MAX;
+	}
+}
+
+void berm_apply_distrust(struct berm_apply *a)
+{
+	a->lost = true;
+}
+
 int berm_apply_open_store(struct berm_store *store, struct berm_apply **ret, struct berm_err *err)
 {
 	struct berm_apply *a = calloc(1, sizeof(*a));
