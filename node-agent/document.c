@@ -340,9 +340,8 @@ static int compare_in_file(const void *a, const void *b)
 /* Its key in the ConfigMap, if it came in one from an API server: there nobody knows the file around it. */
 static const char *key_of(const struct berm_sheet *sheet, const struct berm_object *object)
 {
-	const char *slash = sheet->kind && object->carrier && object->key
-				    ? strrchr(object->key, '/')
-				    : NULL;
+	const char *slash =
+		sheet->kind && object->carrier && object->key ? strrchr(object->key, '/') : NULL;
 
 	return slash ? slash + 1 : NULL;
 }

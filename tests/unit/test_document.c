@@ -207,7 +207,8 @@ TEST(document_twice)
 	documents_clear(&d);
 }
 
-TEST(document_twice_in_configmap, "from an API server, too, the second one is named by key and line")
+TEST(document_twice_in_configmap,
+     "from an API server, too, the second one is named by key and line")
 {
 	static const char text[] =
 		"{\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\",\"labels\":{\"berm.dev/policy\":\"v1\"}},"
