@@ -48,7 +48,7 @@ struct berm_agent {
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_files *files;	     /* exactly one of these two */
 	struct berm_api *api;
-	struct berm_feedback *feedback; /* NULL: nothing is written */
+	struct berm_feedback *feedback;	  /* NULL: nothing is written */
 	const struct berm_intake *intake; /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;

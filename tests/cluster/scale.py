@@ -28,8 +28,12 @@ PAUSE_S = 0.1      # between two changes
 LATE_S = 30
 
 
+class Failed(Exception):
+    pass
+
+
 def die(text):
-    sys.exit(f"scale: {text}")
+    raise Failed(text)
 
 
 class Server:
@@ -95,7 +99,7 @@ class Node:
         self.run = run + [str(number)]
         self.number = number
         self.seen = queue.Queue()
-        self.process = subprocess.Popen(self.run + [tool], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.run + [tool], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -103,12 +107,14 @@ class Node:
             self.seen.put(tuple(int(word) for word in line.split()))
 
     def settle(self):
-        last = None
-        while True:
+        """Until nothing has happened for a while."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             try:
-                last = self.seen.get(timeout=SETTLE_S)
+                self.seen.get(timeout=SETTLE_S)
             except queue.Empty:
-                return last
+                return
+        die(f"node {self.number} makes one generation after the other for 120 s")
 
     def next(self):
         try:
@@ -150,7 +156,7 @@ class World:
 
     def all(self, function, items):
         for _ in self.executor.map(function, items):
-            pass
+            pass  # a failure of one is raised here
 
     def make_namespace(self, index):
         self.server.call("POST", "/api/v1/namespaces", {"metadata": {"name": self.name(index)}})
@@ -242,11 +248,9 @@ def measure_restart(nodes, note):
     report("cluster_list_to_enforced", max(took), "s", 5, note + "; start of an agent that was killed to its first generation, the slower of two")
 
 
-def run(options):
+def run(options, nodes):
     smoke = os.environ.get("BERM_BENCH_SMOKE") == "1"
     server = Server(options.kubeconfig)
-    command = options.run.split()
-    nodes = [Node(command, number, options.tool) for number in (1, 2)]
     world = World(server, options.namespace)
     policies = POLICIES % options.namespace
     pod = PODS % options.namespace + "/synthetic-0"
@@ -269,7 +273,7 @@ def run(options):
         watcher = Watcher(server, PODS % options.namespace)
         time.sleep(SETTLE_S)
         measure("cluster_pod_event" + suffix + "_p99", nodes, watcher,
-                lambda number: server.patch(pod, {"metadata": {"labels": {"app": f"a{number % 2}"}}}),
+                lambda number: server.patch(pod, {"metadata": {"labels": {"app": f"a{1 - number % 2}"}}}),
                 rounds, 10, note)
         sizes_mb = [node.rss_mb() for node in nodes]
         report("cluster_agent_rss" + suffix, max(now for now, _ in sizes_mb), "MB", 64,
@@ -278,8 +282,6 @@ def run(options):
             took = [node.rest("/v1/status")["last_apply"] for node in nodes]
             print(f"scale: last apply: {json.dumps(took)}", file=sys.stderr)
     measure_restart(nodes, note)
-    for node in nodes:
-        node.process.kill()
 
 
 def main():
@@ -288,7 +290,18 @@ def main():
     parser.add_argument("--namespace", required=True, help="that has real pods with role=db on both nodes")
     parser.add_argument("--run", required=True, help="command that runs something in the node whose number follows")
     parser.add_argument("--tool", required=True, help="tests/tools/generations, built")
-    run(parser.parse_args())
+    options = parser.parse_args()
+    nodes = [Node(options.run.split(), number, options.tool) for number in (1, 2)]
+    try:
+        run(options, nodes)
+    except Failed as failure:
+        print(f"scale: {failure}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)  # threads wait for what does not come
+    finally:
+        for node in nodes:
+            node.process.stdin.close()  # it ends with us
+    os._exit(0)
 
 
 if __name__ == "__main__":

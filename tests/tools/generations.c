@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * generations.c - prints each new generation in this node's kernel and when it was there: "NANOSECONDS GENERATION", of
- * CLOCK_MONOTONIC. Reads the page that the programs read; knows nobody else.
+ * CLOCK_MONOTONIC. Reads the page that the programs read; knows nobody else. Ends when its standard input is closed.
  */
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>
@@ -10,6 +11,13 @@
 #include "maps.h"
 
 #define POLL_NS 200000
+
+static bool is_over(void)
+{
+	struct pollfd fd = { .fd = 0, .events = POLLIN };
+
+	return poll(&fd, 1, 0) > 0;
+}
 
 static int64_t now_ns(void)
 {
@@ -29,11 +37,11 @@ int main(void)
 		fprintf(stderr, "generations: %s\n", err.msg);
 		return 1;
 	}
-	for (;;) {
+	while (!is_over()) {
 		now = __atomic_load_n(&maps.node->generation, __ATOMIC_ACQUIRE);
-		if (now != last && (printf("%lld %llu\n", (long long)now_ns(),
-					   (unsigned long long)now) < 0 ||
-				    fflush(stdout)))
+		if (now != last &&
+		    (printf("%lld %llu\n", (long long)now_ns(), (unsigned long long)now) < 0 ||
+		     fflush(stdout)))
 			break; /* nobody reads it any more */
 		last = now;
 		nanosleep(&(struct timespec){ 0, POLL_NS }, NULL);
