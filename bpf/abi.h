@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
 
-#define BERM_ABI_VERSION 1
+#define BERM_ABI_VERSION 2
 
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
@@ -55,7 +55,10 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(FOREIGN_ETHERTYPE, 19, "foreign-ethertype", "neither IP nor ARP")                    \
 	X(FRAGMENT, 20, "fragment", "a later fragment of a pod that is isolated")              \
 	X(TABLE_FULL, 21, "table-full", "allowed, but the session table had no room")          \
-	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")
+	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")            \
+	X(SERVICE_MIXED, 23, "service-mixed", "some backends of the Service are not allowed")  \
+	X(SERVICE_UNKNOWN, 24, "service-unknown", "no backend is known behind this address")   \
+	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")
 /* clang-format on */
 
 enum berm_reason {
@@ -78,6 +81,7 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_ENDPOINTS    4096 /* slots; slot 0 is never used */
 #define BERM_MAX_ADDRS	      4	   /* own addresses of one pod */
 #define BERM_MAX_PEERS	      400000
+#define BERM_MAX_FRONTENDS    65536
 #define BERM_MAX_CIDRS	      131072
 #define BERM_MAX_ROWS	      262144
 #define BERM_MAX_SETS	      4096
@@ -176,13 +180,25 @@ _Static_assert(sizeof(struct berm_endpoint) == 104, "berm_endpoint is ABI");
 
 /* ---- who and what ------------------------------------------------------------------------------ */
 
-/* Value of berm_peers. Always updated in place (BPF_F_LOCK): a replaced hash element could be handed
+/* Value of berm_peers and berm_frontends. Always updated in place (BPF_F_LOCK): a replaced hash element could be handed
  * to another address while a packet still reads it. */
 struct berm_peer {
 	struct bpf_spin_lock lock;
-	__u32 cls;
+	__u32 cls; /* | BERM_PEER_* */
 };
 _Static_assert(sizeof(struct berm_peer) == 8, "berm_peer is ABI");
+
+/* Where to ask berm_frontends before the class is believed; on the way out only. */
+#define BERM_PEER_FRONTENDS	 0x80000000u /* under this very address */
+#define BERM_PEER_NODE_FRONTENDS 0x40000000u /* under ::, of IPv4 ::ffff:0.0.0.0: any own address */
+#define BERM_PEER_CLASS		 0x3fffffffu
+
+struct berm_frontend_key { /* where a connection is led elsewhere after it has left the pod */
+	struct berm_addr addr;
+	__u32 at; /* plane << 16 | port */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct berm_frontend_key) == 24, "berm_frontend_key is ABI");
 
 struct berm_cidr_key { /* LPM: prefixlen counts the 32 bits of table too */
 	__u32 prefixlen;
@@ -324,7 +340,7 @@ _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation)
+	X(ns_isolation) X(frontends)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)

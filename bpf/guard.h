@@ -316,6 +316,30 @@ static __always_inline bool guard_host(struct pkt *p)
 	return true;
 }
 
+/* What left this very pod and comes back to it from an address of the node: it has asked a Service that it is
+ * a backend of, and the node has put its own address in front. Seen where the host routes between pods; a
+ * bridge stands in between otherwise, and it could be anybody's. */
+static __always_inline bool is_from_itself(const struct pkt *p)
+{
+	__u32 from = p->skb->ingress_ifindex;
+
+	barrier_var(
+		from); /* or clang picks one of two addresses in the context, which the verifier refuses */
+	if (cfg_explain)
+		from = p->skb->cb[BERM_CB_IIF];
+	return from == p->skb->ifindex;
+}
+
+static __always_inline bool guard_hairpin(struct pkt *p)
+{
+	if (p->found == SESSION_STALE || !is_from_itself(p) ||
+	    !bpf_map_lookup_elem(&berm_local, &p->flow.peer))
+		return false;
+	allow(p, BERM_REASON_HAIRPIN);
+	p->state = BERM_SESSION_HOST;
+	return true;
+}
+
 static __always_inline bool guard_flow(struct pkt *p, enum berm_dir dir)
 {
 	if (!p->is_v4 && p->proto == IPPROTO_ICMPV6 && p->kind == PKT_FLOW && guard_icmp6(p, dir))
@@ -324,7 +348,7 @@ static __always_inline bool guard_flow(struct pkt *p, enum berm_dir dir)
 		return true;
 	if (dir == BERM_EGRESS ? guard_leaving(p) : guard_entering(p))
 		return true;
-	if (dir == BERM_INGRESS && guard_host(p))
+	if (dir == BERM_INGRESS && (guard_host(p) || guard_hairpin(p)))
 		return true;
 	return guard_own_address(p) || guard_fragment(p, dir);
 }

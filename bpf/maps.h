@@ -52,6 +52,14 @@ struct {
 } berm_peers SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BERM_MAX_FRONTENDS);
+	__type(key, struct berm_frontend_key);
+	__type(value, struct berm_peer);
+} berm_frontends SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, BERM_MAX_CIDRS);

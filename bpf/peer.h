@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* peer.h - who is it: address -> class. Knows addresses and their tables, no policy. */
+/* peer.h - who is it: address -> class; on the way out, whom the node leads the packet to. Knows addresses
+ * and their tables, no policy. */
 #ifndef BERM_BPF_PEER_H
 #define BERM_BPF_PEER_H
+
+#define AT_NONE 0xffffffffu
 
 /* Class of the longest prefix of this table that holds the address; BERM_CLASS_NONE if none does. */
 static __always_inline __u32 cidr_class(const struct berm_addr *addr, __u32 table)
@@ -14,14 +17,40 @@ static __always_inline __u32 cidr_class(const struct berm_addr *addr, __u32 tabl
 	return cls ? READ(*cls) : BERM_CLASS_NONE;
 }
 
-/* Exact address first, so a pod keeps its class inside any CIDR block. */
-static __always_inline __u32 peer_class(const struct pkt *p, __u32 table)
+/* A Service, nodePort or hostPort has a class that stands for those behind it (docs/policy.md, "Services"). */
+static __always_inline __u32 frontend_class(const struct berm_frontend_key *key)
 {
-	struct berm_peer *peer = bpf_map_lookup_elem(&berm_peers, &p->flow.peer);
+	struct berm_peer *frontend = bpf_map_lookup_elem(&berm_frontends, key);
+
+	return frontend ? READ(frontend->cls) : BERM_CLASS_NONE;
+}
+
+static __always_inline __u32 frontend_at(const struct pkt *p, __u32 peer, __u32 at)
+{
+	struct berm_frontend_key key = { .addr = p->flow.peer, .at = at };
 	__u32 cls = BERM_CLASS_NONE;
 
-	if (peer)
-		return READ(peer->cls);
+	if (peer & BERM_PEER_FRONTENDS)
+		cls = frontend_class(&key);
+	if (cls != BERM_CLASS_NONE || !(peer & BERM_PEER_NODE_FRONTENDS))
+		return cls;
+	key.addr = (struct berm_addr){ .w = { 0, 0, p->is_v4 ? bpf_htonl(0xffff) : 0, 0 } };
+	return frontend_class(&key);
+}
+
+/* Exact address first, so a pod keeps its class inside any CIDR block. at: where the packet goes to, of one
+ * that comes in AT_NONE. */
+static __always_inline __u32 peer_class(const struct pkt *p, __u32 table, __u32 at)
+{
+	struct berm_peer *peer = bpf_map_lookup_elem(&berm_peers, &p->flow.peer);
+	__u32 cls = BERM_CLASS_NONE, value;
+
+	if (peer) {
+		value = READ(peer->cls);
+		if (at != AT_NONE && value & ~BERM_PEER_CLASS)
+			cls = frontend_at(p, value, at);
+		return cls != BERM_CLASS_NONE ? cls : value & BERM_PEER_CLASS;
+	}
 	if (table)
 		cls = cidr_class(&p->flow.peer, table);
 	if (cls != BERM_CLASS_NONE)

@@ -75,15 +75,16 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 {
 	struct berm_set *m = bpf_map_lookup_elem(&berm_sets, &set);
-	__u32 row, col;
+	__u32 row, col, at;
 
 	if (!m || !m->ncols) {
 		deny(p, set == BERM_SET_ESSENTIALS ? BERM_REASON_FALLBACK : BERM_REASON_NO_RULE);
 		return;
 	}
-	p->cls = peer_class(p, m->table);
+	at = port_index(p, dir);
+	p->cls = peer_class(p, m->table, dir == BERM_EGRESS ? at : AT_NONE);
 	row = set_row(set, p->cls, m->default_row);
-	col = set_col(m->cols + port_class(port_index(p, dir)));
+	col = set_col(m->cols + port_class(at));
 	if (col >= m->ncols)
 		deny(p, BERM_REASON_NO_RULE);
 	else

@@ -460,7 +460,7 @@ static void see_own(struct berm_hook_state *hook, enum berm_attach_mode mode, bo
 static int tcx_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook,
 		       struct berm_err *err)
 {
-	uint32_t ids[TCX_MAX_PROGS] = { 0 }, count = TCX_MAX_PROGS, flags = 0, own;
+	uint32_t ids[TCX_MAX_PROGS] = { 0 }, count = TCX_MAX_PROGS, flags = 0, own, pinned;
 	char name[64];
 	int rc = bpf_prog_query((int)ifindex, (enum bpf_attach_type)hooks_of[dir].tcx, 0, &flags,
 				ids, &count);
@@ -470,9 +470,12 @@ static int tcx_inspect(uint32_t ifindex, int dir, struct berm_hook_state *hook,
 	if (rc)
 		return berm_fail(err, rc, "look at the tcx hooks of ifindex %u", ifindex);
 	own = tcx_own_prog_id(ifindex, dir);
+	pinned = pinned_prog_id(dir);
+	if (!own) /* our program by a link whose pin is hidden, under a second mount of bpffs */
+		own = pinned;
 	for (uint32_t i = 0; i < count && i < TCX_MAX_PROGS; i++) {
 		if (own && ids[i] == own) {
-			see_own(hook, BERM_ATTACH_TCX, own == pinned_prog_id(dir));
+			see_own(hook, BERM_ATTACH_TCX, own == pinned);
 		} else {
 			prog_name(ids[i], name, sizeof(name));
 			see_foreign(hook, name);

@@ -34,6 +34,7 @@
 #define MAX_BUCKETS	(1u << 24) /* 8 GiB of sessions: more is a typing error */
 
 enum prog_id { PROG_FROM_POD, PROG_TO_POD, PROG_SWEEP, PROG_COUNT };
+_Static_assert(PROG_COUNT == BERM_PROG_COUNT, "loader.h says how many");
 static const char *const prog_pins[] = {
 	[PROG_FROM_POD] = BERM_PIN_PROGS "/from_pod",
 	[PROG_TO_POD] = BERM_PIN_PROGS "/to_pod",
@@ -535,6 +536,81 @@ int berm_prog_open(int dir, int *ret_fd, struct berm_err *err)
 		return berm_fail(err, fd, "open %s", path);
 	*ret_fd = fd;
 	return 0;
+}
+
+/* ---- pins that vanish ------------------------------------------------------------------------------------ */
+
+int berm_pins_hold(int prog[BERM_PROG_COUNT], struct berm_err *err)
+{
+	for (int i = 0; i < PROG_COUNT; i++) {
+		prog[i] = bpf_obj_get(prog_pins[i]);
+		if (prog[i] < 0)
+			return berm_fail(err, prog[i], "open %s", prog_pins[i]);
+	}
+	return 0;
+}
+
+static __u32 map_id(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+int berm_pins_check(const struct berm_maps *maps)
+{
+	auto_close int node = bpf_obj_get(BERM_PIN_MAPS "/berm_node");
+	char path[PATH_MAX];
+
+	if (node < 0)
+		return node == -ENOENT || node == -EINVAL ? -ENOENT : 0; /* else nobody knows */
+	if (map_id(node) != map_id(maps->fd[BERM_MAP_node]))
+		return -ESTALE;
+	for (int id = 0; id < BERM_MAP_COUNT; id++) {
+		map_pin_path((enum berm_map_id)id, path);
+		if (access(path, F_OK))
+			return -ENOENT;
+	}
+	return has_progs() && !access(BERM_PIN_LINKS, F_OK) ? 0 : -ENOENT;
+}
+
+/* The node block comes last: without it nobody takes the rest for complete. */
+static int maps_pin_again(const struct berm_maps *maps, struct berm_err *err)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	for (int i = 1; i <= BERM_MAP_COUNT; i++) {
+		int id = (BERM_MAP_node + i) % BERM_MAP_COUNT;
+
+		map_pin_path((enum berm_map_id)id, path);
+		rc = bpf_obj_pin(maps->fd[id], path);
+		if (rc && rc != -EEXIST)
+			return berm_fail(err, rc, "pin %s", path);
+	}
+	return 0;
+}
+
+int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COUNT],
+		      struct berm_err *err)
+{
+	auto_close int lock = -1;
+	int rc = berm_flock_take(BERM_LOAD_LOCK, DEFAULT_LOCK_MS / 10, &lock, err);
+
+	if (!rc && berm_pins_check(maps) == -ESTALE)
+		rc = berm_refuse(err, -ESTALE,
+				 "another data path has been loaded below " BERM_PIN_DIR);
+	if (!rc)
+		rc = bpffs_ensure(true, err);
+	if (!rc)
+		rc = pin_dirs_ensure(err);
+	for (int i = 0; !rc && i < PROG_COUNT; i++)
+		if (access(prog_pins[i], F_OK))
+			rc = prog_pin(prog[i], prog_pins[i], err);
+	if (!rc && access(BERM_PIN_BUILD, F_OK) && !build_is(maps->buckets))
+		rc = build_write(maps->buckets, err);
+	return rc ? rc : maps_pin_again(maps, err);
 }
 
 /* ---- sweeping ------------------------------------------------------------------------------------------ */

@@ -32,6 +32,18 @@ int berm_load_ensure(const struct berm_load_opts *opts, struct berm_maps *out,
 /* fd of the pinned program of a direction (enum berm_dir); caller closes. */
 int berm_prog_open(int dir, int *ret_fd, struct berm_err *err) must_check;
 
+/* ---- pins that vanish (a bpffs that is unmounted, or mounted over) -------------------------------- */
+
+#define BERM_PROG_COUNT 3
+
+/* The pinned programs, held by descriptors: with those of the maps everything can be pinned again. */
+int berm_pins_hold(int prog[BERM_PROG_COUNT], struct berm_err *err) must_check;
+/* 0: all there; -ENOENT: some are missing; -ESTALE: somebody has made another data path in their place. */
+int berm_pins_check(const struct berm_maps *maps) must_check;
+/* Pins what is missing, mounts bpffs if need be. */
+int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COUNT],
+		      struct berm_err *err) must_check;
+
 /* Free the sessions of an interface (ifindex != 0) or the expired ones, through berm_sweep.
  * Returns the number freed or -errno. */
 long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err);

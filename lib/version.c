@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static uint32_t abi_of_name(const char *name)
 	return *end || abi > UINT32_MAX ? 0 : (uint32_t)abi;
 }
 
-int berm_version_other(uint32_t *ret_abi)
+/* The first directory of another ABI that is, or is not, complete. 0: none. */
+static uint32_t find(bool is_complete)
 {
 	DIR *dir = opendir(BERM_PIN_DIR);
 	char path[PATH_MAX];
@@ -54,19 +56,26 @@ int berm_version_other(uint32_t *ret_abi)
 	uint32_t abi, found = 0;
 
 	if (!dir)
-		return -ENOENT;
+		return 0;
 	while (!found && (entry = readdir(dir))) {
 		abi = abi_of_name(entry->d_name);
 		if (!abi || abi == BERM_ABI_VERSION)
 			continue;
 		snprintf(path, sizeof(path), BERM_PIN_DIR "/v%u/maps/" NODE_PIN, abi);
-		if (abi_at(path))
+		if (is_complete == (abi_at(path) != 0))
 			found = abi;
 	}
 	closedir(dir);
-	if (!found)
+	return found;
+}
+
+int berm_version_other(uint32_t *ret_abi)
+{
+	uint32_t abi = find(true);
+
+	if (!abi)
 		return -ENOENT;
-	*ret_abi = found;
+	*ret_abi = abi;
 	return 0;
 }
 
@@ -123,4 +132,14 @@ int berm_version_retire(uint32_t abi, struct berm_err *err)
 		return rc;
 	snprintf(path, sizeof(path), BERM_PIN_DIR "/v%u", abi);
 	return rmdir(path) ? berm_fail(err, -errno, "remove %s", path) : 0;
+}
+
+int berm_version_tidy(struct berm_err *err)
+{
+	uint32_t abi;
+	int rc = 0;
+
+	while (!rc && (abi = find(false)))
+		rc = berm_version_retire(abi, err);
+	return rc;
 }

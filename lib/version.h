@@ -20,4 +20,8 @@ int berm_version_check(struct berm_err *err) must_check;
  * that who is killed meanwhile is followed by somebody who sees the rest. */
 int berm_version_retire(uint32_t abi, struct berm_err *err) must_check;
 
+/* What is left of others who were killed while they loaded or retired. The caller holds BERM_LOAD_LOCK, so nobody is
+ * loading now. */
+int berm_version_tidy(struct berm_err *err) must_check;
+
 #endif /* BERM_VERSION_H */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "attest.h"
 #include "endpoints.h"
 #include "engine.h"
 #include "err.h"
@@ -54,11 +55,13 @@ struct berm_agent {
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
+	struct berm_attest *attest;
 	struct berm_keeper *keeper;   /* NULL: not asked for */
 	struct berm_err save_failure; /* of the last-good store; code 0: saved */
 	int64_t started_ms;	      /* uv clock */
 	bool is_synced; /* every source has been read once; nothing is judged before */
 	uint64_t collected, repaired, adopted; /* endpoints, since the start */
+	uint64_t tampered; /* times that maps, endpoints or pins were not as we had left them */
 };
 
 /* Everything up to the first generation, then the loop until SIGTERM or SIGINT; leaves the kernel as it is.
@@ -70,6 +73,9 @@ void berm_agent_touch(struct berm_agent *agent);
 
 /* Brings slots and records into the model now, and touches if that changed it. */
 void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled);
+
+/* End the loop; berm_agent_run returns -ERESTART, and a new start finds out what is there. */
+void berm_agent_start_again(struct berm_agent *agent);
 
 /* Look at every source again, for what no event has told. */
 void berm_agent_rescan(struct berm_agent *agent);

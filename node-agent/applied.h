@@ -32,6 +32,7 @@ uint32_t berm_ids_take(struct id_pool *p,
 		       uint32_t count); /* the first of count in a row, or NONE */
 void berm_ids_mark(struct id_pool *p, uint32_t first, uint32_t count);
 void berm_ids_give(struct id_pool *p, uint32_t first, uint32_t count);
+uint32_t berm_ids_end(const struct id_pool *p); /* behind the last one that is taken */
 bool berm_ids_taken(const struct id_pool *p, uint32_t id);
 
 #define CLASS_LIMIT (2 * 65536u) /* old and new ones live side by side */
@@ -55,6 +56,13 @@ struct applied_class {
 
 struct applied_peer {
 	struct berm_addr addr;
+	uint32_t cls;
+	uint32_t flags; /* BERM_PEER_* */
+};
+
+struct applied_front {
+	struct berm_addr addr;
+	uint32_t at;
 	uint32_t cls;
 };
 
@@ -82,11 +90,13 @@ struct applied_set {
 	uint16_t *row; /* [row_count] by class; beyond it, the default row. In the kernel: what is not
 			 * the default row */
 	uint32_t row_count;
-	struct berm_digest plan_id; /* of the plan set that it was last */
+	struct berm_digest plan_id;   /* of the plan set that it was last */
+	struct berm_digest judgement; /* likewise; 0 unknown */
 	/* of this generation */
 	uint32_t owner;	  /* plan set that it stays for or is made for, NONE */
 	uint32_t view;	  /* its table's, see struct move */
 	uint16_t *rowmap; /* owner's row -> row here, for classes that are new */
+	bool moves;	  /* it is new, and an address moved to another row of it */
 	bool left;	  /* an endpoint goes from here to another set */
 	bool differs;	  /* to it, a moved address is in another row */
 	bool used;	  /* some endpoint has it */
@@ -105,8 +115,9 @@ struct garbage {
 	int stage; /* 0: nothing; 1, 2: a grace period, and then that step */
 	uint64_t ticket;
 	/* step 1: moved addresses come to rest; what was replaced goes */
-	BERM_ARRAY(struct applied_peer) peer; /* cls NONE: delete */
-	spans_t span;			      /* how the ports are cut afterwards, if merges */
+	BERM_ARRAY(struct applied_peer) peer;	/* cls NONE: delete */
+	BERM_ARRAY(struct applied_front) front; /* likewise */
+	spans_t span;				/* how the ports are cut afterwards, if merges */
 	bool merges;
 	row_keys_t row;
 	BERM_ARRAY(struct applied_set *) set;
@@ -127,6 +138,8 @@ struct berm_apply {
 	uint32_t cls_room;
 	struct applied_peer *peer; /* sorted by address */
 	size_t peer_count;
+	struct applied_front *front; /* sorted by address and port */
+	size_t front_count;
 	BERM_ARRAY(struct applied_table *) table;
 	struct applied_set *set[BERM_MAX_SETS];
 	spans_t span;			     /* sorted; no gap */
@@ -157,12 +170,16 @@ struct move {
 	const uint32_t *view; /* [view_count], where from or to is NONE */
 	uint32_t via; /* class they have from before the switch until step 1; NONE: deleted at once */
 	uint32_t count;
+	bool has_peers; /* not only frontends, for whose sake no session is judged again */
+	bool is_shaken; /* a frontend goes, not at once */
 };
 
 struct change {
 	struct berm_addr addr;
-	uint32_t from, to; /* NONE: absent */
-	uint32_t move;
+	uint32_t at;		       /* of a frontend; NONE: a peer */
+	uint32_t from, to;	       /* NONE: absent */
+	uint32_t flags_from, flags_to; /* of a peer */
+	uint32_t move;		       /* NONE: deleted at once */
 };
 
 /* Elements of one map to write. */
@@ -202,14 +219,15 @@ struct generation {
 	struct berm_numbers view;	   /* table ids; 0 is none */
 	struct applied_table **view_table; /* [view.count], NULL: none */
 	struct berm_numbers passing;	   /* transition classes */
-	size_t arriving;		   /* peers that are new in the map */
+	size_t arriving, arriving_fronts;  /* that are new in the map */
 
 	struct berm_names names; /* of the plan, with indices, sorted by id */
 	struct batch put[BERM_MAP_COUNT];
 	struct batch late_set; /* berm_sets: after all else of the sets is there */
-	struct batch peer_del, ns_del;
+	struct batch peer_del, front_del, ns_del;
 	char warning[256];
 	struct applied_peer *peer; /* what a->peer will be */
+	struct applied_front *front;
 };
 
 int berm_batch_add(struct batch *b, enum berm_map_id map, const void *key, const void *value);
@@ -262,6 +280,7 @@ int berm_gen_view(struct generation *g, uint32_t table, uint32_t *ret);
 void berm_gen_conflicts(struct generation *g);
 int berm_gen_moves(struct generation *g);
 int berm_gen_peers(struct generation *g);
+void berm_gen_moved(struct generation *g);
 int berm_gen_peers_undo(struct generation *g, struct berm_err *err);
 
 /* apply_ns.c */

@@ -35,6 +35,19 @@ static bool peers_are_sound(const struct berm_plan *plan)
 	return true;
 }
 
+static bool frontends_are_sound(const struct berm_plan *plan)
+{
+	const struct berm_plan_frontend *f = plan->frontend;
+	int rc;
+
+	for (size_t i = 0; i < plan->frontend_count; i++) {
+		rc = i ? memcmp(&f[i - 1].addr, &f[i].addr, sizeof(f->addr)) : -1;
+		if (f[i].cls >= plan->class_count || rc > 0 || (!rc && f[i - 1].at >= f[i].at))
+			return false;
+	}
+	return true;
+}
+
 static bool table_is_sound(const struct berm_plan *plan, const struct berm_plan_table *t)
 {
 	const struct berm_plan_prefix *p = t->prefix;
@@ -83,6 +96,8 @@ static const char *plan_flaw(const struct berm_plan *plan)
 		return "its port intervals do not cover all ports once";
 	if (!peers_are_sound(plan))
 		return "its peers are not sorted or have no class";
+	if (!frontends_are_sound(plan))
+		return "its frontends are not sorted or have no class";
 	for (size_t i = 0; i < plan->table_count; i++)
 		if (!table_is_sound(plan, &plan->table[i]))
 			return "a CIDR table is not sorted or has a prefix without class";
@@ -118,8 +133,9 @@ static int gen_open(struct generation *g)
 	g->tried = calloc(plan->set_count + 1, sizeof(*g->tried));
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
-	return g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made && g->tried &&
-			       g->endpoint && g->peer
+	g->front = calloc(plan->frontend_count + 1, sizeof(*g->front));
+	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made &&
+			       g->tried && g->endpoint && g->peer
 		       ? 0
 		       : -ENOMEM;
 }
@@ -170,6 +186,7 @@ static void gen_close(struct generation *g)
 	free(g->pc_plan);
 	free(g->view_table);
 	free(g->peer);
+	free(g->front);
 	array_free(&g->new_cls);
 	array_free(&g->span);
 	array_free(&g->change);
@@ -182,6 +199,7 @@ static void gen_close(struct generation *g)
 		berm_batch_clear(&g->put[map]);
 	berm_batch_clear(&g->late_set);
 	berm_batch_clear(&g->peer_del);
+	berm_batch_clear(&g->front_del);
 	berm_batch_clear(&g->ns_del);
 }
 
@@ -200,6 +218,8 @@ static int gen_room(const struct generation *g)
 	const struct berm_apply *a = g->a;
 	int rc = room_for(g, BERM_MAP_peers, a->peer_count, g->arriving);
 
+	if (!rc)
+		rc = room_for(g, BERM_MAP_frontends, a->front_count, g->arriving_fronts);
 	if (!rc)
 		rc = room_for(g, BERM_MAP_rows, a->row_count, g->put[BERM_MAP_rows].count);
 	if (!rc)
@@ -223,6 +243,8 @@ static int prepare_sets(struct generation *g)
 		rc = berm_gen_build(g);
 	if (!rc)
 		rc = berm_gen_moves(g);
+	if (!rc)
+		berm_gen_moved(g);
 	for (size_t i = 0; !rc && i < g->plan->set_count; i++)
 		if (g->is_made[i])
 			rc = berm_set_batch(g, g->set[i]);
@@ -238,6 +260,10 @@ static int prepare(struct generation *g)
 	berm_gen_endpoints(g);
 	gen_wanted(g);
 	rc = berm_gen_classes(g);
+	for (size_t i = 0; !rc && i < g->plan->frontend_count; i++)
+		g->front[i] = (struct applied_front){ g->plan->frontend[i].addr,
+						      g->plan->frontend[i].at,
+						      g->cls[g->plan->frontend[i].cls] };
 	if (!rc)
 		rc = berm_gen_tables(g);
 	if (!rc)
@@ -255,7 +281,8 @@ static int prepare(struct generation *g)
 		rc = berm_gen_namespaces(g);
 	for (size_t i = 0; !rc && i < g->plan->peer_count; i++)
 		g->peer[i] = (struct applied_peer){ g->plan->peer[i].addr,
-						    g->cls[g->plan->peer[i].cls] };
+						    g->cls[g->plan->peer[i].cls],
+						    g->plan->peer[i].flags };
 	return rc ? rc : gen_room(g);
 }
 
@@ -318,6 +345,8 @@ static int write_seen(struct generation *g)
 	int rc = put(g, BERM_MAP_ports, &g->put[BERM_MAP_ports]);
 
 	if (!rc)
+		rc = put(g, BERM_MAP_frontends, &g->put[BERM_MAP_frontends]);
+	if (!rc)
 		rc = put(g, BERM_MAP_peers, &g->put[BERM_MAP_peers]);
 	if (!rc)
 		rc = put(g, BERM_MAP_ns_isolation, &g->put[BERM_MAP_ns_isolation]);
@@ -325,6 +354,8 @@ static int write_seen(struct generation *g)
 		rc = del(g, BERM_MAP_ns_isolation, &g->ns_del);
 	if (!rc)
 		rc = del(g, BERM_MAP_peers, &g->peer_del);
+	if (!rc)
+		rc = del(g, BERM_MAP_frontends, &g->front_del);
 	return rc;
 }
 
@@ -333,7 +364,8 @@ static int write_seen(struct generation *g)
 static void order_loads(const struct generation *g)
 {
 #if !defined(__x86_64__) && !defined(__s390x__)
-	if (g->put[BERM_MAP_peers].count || g->put[BERM_MAP_ports].count)
+	if (g->put[BERM_MAP_peers].count || g->put[BERM_MAP_frontends].count ||
+	    g->put[BERM_MAP_ports].count)
 		g->a->store->ops->grace(g->a->store);
 #else
 	(void)g;
@@ -397,6 +429,9 @@ static int remember(struct generation *g)
 	free(a->peer);
 	a->peer = TAKE_PTR(g->peer);
 	a->peer_count = g->plan->peer_count;
+	free(a->front);
+	a->front = TAKE_PTR(g->front);
+	a->front_count = g->plan->frontend_count;
 	array_free(&a->ns);
 	for (size_t i = 0; i < g->plan->ns_count; i++)
 		if (array_push(&a->ns, g->plan->ns[i]))
@@ -537,6 +572,27 @@ int berm_apply_collect(struct berm_apply *a, uint64_t ticket, struct berm_err *e
 	return berm_garbage_step(a, err);
 }
 
+uint32_t berm_apply_extent(const struct berm_apply *a, enum berm_map_id map)
+{
+	switch (map) {
+	case BERM_MAP_sets:
+		return berm_ids_end(&a->set_ids);
+	case BERM_MAP_cols:
+		return berm_ids_end(&a->col_units);
+	case BERM_MAP_cells:
+		return berm_ids_end(&a->cell_units);
+	case BERM_MAP_rules:
+		return berm_ids_end(&a->rule_ids);
+	default:
+		return UINT32_MAX;
+	}
+}
+
+void berm_apply_distrust(struct berm_apply *a)
+{
+	a->lost = true;
+}
+
 int berm_apply_open_store(struct berm_store *store, struct berm_apply **ret, struct berm_err *err)
 {
 	struct berm_apply *a = calloc(1, sizeof(*a));
@@ -582,6 +638,7 @@ void berm_apply_usage(const struct berm_apply *a, struct berm_apply_usage *out)
 		.rows = a->row_count,
 		.peers = a->peer_count,
 		.cidrs = a->cidr_count,
+		.frontends = a->front_count,
 		.rules = a->rule_ids.used,
 	};
 }

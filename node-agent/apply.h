@@ -50,9 +50,15 @@ int berm_apply(struct berm_apply *apply, const struct berm_plan *plan,
 uint64_t berm_apply_garbage(const struct berm_apply *apply);
 int berm_apply_collect(struct berm_apply *apply, uint64_t ticket, struct berm_err *err) must_check;
 
+/* Somebody else has written to the maps: the next berm_apply reads them anew and mends what differs. */
+void berm_apply_distrust(struct berm_apply *apply);
+
+/* How many elements of a map's beginning may mean something; UINT32_MAX: all that there are. */
+uint32_t berm_apply_extent(const struct berm_apply *apply, enum berm_map_id map);
+
 /* For status: entries in use / room, by map. */
 struct berm_apply_usage {
-	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules;
+	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules, frontends;
 };
 void berm_apply_usage(const struct berm_apply *apply, struct berm_apply_usage *out);
 

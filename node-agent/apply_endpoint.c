@@ -103,6 +103,21 @@ static bool is_rejudged(const struct generation *g, const struct target *t)
 	return g->a->recover;
 }
 
+/* The same rules, and no address has moved: only frontends lead elsewhere, or to nobody. Those who are
+ * connected stay connected to whom they were led to. */
+static bool is_alike(const struct generation *g, uint32_t from, uint32_t to)
+{
+	static const struct berm_digest unknown;
+	const struct applied_set *s = from < BERM_MAX_SETS ? g->a->set[from] : NULL;
+	const struct applied_set *t = to < BERM_MAX_SETS ? g->a->set[to] : NULL;
+
+	if (from == to)
+		return true;
+	return s && t && memcmp(&s->judgement, &unknown, sizeof(unknown)) &&
+	       !memcmp(&s->judgement, &t->judgement, sizeof(s->judgement)) &&
+	       s->value.table == t->value.table && !t->moves && !t->differs;
+}
+
 /* Sets first: while FALLBACK stands, verdicts say that the pod waits to be judged. */
 static void switch_slot(struct generation *g, uint32_t slot)
 {
@@ -110,13 +125,14 @@ static void switch_slot(struct generation *g, uint32_t slot)
 	const struct berm_endpoint *now = &g->a->store->endpoints[slot];
 	struct target t = target_of(g, slot);
 	bool sets = memcmp(t.set, now->set, sizeof(t.set)) != 0;
+	bool alike = is_alike(g, now->set[0], t.set[0]) && is_alike(g, now->set[1], t.set[1]);
 	bool flags = t.flags != now->flags || t.allowed_table != now->allowed_table;
 
 	if (sets)
 		ops->switch_sets(g->a->store, slot, t.set);
 	if (flags)
 		ops->set_flags(g->a->store, slot, t.flags, t.allowed_table);
-	if (sets || flags || is_rejudged(g, &t)) {
+	if (!alike || flags || is_rejudged(g, &t)) {
 		ops->bump(g->a->store, slot);
 		g->rejudged++;
 	}

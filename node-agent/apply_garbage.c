@@ -18,11 +18,18 @@ static int leave_peers(struct generation *g, struct garbage *gb)
 
 	for (size_t i = 0; !rc && i < g->change.count; i++) {
 		c = &g->change.item[i];
+		if (c->move == NONE)
+			continue;
 		m = &g->move.item[c->move];
-		if (m->via != m->rest)
-			rc = array_push(&gb->peer, (struct applied_peer){ c->addr, m->rest });
+		if (c->at != NONE && m->via != m->rest)
+			rc = array_push(&gb->front,
+					(struct applied_front){ c->addr, c->at, m->rest });
+		else if (c->at == NONE &&
+			 (m->via != m->rest || (c->to != NONE && c->flags_from & ~c->flags_to)))
+			rc = array_push(&gb->peer,
+					(struct applied_peer){ c->addr, m->rest, c->flags_to });
 	}
-	gb->in_flight = g->peer_del.count > 0 || g->switched;
+	gb->in_flight = g->peer_del.count > 0 || g->front_del.count > 0 || g->switched;
 	return rc;
 }
 
@@ -145,8 +152,8 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 
 static bool has_work(const struct garbage *gb)
 {
-	return gb->peer.count || gb->in_flight || gb->merges || gb->row.count || gb->set.count ||
-	       gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
+	return gb->peer.count || gb->front.count || gb->in_flight || gb->merges || gb->row.count ||
+	       gb->set.count || gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
 	       gb->late_cls.count;
 }
 
@@ -175,6 +182,30 @@ int berm_gen_leave(struct generation *g)
 
 /* ---- how it goes ----------------------------------------------------------------------------------------------- */
 
+static int rest_fronts(struct berm_apply *a, const struct garbage *gb, struct berm_err *err)
+{
+	struct berm_peer value = { .cls = 0 };
+	struct batch put = { 0 }, del = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < gb->front.count; i++) {
+		const struct applied_front *f = &gb->front.item[i];
+		const struct berm_frontend_key key = { .addr = f->addr, .at = f->at };
+
+		value.cls = f->cls;
+		rc = f->cls == NONE ? berm_batch_add(&del, BERM_MAP_frontends, &key, NULL)
+				    : berm_batch_add(&put, BERM_MAP_frontends, &key, &value);
+	}
+	if (!rc)
+		rc = a->store->ops->put(a->store, BERM_MAP_frontends, put.key, put.value, put.count,
+					err);
+	if (!rc)
+		rc = a->store->ops->del(a->store, BERM_MAP_frontends, del.key, del.count, err);
+	berm_batch_clear(&put);
+	berm_batch_clear(&del);
+	return rc;
+}
+
 static int rest_batches(const struct garbage *gb, struct batch *put, struct batch *del)
 {
 	struct berm_peer value = { .cls = 0 };
@@ -183,7 +214,7 @@ static int rest_batches(const struct garbage *gb, struct batch *put, struct batc
 
 	for (size_t i = 0; !rc && i < gb->peer.count; i++) {
 		p = &gb->peer.item[i];
-		value.cls = p->cls;
+		value.cls = p->cls | p->flags;
 		rc = p->cls == NONE ? berm_batch_add(del, BERM_MAP_peers, &p->addr, NULL)
 				    : berm_batch_add(put, BERM_MAP_peers, &p->addr, &value);
 	}
@@ -202,12 +233,14 @@ static bool has_foreign_sets(const struct berm_apply *a)
  * judged again, also if we do not get that far. */
 static int rest_peers(struct berm_apply *a, const struct garbage *gb, struct berm_err *err)
 {
-	bool foreign = gb->peer.count && has_foreign_sets(a);
+	bool foreign = (gb->peer.count || gb->front.count) && has_foreign_sets(a);
 	struct batch put = { 0 }, del = { 0 };
 	int rc = rest_batches(gb, &put, &del);
 
 	if (foreign)
 		berm_set_applying(a, true);
+	if (!rc)
+		rc = rest_fronts(a, gb, err);
 	if (!rc)
 		rc = a->store->ops->put(a->store, BERM_MAP_peers, put.key, put.value, put.count,
 					err);
@@ -363,7 +396,9 @@ static int step_1(struct berm_apply *a, struct berm_err *err)
 		drop_names(a);
 	give_classes(a, &gb->cls);
 	give_ids(&a->rule_ids, &gb->rule);
-	gb->stage = gb->peer.count || gb->late_cls.count || gb->late_pc.count ? 2 : 0;
+	gb->stage = gb->peer.count || gb->front.count || gb->late_cls.count || gb->late_pc.count
+			    ? 2
+			    : 0;
 	return 0;
 }
 
@@ -389,6 +424,7 @@ void berm_garbage_free(struct garbage *gb)
 	for (size_t i = 0; i < gb->table.count; i++)
 		berm_table_free(gb->table.item[i]);
 	array_free(&gb->peer);
+	array_free(&gb->front);
 	array_free(&gb->span);
 	array_free(&gb->row);
 	array_free(&gb->set);

@@ -79,3 +79,12 @@ void berm_ids_give(struct id_pool *p, uint32_t first, uint32_t count)
 	if (first < p->hint)
 		p->hint = first;
 }
+
+uint32_t berm_ids_end(const struct id_pool *p)
+{
+	uint32_t id = p->limit;
+
+	while (id && !(p->word[(id - 1) / 64] >> (id - 1) % 64 & 1))
+		id -= (id % 64 == 0 && !p->word[(id - 1) / 64]) ? 64 : 1;
+	return id;
+}

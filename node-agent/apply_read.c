@@ -203,6 +203,7 @@ static int by_addr(const void *x, const void *y)
 /* A number that nobody wrote: it has the default row everywhere, like none at all. */
 static uint32_t known_class(uint32_t cls)
 {
+	cls &= BERM_PEER_CLASS;
 	return cls < CLASS_LIMIT ? cls : BERM_CLASS_NONE;
 }
 
@@ -219,10 +220,40 @@ static int read_peers(struct reading *r)
 	if (!a->peer)
 		return -ENOMEM;
 	for (size_t i = 0; !rc && i < a->peer_count; i++) {
-		a->peer[i] = (struct applied_peer){ key[i], known_class(value[i].cls) };
+		a->peer[i] = (struct applied_peer){ key[i], known_class(value[i].cls),
+						    value[i].cls & ~BERM_PEER_CLASS };
 		rc = berm_applied_class_mark(a, a->peer[i].cls);
 	}
 	qsort(a->peer, a->peer_count, sizeof(*a->peer), by_addr);
+	return rc;
+}
+
+static int by_front(const void *x, const void *y)
+{
+	const struct applied_front *a = x, *b = y;
+	int rc = by_addr(a, b);
+
+	return rc ? rc : (a->at > b->at) - (a->at < b->at);
+}
+
+static int read_fronts(struct reading *r)
+{
+	struct berm_apply *a = r->a;
+	auto_free struct berm_frontend_key *key = NULL;
+	auto_free struct berm_peer *value = NULL;
+	int rc = list(r, BERM_MAP_frontends, (void **)&key, (void **)&value, &a->front_count);
+
+	if (rc)
+		return rc;
+	a->front = calloc(a->front_count + 1, sizeof(*a->front));
+	if (!a->front)
+		return -ENOMEM;
+	for (size_t i = 0; !rc && i < a->front_count; i++) {
+		a->front[i] =
+			(struct applied_front){ key[i].addr, key[i].at, known_class(value[i].cls) };
+		rc = berm_applied_class_mark(a, a->front[i].cls);
+	}
+	qsort(a->front, a->front_count, sizeof(*a->front), by_front);
 	return rc;
 }
 
@@ -399,6 +430,8 @@ static int read_all(struct reading *r)
 	if (!rc)
 		rc = read_peers(r);
 	if (!rc)
+		rc = read_fronts(r);
+	if (!rc)
 		rc = read_tables(r);
 	if (!rc)
 		rc = read_namespaces(r);
@@ -451,10 +484,12 @@ void berm_applied_forget(struct berm_apply *a)
 	array_free(&a->ns);
 	free(a->cls);
 	free(a->peer);
+	free(a->front);
 	a->cls = NULL;
 	a->peer = NULL;
+	a->front = NULL;
 	a->cls_room = 0;
-	a->peer_count = a->row_count = a->cidr_count = 0;
+	a->front_count = a->peer_count = a->row_count = a->cidr_count = 0;
 	berm_names_clear(&a->names);
 	berm_names_clear(&a->next_names);
 	berm_ids_close(&a->cls_ids);

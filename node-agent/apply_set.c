@@ -190,6 +190,7 @@ static int try_match(struct generation *g, uint32_t plan_set, struct applied_set
 		s->rowmap = TAKE_PTR(m.rowmap);
 		s->owner = plan_set;
 		s->plan_id = p->id;
+		s->judgement = p->judgement;
 		g->set[plan_set] = s;
 	}
 	free(m.rowmap);
@@ -360,6 +361,7 @@ static int build(struct generation *g, uint32_t plan_set)
 	s->col_units = column_units(g);
 	s->owner = plan_set;
 	s->plan_id = p->id;
+	s->judgement = p->judgement;
 	rc = berm_gen_view(g, s->value.table, &s->view);
 	if (!rc)
 		rc = take_ids(g, s);

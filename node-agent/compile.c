@@ -25,11 +25,10 @@ static int allow_sources(struct compiler *c)
 static int build(struct compiler *c, struct berm_plan *plan)
 {
 	static int (*const step[])(struct compiler *) = {
-		berm_compile_namespaces,      berm_compile_subjects,
-		berm_compile_limit_documents, berm_compile_selectors,
-		berm_compile_classes,	      berm_compile_tables,
-		berm_compile_class_index,     berm_compile_spans,
-		berm_compile_matrices,	      allow_sources,
+		berm_compile_namespaces, berm_compile_subjects,	     berm_compile_limit_documents,
+		berm_compile_selectors,	 berm_compile_frontends,     berm_compile_classes,
+		berm_compile_tables,	 berm_compile_front_classes, berm_compile_class_index,
+		berm_compile_spans,	 berm_compile_matrices,	     allow_sources,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
@@ -102,6 +101,12 @@ static void free_compiler(struct compiler *c)
 	array_free(&c->scratch);
 	array_free(&c->cls);
 	array_free(&c->peer);
+	array_free(&c->known);
+	array_free(&c->essential);
+	array_free(&c->front_cls);
+	array_free(&c->front_addr);
+	array_free(&c->backend_addr);
+	berm_frontends_free(&c->front);
 	free(c->policy);
 	free(c->endpoint);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)

@@ -5,11 +5,12 @@
  *
  * Sorted by address, then length, a prefix comes right before everything inside it, so a stack holds what
  * encloses the current one. A term is in force while its block is on the stack and none of its excepts is.
+ * Where ClusterIPs come from, no block counts on the way out: those addresses are not where packets go.
  * The families are kept apart: ::/0 encloses no IPv4 address, although those are stored v4-mapped.
  */
 #include "compiler.h"
 
-enum point_kind { POINT_ROOT4, POINT_BLOCK, POINT_EXCEPT, POINT_ADDRESS };
+enum point_kind { POINT_ROOT4, POINT_SERVICE, POINT_BLOCK, POINT_EXCEPT, POINT_ADDRESS };
 
 struct point {
 	struct berm_addr addr;
@@ -31,6 +32,7 @@ struct walk {
 	BERM_ARRAY(struct level) stack;
 	uint32_t *blocks, *excepts; /* on the stack, by term */
 	uint32_t *terms;	    /* in force, by group */
+	uint32_t services;	    /* ServiceCIDRs on the stack */
 	uint64_t *active;	    /* bit map of groups with a term in force */
 	bool is_dirty;
 	uint32_t set; /* what active says, unless dirty */
@@ -109,6 +111,8 @@ static void apply_point(struct walk *w, const struct point *p, uint32_t by)
 {
 	bool before, after;
 
+	if (p->kind == POINT_SERVICE)
+		w->services += by;
 	if (p->kind != POINT_BLOCK && p->kind != POINT_EXCEPT)
 		return;
 	before = is_in_force(w, p->ref);
@@ -174,6 +178,17 @@ static int add_term(struct walk *w, uint32_t term)
 	return rc;
 }
 
+static int add_service_cidrs(struct walk *w)
+{
+	const struct berm_model *m = w->c->model;
+
+	for (size_t i = 0; i < m->service_cidr_count; i++)
+		for (size_t k = 0; k < m->service_cidrs[i]->cidr_count; k++)
+			if (add_cidr(w, &m->service_cidrs[i]->cidr[k], POINT_SERVICE, NONE))
+				return -ENOMEM;
+	return 0;
+}
+
 static int walk_begin(struct walk *w)
 {
 	size_t terms = w->c->term.count + 1, groups = w->c->group.count + 1;
@@ -214,6 +229,7 @@ static int find_blocks(struct walk *w, struct compile_hit *hit)
 		if (current_set(w))
 			return -ENOMEM;
 		hit[p->ref].set = w->set;
+		hit[p->ref].in_service_cidr = w->services;
 	}
 	return 0;
 }
@@ -234,6 +250,8 @@ int berm_compile_blocks(struct compiler *c, struct compile_hit *hit, size_t coun
 	}
 	for (size_t i = 0; !rc && i < c->term.count; i++)
 		rc = add_term(&w, (uint32_t)i);
+	if (!rc)
+		rc = add_service_cidrs(&w);
 	if (!rc)
 		rc = walk_begin(&w);
 	if (!rc)
@@ -265,6 +283,8 @@ static int emit(struct walk *w, const struct point *p, prefix_array *out)
 		return -ENOMEM;
 	cls.group = berm_intern_key(&w->c->sets, w->set, &size);
 	cls.group_count = size / sizeof(*cls.group);
+	if (w->services)
+		cls = (struct compile_class){ .mark = MARK_VIP };
 	if (berm_compile_class(w->c, &cls, p->v4, &prefix.cls))
 		return -ENOMEM;
 	w->stack.item[w->stack.count - 1].cls = prefix.cls;
@@ -361,6 +381,21 @@ static bool is_alike(const struct compile_subject *a, const struct compile_subje
 	return a->ns == b->ns && a->dir == b->dir && a->is_essentials == b->is_essentials;
 }
 
+/* Does the first one's table say where ClusterIPs come from? Whoever has blocks or denies wants to know. */
+static bool wants_services(const struct compiler *c, size_t first,
+			   const struct berm_numbers *groups)
+{
+	const struct compile_subject *s = &c->subject.item[first];
+
+	if (!c->model->service_cidr_count || s->dir != BERM_EGRESS || s->is_essentials)
+		return false;
+	for (size_t i = first; i < c->subject.count; i++)
+		if (is_alike(s, &c->subject.item[i]) &&
+		    (c->subject.item[i].isolated || c->subject.item[i].default_deny))
+			return true;
+	return groups->count > 0;
+}
+
 /* The groups with blocks that all subjects of the first one's namespace and direction use. */
 static int wanted_groups(const struct compiler *c, size_t first, struct berm_numbers *out)
 {
@@ -381,16 +416,19 @@ static int wanted_groups(const struct compiler *c, size_t first, struct berm_num
 	return 0;
 }
 
-static int table_of_groups(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret)
+/* Of the key: with ServiceCIDRs or not, then the groups. */
+static int table_of_key(struct compiler *c, const struct berm_numbers *key, uint32_t *ret)
 {
 	bool *wanted = calloc(c->group.count + 1, sizeof(*wanted));
 	struct walk w = { .c = c, .wanted = wanted };
 	int rc = wanted ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !rc && i < groups->count; i++) {
-		const struct compile_group *g = &c->group.item[groups->item[i]];
+	if (!rc && key->item[0])
+		rc = add_service_cidrs(&w);
+	for (size_t i = 1; !rc && i < key->count; i++) {
+		const struct compile_group *g = &c->group.item[key->item[i]];
 
-		wanted[groups->item[i]] = true;
+		wanted[key->item[i]] = true;
 		for (size_t t = 0; !rc && t < g->term_count; t++)
 			rc = add_term(&w, g->term[t]);
 	}
@@ -402,37 +440,48 @@ static int table_of_groups(struct compiler *c, const struct berm_numbers *groups
 }
 
 /* Many namespaces want the same: only the first of them has the work. */
-static int table_for(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret)
+static int table_for(struct compiler *c, const struct berm_numbers *key, uint32_t *ret)
 {
 	uint32_t number;
 	int rc;
 
 	*ret = NONE;
-	if (!groups->count)
+	if (key->count == 1 && !key->item[0])
 		return 0;
-	rc = berm_intern(&c->table_groups, groups->item, groups->count * sizeof(*groups->item),
-			 &number);
+	rc = berm_intern(&c->table_groups, key->item, key->count * sizeof(*key->item), &number);
 	if (!rc)
 		*ret = c->table_of_groups.item[number];
 	if (rc > 0)
-		rc = table_of_groups(c, groups, ret) ? -ENOMEM
-						     : array_push(&c->table_of_groups, *ret);
+		rc = table_of_key(c, key, ret) ? -ENOMEM : array_push(&c->table_of_groups, *ret);
+	return rc;
+}
+
+static int table_key(const struct compiler *c, size_t first, struct berm_numbers *key)
+{
+	struct berm_numbers groups = { 0 };
+	int rc = wanted_groups(c, first, &groups);
+
+	if (!rc)
+		rc = array_push(key, wants_services(c, first, &groups));
+	for (size_t i = 0; !rc && i < groups.count; i++)
+		rc = array_push(key, groups.item[i]);
+	array_free(&groups);
 	return rc;
 }
 
 /* One table for all subjects of a namespace and direction, the first of which is given. */
 static int table_of(struct compiler *c, size_t first)
 {
-	struct berm_numbers groups = { 0 };
+	struct berm_numbers key = { 0 };
 	uint32_t table = NONE;
-	int rc = wanted_groups(c, first, &groups);
+	int rc = table_key(c, first, &key);
 
 	if (!rc)
-		rc = table_for(c, &groups, &table);
+		rc = table_for(c, &key, &table);
 	for (size_t i = first; i < c->subject.count; i++)
 		if (is_alike(&c->subject.item[first], &c->subject.item[i]))
 			c->subject.item[i].table = table;
-	array_free(&groups);
+	array_free(&key);
 	return rc;
 }
 

@@ -95,6 +95,7 @@ static int add_world(struct compiler *c, const char *name)
 
 struct about {
 	uint32_t set, ports, mark;
+	bool is_nobody; /* only an endpoint of a Service */
 };
 
 typedef BERM_ARRAY(struct compile_resolved) resolved_array;
@@ -175,12 +176,15 @@ static int learn_pods(struct compiler *c, struct about *about)
 
 /* ---- who owns an address ------------------------------------------------------------------------------------------ */
 
-enum claim_kind { /* the lower one wins */
+enum claim_kind {		 /* the lower one wins */
+		  CLAIM_CLUSTER, /* a ClusterIP */
 		  CLAIM_NODE,
 		  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
 		  CLAIM_ENDPOINT,
 		  CLAIM_LEAVER, /* an endpoint whose pod has finished */
 		  CLAIM_POD,
+		  CLAIM_VIP,	 /* another address of a Service, if it is nobody's own */
+		  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
 };
 
 struct claim {
@@ -277,28 +281,44 @@ static int claim_pods(const struct compiler *c, claim_array *out, const bool *is
 	return 0;
 }
 
-static int claim_node(const struct compiler *c, claim_array *out)
+static int claim_list(claim_array *out, enum claim_kind kind, const struct berm_addr *addr,
+		      size_t count)
 {
-	struct claim claim = { .kind = CLAIM_NODE, .pod = NONE };
+	struct claim claim = { .kind = (uint8_t)kind, .pod = NONE };
 
-	for (size_t i = 0; i < c->model->node_addr_count; i++) {
-		claim.addr = c->model->node_addrs[i];
+	for (size_t i = 0; i < count; i++) {
+		claim.addr = addr[i];
 		if (array_push(out, claim))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+static int claim_frontends(const struct compiler *c, claim_array *out)
+{
+	int rc = claim_list(out, CLAIM_CLUSTER, c->front.cluster.item, c->front.cluster.count);
+
+	if (!rc)
+		rc = claim_list(out, CLAIM_VIP, c->front.external.item, c->front.external.count);
+	if (!rc)
+		rc = claim_list(out, CLAIM_BACKEND, c->backend_addr.item, c->backend_addr.count);
+	return rc;
+}
+
 static int claim_addresses(const struct compiler *c, claim_array *out)
 {
 	bool *is_here = calloc(c->model->pod_count + 1, sizeof(*is_here));
 	size_t kept = 0;
-	int rc = is_here ? claim_node(c, out) : -ENOMEM;
+	int rc = is_here ? claim_list(out, CLAIM_NODE, c->model->node_addrs,
+				      c->model->node_addr_count)
+			 : -ENOMEM;
 
 	if (!rc)
 		rc = claim_endpoints(c, out, is_here);
 	if (!rc)
 		rc = claim_pods(c, out, is_here);
+	if (!rc)
+		rc = claim_frontends(c, out);
 	free(is_here);
 	if (rc || !out->count)
 		return rc;
@@ -317,6 +337,10 @@ static struct about about_claim(const struct claim *claim, const struct about *p
 {
 	if (claim->kind == CLAIM_NODE)
 		return (struct about){ .mark = MARK_OWN_NODE };
+	if (claim->kind == CLAIM_CLUSTER || claim->kind == CLAIM_VIP)
+		return (struct about){ .mark = MARK_VIP };
+	if (claim->kind == CLAIM_BACKEND)
+		return (struct about){ .is_nobody = true };
 	return claim->pod == NONE ? (struct about){ 0 } : pods[claim->pod];
 }
 
@@ -331,12 +355,28 @@ static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *
 	return 0;
 }
 
+/* An entry of its own: where the tables do not say the same. */
+static bool needs_entry(const struct about *about, const struct compile_hit *hit, uint32_t flags)
+{
+	return about->set || about->ports || about->mark || flags ||
+	       (hit->in_service_cidr && !about->is_nobody);
+}
+
 static int add_peer(struct compiler *c, const struct about *about, const struct compile_hit *hit,
 		    struct berm_numbers *groups)
 {
 	struct compile_class cls = { .mark = about->mark, .ports = about->ports };
 	struct compile_peer peer = { .addr = hit->addr };
+	bool has_entry;
 
+	if (berm_compile_essential_ports(c, &hit->addr, &cls.ports))
+		return -ENOMEM;
+	peer.flags = berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
+	has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
+	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
+		return 0;
+	if (about->is_nobody && hit->in_service_cidr)
+		cls.mark = MARK_VIP; /* what the tables say */
 	groups->count = 0;
 	if (add_set(c, about->set, groups) || add_set(c, hit->set, groups))
 		return -ENOMEM;
@@ -345,6 +385,10 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	cls.group_count = groups->count;
 	if (berm_compile_class(c, &cls, berm_compile_is_v4(&hit->addr), &peer.cls))
 		return -ENOMEM;
+	if (array_push(&c->known, peer))
+		return -ENOMEM;
+	if (!has_entry)
+		return 0;
 	c->cls.item[peer.cls].is_peer = true;
 	return array_push(&c->peer, peer);
 }
@@ -365,13 +409,15 @@ static int classify(struct compiler *c, const claim_array *claims, const struct 
 {
 	struct compile_hit *hit = calloc(claims->count + 1, sizeof(*hit));
 	struct about *about = calloc(claims->count + 1, sizeof(*about));
+	bool has_services = c->front.item.count || c->essential.count ||
+			    c->model->service_cidr_count;
 	size_t count = 0;
 	int rc = hit && about ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !rc && i < claims->count; i++) {
 		struct about this = about_claim(&claims->item[i], pods);
 
-		if (!this.set && !this.ports && !this.mark)
+		if (!this.set && !this.ports && !this.mark && !has_services)
 			continue;
 		about[count] = this;
 		hit[count++].addr = claims->item[i].addr;

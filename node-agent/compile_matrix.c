@@ -11,7 +11,7 @@
 
 /* What a subject sees of a class: which of its groups it is in, its marks, its named ports. */
 struct sight {
-	uint64_t *group; /* bit map by local number of the group */
+	const uint64_t *group; /* bit map by local number of the group */
 	uint32_t mark;
 	const struct compile_resolved *port;
 	size_t port_count;
@@ -25,8 +25,9 @@ struct matrix {
 	struct berm_numbers group; /* and back */
 	bool *name;		   /* by named port: used by a rule about other pods */
 	bool has_names;
-	size_t words;  /* of a bit map of groups */
-	uint32_t *pos; /* by class: place in touched, or NONE */
+	size_t words;	  /* of a bit map of groups */
+	uint64_t *nobody; /* a bit map without groups */
+	uint32_t *pos;	  /* by class: place in touched, or NONE */
 	struct berm_numbers touched;
 	BERM_ARRAY(uint64_t) bits; /* [touched][words] */
 	struct berm_intern sight;  /* what can be seen -> number */
@@ -124,9 +125,10 @@ static int paint_rules(struct matrix *m, const struct sight *seen, uint8_t first
 
 /* ---- where no rule decides ------------------------------------------------------------------------------------ */
 
-bool berm_compile_sees_dns(const struct compile_subject *s)
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what)
 {
-	return s->dir == BERM_EGRESS && s->grants_dns && (s->isolated || s->default_deny);
+	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny) &&
+	       (what == ESSENTIAL_DNS ? s->grants_dns : s->grants_apiserver);
 }
 
 static bool sees_marks(const struct compile_subject *s)
@@ -134,23 +136,51 @@ static bool sees_marks(const struct compile_subject *s)
 	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny);
 }
 
-/* Own node: everything. DNS: port 53 of its pods. Both lift only the implicit deny. */
+/* The endpoints of the DNS Service and of the API server's, each on its own port. */
+static void paint_essential_ports(struct matrix *m, const struct sight *seen, struct brush b)
+{
+	for (int kind = 0; kind < ESSENTIAL_COUNT; kind++)
+		for (size_t i = 0; i < seen->port_count; i++)
+			if (seen->port[i].name == m->c->essential_name[kind] &&
+			    berm_compile_sees(m->s, (enum compile_essential_kind)kind))
+				paint_spans(m, berm_compile_span_find(m->s, seen->port[i].at),
+					    seen->port[i].at, b);
+}
+
+/* Own node: everything. DNS: port 53 of its pods. All of them lift only the implicit deny. */
 static int paint_essentials(struct matrix *m, const struct sight *seen)
 {
 	static const uint32_t key[] = { VERDICT_ESSENTIAL };
 	static const uint32_t dns[] = { BERM_PLANE_TCP << 16 | 53, BERM_PLANE_UDP << 16 | 53 };
 	struct brush b = { 0, STAGE_ISOLATION };
 
-	if (!sees_marks(m->s) || !seen->mark)
+	if (!sees_marks(m->s) || (!seen->mark && !seen->port_count))
 		return 0;
 	if (berm_compile_verdict(m->c, key, ARRAY_SIZE(key), &b.verdict))
 		return -ENOMEM;
 	if (seen->mark & MARK_OWN_NODE)
 		paint_spans(m, 0, NONE, b);
 	for (size_t i = 0; i < ARRAY_SIZE(dns); i++)
-		if ((seen->mark & MARK_DNS) && berm_compile_sees_dns(m->s))
+		if ((seen->mark & MARK_DNS) && berm_compile_sees(m->s, ESSENTIAL_DNS))
 			paint_spans(m, berm_compile_span_find(m->s, dns[i]), dns[i], b);
+	paint_essential_ports(m, seen, b);
 	return 0;
+}
+
+/* What a subject sees of an address that only stands for others: no rule about somebody in particular. */
+static bool is_vip(const struct compile_subject *s, const struct compile_class *cls)
+{
+	return s->dir == BERM_EGRESS && cls->mark & MARK_VIP;
+}
+
+static int unpainted(struct matrix *m, const struct sight *seen, uint32_t *ret)
+{
+	static const uint32_t unknown[] = { VERDICT_UNKNOWN };
+
+	*ret = m->s->implicit;
+	if (!(seen->mark & MARK_VIP) || m->s->is_essentials)
+		return 0;
+	return berm_compile_verdict(m->c, unknown, ARRAY_SIZE(unknown), ret);
 }
 
 static int implicit_verdict(struct compiler *c, const struct compile_subject *s, uint32_t *ret)
@@ -186,17 +216,19 @@ static int last_verdict(struct compiler *c, struct compile_subject *s)
 
 static int paint_row(struct matrix *m, const struct sight *seen)
 {
+	uint32_t rest = 0;
+
 	memset(m->paint, 0xff, m->spans * sizeof(*m->paint));
 	memset(m->passed, 0, m->spans);
 	if (paint_rules(m, seen, STAGE_EMERGENCY, STAGE_NETWORKPOLICY))
 		return -ENOMEM;
 	if (!m->s->isolated && paint_rules(m, seen, STAGE_BASELINE, STAGE_BASELINE))
 		return -ENOMEM;
-	if (paint_essentials(m, seen))
+	if (paint_essentials(m, seen) || unpainted(m, seen, &rest))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->spans; i++)
 		if (m->paint[i] == UNDECIDED)
-			m->paint[i] = m->s->implicit;
+			m->paint[i] = rest;
 	return 0;
 }
 
@@ -261,16 +293,22 @@ static int seen_ports(const struct matrix *m, const struct compile_class *cls,
 	size_t size;
 	const struct compile_resolved *port = berm_intern_key(&m->c->ports, cls->ports, &size);
 
-	for (size_t i = 0; m->has_names && i < size / sizeof(*port); i++)
+	for (size_t i = 0; m->has_names && !is_vip(m->s, cls) && i < size / sizeof(*port); i++)
 		if (m->name[port[i].name] &&
 		    (array_push(key, port[i].name) || array_push(key, port[i].at)))
 			return -ENOMEM;
 	return 0;
 }
 
+static const uint64_t *seen_groups(const struct matrix *m, uint32_t cls)
+{
+	return is_vip(m->s, &m->c->cls.item[cls]) ? m->nobody
+						  : m->bits.item + m->pos[cls] * m->words;
+}
+
 static int sight_key(const struct matrix *m, uint32_t cls, struct berm_numbers *key)
 {
-	const uint64_t *bits = m->bits.item + m->pos[cls] * m->words;
+	const uint64_t *bits = seen_groups(m, cls);
 	uint32_t mark = m->c->cls.item[cls].mark;
 
 	key->count = 0;
@@ -287,7 +325,7 @@ static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *ke
 {
 	size_t head = 2 + 2 * m->words;
 	struct sight seen = {
-		.group = m->bits.item + m->pos[cls] * m->words,
+		.group = seen_groups(m, cls),
 		.mark = key->item[0],
 		.port = (const struct compile_resolved *)(key->item + head),
 		.port_count = (key->count - head) / 2,
@@ -350,7 +388,8 @@ static int place_classes(struct matrix *m, const bool *met)
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < m->touched.count; i++)
-		if (met[m->touched.item[i]] && m->row.count <= BERM_LIMIT_ROWS)
+		if ((met[m->touched.item[i]] || m->c->cls.item[m->touched.item[i]].is_backend) &&
+		    m->row.count <= BERM_LIMIT_ROWS)
 			rc = place_class(m, m->touched.item[i], &key);
 	array_free(&key);
 	if (rc)
@@ -358,6 +397,73 @@ static int place_classes(struct matrix *m, const bool *met)
 	for (size_t i = 0; i < m->c->cls.count; i++)
 		if (m->pos[i] == NONE)
 			m->s->row[i] = m->s->row[CLASS_WORLD4];
+	return 0;
+}
+
+/* ---- frontends ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t verdict_at(const struct matrix *m, uint32_t row, uint32_t at)
+{
+	const uint32_t *paint = berm_intern_key(&m->row, row, NULL);
+
+	return paint[berm_compile_span_find(m->s, at)];
+}
+
+static bool is_allowed(const struct compiler *c, uint32_t verdict)
+{
+	const uint32_t *key = berm_intern_key(&c->verdict, verdict, NULL);
+
+	if (key[0] == VERDICT_RULE)
+		return c->rule.item[key[1]].action == BERM_RULE_ALLOW;
+	return key[0] == VERDICT_ESSENTIAL || key[0] == VERDICT_NOT_ISOLATED;
+}
+
+/* All backends are allowed or all denied: as the first. Else nobody knows whom the packet would come to. */
+static int judge_backends(struct matrix *m, const struct compile_class *front, uint32_t *ret)
+{
+	static const uint32_t mixed[] = { VERDICT_MIXED };
+	bool allowed = false;
+
+	for (size_t i = 0; i < front->backend_count; i++) {
+		const struct compile_backend *b = &front->backend[i];
+		uint32_t verdict = verdict_at(m, m->s->row[b->cls], b->at);
+
+		if (i && is_allowed(m->c, verdict) != allowed)
+			return berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret);
+		if (!i) {
+			allowed = is_allowed(m->c, verdict);
+			*ret = verdict;
+		}
+	}
+	return 0;
+}
+
+/* The default row if it says the same at this place, else one that says it everywhere. */
+static int place_front(struct matrix *m, uint32_t cls)
+{
+	const struct compile_class *front = &m->c->cls.item[cls];
+	uint32_t verdict = 0, row = m->s->default_row;
+	int rc = judge_backends(m, front, &verdict);
+
+	if (!rc && verdict_at(m, row, front->front_at) != verdict) {
+		for (size_t i = 0; i < m->spans; i++)
+			m->paint[i] = verdict;
+		rc = berm_intern(&m->row, m->paint, m->spans * sizeof(*m->paint), &row);
+	}
+	m->s->row[cls] = (uint16_t)row;
+	return rc < 0 ? rc : 0;
+}
+
+static int place_fronts(struct matrix *m)
+{
+	for (size_t i = 0; i < m->c->cls.count; i++) {
+		if (!m->c->cls.item[i].is_front)
+			continue;
+		if (m->s->dir == BERM_INGRESS)
+			m->s->row[i] = (uint16_t)m->s->default_row;
+		else if (m->row.count <= BERM_LIMIT_ROWS && place_front(m, (uint32_t)i))
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -377,8 +483,9 @@ static int choose_rows(struct matrix *m)
 	}
 	if (!rc && m->row.count <= BERM_LIMIT_ROWS) {
 		m->s->default_row = choose_default(m, met, count);
+		rc = place_fronts(m);
 		for (size_t i = 0; i < classes; i++)
-			if (!met[i])
+			if (!met[i] && !m->c->cls.item[i].is_front)
 				m->s->row[i] = (uint16_t)m->s->default_row;
 	}
 	free(met);
@@ -435,7 +542,13 @@ static int matrix_begin(struct matrix *m)
 	for (size_t i = 0; i < m->s->rule.count; i++)
 		if (note_rule(m, &c->rule.item[m->s->rule.item[i]]))
 			return -ENOMEM;
+	for (int kind = 0; c->essential.count && kind < ESSENTIAL_COUNT; kind++)
+		if (berm_compile_sees(m->s, (enum compile_essential_kind)kind))
+			m->has_names = m->name[c->essential_name[kind]] = true;
 	m->words = m->group.count / 64 + 1;
+	m->nobody = calloc(m->words, sizeof(*m->nobody));
+	if (!m->nobody)
+		return -ENOMEM;
 	return last_verdict(c, m->s);
 }
 
@@ -446,6 +559,7 @@ static void matrix_end(struct matrix *m)
 	free(m->pos);
 	free(m->paint);
 	free(m->passed);
+	free(m->nobody);
 	array_free(&m->group);
 	array_free(&m->touched);
 	array_free(&m->bits);

@@ -14,6 +14,11 @@ static int cmp_digest(const void *a, const void *b)
 	return berm_digest_cmp(a, b);
 }
 
+static int cmp_addr(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct berm_addr));
+}
+
 /* ---- classes and addresses ------------------------------------------------------------------------------------ */
 
 struct ordered { /* a digest and whose it is */
@@ -51,8 +56,35 @@ static int plan_peers(const struct compiler *c, struct berm_plan *plan, const ui
 	for (size_t i = 0; i < c->peer.count; i++) {
 		plan->peer[i].addr = c->peer.item[i].addr;
 		plan->peer[i].cls = cls[c->peer.item[i].cls];
+		plan->peer[i].flags = c->peer.item[i].flags;
 	}
 	plan->peer_count = c->peer.count;
+	return 0;
+}
+
+static bool is_vip(const struct compiler *c, const struct berm_addr *addr)
+{
+	const struct compile_peer *peer = NULL;
+
+	if (c->peer.count)
+		peer = bsearch(addr, c->peer.item, c->peer.count, sizeof(*c->peer.item), cmp_addr);
+	return peer && c->cls.item[peer->cls].mark & MARK_VIP;
+}
+
+/* One without backends is what its address is anyway. */
+static int plan_frontends(const struct compiler *c, struct berm_plan *plan, const uint32_t *cls)
+{
+	plan->frontend = calloc(c->front_cls.count + 1, sizeof(*plan->frontend));
+	if (!plan->frontend)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->front_cls.count; i++) {
+		const struct berm_frontend *f = &c->front.item.item[i];
+
+		if (!f->backend_count && is_vip(c, &f->addr))
+			continue;
+		plan->frontend[plan->frontend_count++] =
+			(struct berm_plan_frontend){ f->addr, f->at, cls[c->front_cls.item[i]] };
+	}
 	return 0;
 }
 
@@ -155,7 +187,7 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d,
 			     const struct compile_subject *s)
 {
 	berm_digest_u64(d, s->dir | s->isolated << 8 | s->default_deny << 9 | s->grants_dns << 10 |
-				   s->is_essentials << 11);
+				   s->is_essentials << 11 | s->grants_apiserver << 12);
 	berm_digest_u64(d, s->rule.count);
 	for (size_t i = 0; i < s->rule.count; i++)
 		digest_rule(c, d, &c->rule.item[s->rule.item[i]]);
@@ -320,6 +352,9 @@ static int plan_sets(struct compiler *c, struct berm_plan *plan, const struct nu
 			return -ENOMEM;
 		berm_digest_start(&d);
 		digest_judgement(c, &d, s);
+		set->judgement = berm_digest_end(&d);
+		berm_digest_start(&d);
+		berm_digest_add(&d, &set->judgement);
 		digest_matrix(&d, s, plan, set);
 		set->id = s->id = berm_digest_end(&d);
 	}
@@ -398,6 +433,7 @@ static void digest_plan(struct berm_plan *plan)
 	for (size_t i = 0; i < plan->class_count; i++)
 		berm_digest_add(&d, &plan->cls[i].id);
 	berm_digest_bytes(&d, plan->peer, plan->peer_count * sizeof(*plan->peer));
+	berm_digest_bytes(&d, plan->frontend, plan->frontend_count * sizeof(*plan->frontend));
 	for (size_t i = 0; i < plan->table_count; i++)
 		berm_digest_add(&d, &plan->table[i].id);
 	berm_digest_bytes(&d, plan->interval, plan->interval_count * sizeof(*plan->interval));
@@ -418,9 +454,10 @@ static int plan_all(struct compiler *c, struct berm_plan *plan, const struct num
 	if (!to->cls || !to->table || !to->rule || !to->set)
 		return -ENOMEM;
 	if (plan_classes(c, plan, to->cls) || plan_peers(c, plan, to->cls) ||
-	    plan_tables(c, plan, to->cls, to->table) || plan_intervals(c, plan) ||
-	    berm_compile_names(c, plan, to->rule) || plan_sets(c, plan, to) ||
-	    plan_endpoints(c, plan, to) || berm_compile_isolation(c, plan))
+	    plan_frontends(c, plan, to->cls) || plan_tables(c, plan, to->cls, to->table) ||
+	    plan_intervals(c, plan) || berm_compile_names(c, plan, to->rule) ||
+	    plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
+	    berm_compile_isolation(c, plan))
 		return -ENOMEM;
 	digest_plan(plan);
 	return 0;
@@ -453,6 +490,7 @@ void berm_plan_free(struct berm_plan *plan)
 		free_set(&plan->set[i]);
 	free(plan->cls);
 	free(plan->peer);
+	free(plan->frontend);
 	free(plan->table);
 	free(plan->interval);
 	free(plan->rule);

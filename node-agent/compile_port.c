@@ -160,6 +160,15 @@ static int cut_rule(const struct compiler *c, const struct compile_subject *s,
 	return cut_peers(c, r, starts);
 }
 
+static bool sees_essential(const struct compiler *c, const struct compile_subject *s,
+			   const struct compile_resolved *port)
+{
+	for (int kind = 0; kind < ESSENTIAL_COUNT; kind++)
+		if (port->name == c->essential_name[kind])
+			return berm_compile_sees(s, (enum compile_essential_kind)kind);
+	return false;
+}
+
 static int cut_subject(const struct compiler *c, struct compile_subject *s)
 {
 	static const uint32_t dns[] = { BERM_PLANE_TCP << 16 | 53, BERM_PLANE_UDP << 16 | 53 };
@@ -170,8 +179,12 @@ static int cut_subject(const struct compiler *c, struct compile_subject *s)
 	for (size_t i = 0; i < s->rule.count; i++)
 		if (cut_rule(c, s, &c->rule.item[s->rule.item[i]], &s->start))
 			return -ENOMEM;
-	for (size_t i = 0; i < 2 && berm_compile_sees_dns(s); i++)
+	for (size_t i = 0; i < 2 && berm_compile_sees(s, ESSENTIAL_DNS); i++)
 		if (cut(&s->start, dns[i], dns[i]))
+			return -ENOMEM;
+	for (size_t i = 0; i < c->essential.count; i++)
+		if (sees_essential(c, s, &c->essential.item[i].port) &&
+		    cut(&s->start, c->essential.item[i].port.at, c->essential.item[i].port.at))
 			return -ENOMEM;
 	berm_numbers_unique(&s->start);
 	return 0;

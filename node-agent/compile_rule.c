@@ -258,6 +258,10 @@ static struct berm_rule_name name_verdict(const struct compiler *c, uint32_t ver
 		return name_reason(BERM_REASON_NOT_ISOLATED, BERM_ACTION_ALLOW, STAGE_DEFAULT);
 	case VERDICT_FALLBACK:
 		return name_reason(BERM_REASON_FALLBACK, BERM_ACTION_DENY, STAGE_ISOLATION);
+	case VERDICT_MIXED:
+		return name_reason(BERM_REASON_SERVICE_MIXED, BERM_ACTION_DENY, STAGE_ISOLATION);
+	case VERDICT_UNKNOWN:
+		return name_reason(BERM_REASON_SERVICE_UNKNOWN, BERM_ACTION_DENY, STAGE_ISOLATION);
 	case VERDICT_IMPLICIT:
 	case VERDICT_NAMESPACE:
 		break;

@@ -218,6 +218,7 @@ static int describe(struct compiler *c, uint32_t subject)
 		.dir = (uint8_t)key[1],
 		.default_deny = key[0] != NONE && c->ns.item[key[0]].default_deny,
 		.grants_dns = true,
+		.grants_apiserver = true,
 		.table = NONE,
 		.policy = key + 4,
 		.policy_count = key[2],
@@ -233,6 +234,8 @@ static int describe(struct compiler *c, uint32_t subject)
 		s.isolated = true;
 		if (!(p->essentials & BERM_ESSENTIAL_DNS))
 			s.grants_dns = false;
+		if (!(p->essentials & BERM_ESSENTIAL_APISERVER))
+			s.grants_apiserver = false;
 	}
 	return array_push(&c->subject, s);
 }
@@ -348,7 +351,7 @@ static int judge(struct compiler *c, struct compile_endpoint *ep)
 	return rc;
 }
 
-/* What a pod has that no agent has judged yet (fallback isolate-namespace): DNS and its own node. */
+/* What a pod has that no agent has judged yet (fallback isolate-namespace): DNS, the API server and its own node. */
 static int essentials_subject(struct compiler *c)
 {
 	static const uint32_t key[] = { NONE, BERM_EGRESS, 0, 0 };
@@ -357,6 +360,7 @@ static int essentials_subject(struct compiler *c)
 		.dir = BERM_EGRESS,
 		.isolated = true,
 		.grants_dns = true,
+		.grants_apiserver = true,
 		.is_essentials = true,
 		.table = NONE,
 	};

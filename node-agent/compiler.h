@@ -14,6 +14,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "digest.h"
+#include "frontend.h"
 #include "intern.h"
 #include "model.h"
 #include "plan.h"
@@ -85,6 +86,7 @@ struct compile_subject {
 	bool default_deny;
 	bool isolated;		/* by a policy */
 	bool grants_dns;	/* where it would deny implicitly */
+	bool grants_apiserver;	/* likewise */
 	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;
@@ -131,15 +133,25 @@ struct compile_group {
 
 #define MARK_OWN_NODE 0x1
 #define MARK_DNS      0x2
+#define MARK_VIP      0x4 /* of a Service: on the way out only rules about everyone mean it */
 #define CLASS_WORLD4  0
 #define CLASS_WORLD6  1
+
+struct compile_backend {
+	uint32_t cls, at;
+};
 
 struct compile_class {
 	uint32_t mark;
 	uint32_t ports; /* in compiler.ports: what the named ports in use stand for there; 0 nothing */
 	const uint32_t *group;
 	size_t group_count;
-	bool is_peer; /* some address has it whatever the table */
+	bool is_peer;	 /* some address has it whatever the table */
+	bool is_backend; /* or some backend of a frontend has it */
+	bool is_front;	 /* of frontends at this place with these backends: no address has it */
+	uint32_t front_at;
+	const struct compile_backend *backend;
+	size_t backend_count;
 	struct berm_digest id;
 };
 
@@ -158,6 +170,16 @@ struct compile_table {
 struct compile_peer {
 	struct berm_addr addr;
 	uint32_t cls;
+	uint32_t flags;
+};
+
+/* Who is behind the Services that isolated pods may reach all the same. In a class such a place is a named port
+ * with a name that no container can have. */
+enum compile_essential_kind { ESSENTIAL_DNS, ESSENTIAL_APISERVER, ESSENTIAL_COUNT };
+
+struct compile_essential {
+	struct berm_addr addr;
+	struct compile_resolved port;
 };
 
 /* ---- verdicts ------------------------------------------------------------------------------------------- */
@@ -169,6 +191,8 @@ enum compile_verdict_kind {
 	VERDICT_ESSENTIAL,    /* a: dir */
 	VERDICT_NOT_ISOLATED, /* a: dir */
 	VERDICT_FALLBACK,     /* a: dir */
+	VERDICT_MIXED,	      /* some backends are allowed and some are not */
+	VERDICT_UNKNOWN,      /* a Service's address without backends, denied implicitly */
 };
 
 /* ---- all of it ------------------------------------------------------------------------------------------- */
@@ -211,6 +235,13 @@ struct compiler {
 	struct berm_intern class_key;
 	BERM_ARRAY(struct compile_class) cls;
 	BERM_ARRAY(struct compile_peer) peer;
+	BERM_ARRAY(struct compile_essential) essential; /* by address */
+	uint32_t essential_name[ESSENTIAL_COUNT];
+	struct berm_frontends front;
+	struct berm_numbers front_cls;			       /* [front.item] */
+	BERM_ARRAY(struct berm_addr) front_addr, backend_addr; /* sorted; of node frontends none */
+	BERM_ARRAY(struct compile_peer)
+	known; /* classes of addresses, also of backends that need no entry */
 	struct berm_intern table_groups; /* list of groups -> the table that is made of it */
 	struct berm_numbers table_of_groups;
 	struct berm_intern table_key;
@@ -243,6 +274,7 @@ int berm_compile_set(struct compiler *c, const struct berm_numbers *groups, uint
 struct compile_hit { /* an address and the CIDR groups it lies in */
 	struct berm_addr addr;
 	uint32_t set;
+	bool in_service_cidr;
 };
 int berm_compile_blocks(struct compiler *c, struct compile_hit *hit, size_t count);
 int berm_compile_tables(struct compiler *c);
@@ -257,12 +289,21 @@ int berm_compile_class(struct compiler *c, const struct compile_class *want, boo
 		       uint32_t *ret);
 int berm_compile_class_index(struct compiler *c);
 
+/* compile_frontend.c */
+int berm_compile_frontends(struct compiler *c); /* before the classes: which matter */
+uint32_t berm_compile_front_flags(const struct compiler *c, const struct berm_addr *addr,
+				  bool is_own_node);
+bool berm_compile_is_backend(const struct compiler *c, const struct berm_addr *addr);
+/* The ports of a class, and with them those of the essential Services at this address. */
+int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *addr, uint32_t *ports);
+int berm_compile_front_classes(struct compiler *c); /* after them */
+
 /* compile_port.c */
 int berm_compile_rule_ports(struct compiler *c, struct compile_rule *rule);
 int berm_compile_port_name(struct compiler *c, uint8_t plane, const char *name, uint32_t *ret);
 int berm_compile_spans(struct compiler *c);
-/* Does egress DNS pass, where the subject would deny implicitly and all who isolate it grant that. */
-bool berm_compile_sees_dns(const struct compile_subject *s);
+/* Does it pass on the way out, where the subject would deny implicitly and all who isolate it grant that. */
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what);
 size_t berm_compile_span_find(const struct compile_subject *s, uint32_t at);
 
 /* compile_matrix.c */

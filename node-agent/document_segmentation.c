@@ -184,14 +184,10 @@ static void read_essentials(const struct berm_field *field, void *into)
 		{ "apiserver", BERM_ESSENTIAL_APISERVER, false },
 	};
 	struct segmentation *s = into;
-	struct berm_field item;
 
 	s->has_essentials = true;
-	if (!read_mask(field, words, ARRAY_SIZE(words), &s->policy->essentials))
-		return;
-	berm_field_each(item, field) if (!strcmp(item.node->valuestring, "apiserver"))
-		berm_field_warn(&item, "add an egress rule with the API server's addresses",
-				"grants nothing yet: this version does not watch Services");
+	(void)read_mask(field, words, ARRAY_SIZE(words),
+			&s->policy->essentials); /* errors are counted */
 }
 
 /* ---- subject ------------------------------------------------------------------------------------- */

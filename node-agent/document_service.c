@@ -9,6 +9,7 @@
 #include "chunk.h"
 #include "cleanup.h"
 #include "document_port.h"
+#include "frontend.h"
 #include "maps.h" /* berm_addr_parse() */
 
 #define MAX_PORTS     100  /* of a slice (the API's limit); a Service has no limit of its own */
@@ -42,6 +43,9 @@ static void read_address(const struct berm_field *field, struct addresses *out)
 		return;
 	if (berm_addr_parse(text, &addr))
 		berm_field_error(field, NULL, "'%.60s' is not an IP address", text);
+	else if (!memcmp(&addr, &BERM_FRONTEND_NODE4, sizeof(addr)) ||
+		 !memcmp(&addr, &BERM_FRONTEND_NODE6, sizeof(addr)))
+		berm_field_error(field, NULL, "'%.60s' is no address of a Service", text);
 	else if (out->count < out->max && !has_address(out, &addr))
 		out->item[out->count++] = addr;
 }

@@ -83,10 +83,17 @@ int berm_engine_isolate(struct berm_engine *engine, const char *const *ns, size_
 	return 0;
 }
 
+void berm_engine_distrust(struct berm_engine *engine)
+{
+	berm_apply_distrust(engine->apply);
+	engine->is_distrusted = true;
+}
+
 bool berm_engine_is_stale(const struct berm_engine *engine)
 {
 	return !engine->has_judged || engine->failure.code || *engine->last.warning ||
-	       engine->has_new_isolated || engine->model.version != engine->judged_version;
+	       engine->has_new_isolated || engine->is_distrusted ||
+	       engine->model.version != engine->judged_version;
 }
 
 /* ---- namespaces with broken documents ---------------------------------------------------------------------- */
@@ -202,6 +209,7 @@ int berm_engine_judge(struct berm_engine *engine, struct berm_err *err)
 	rc = compile_and_apply(engine, &failure);
 	if (!rc) {
 		engine->has_new_isolated = false;
+		engine->is_distrusted = false;
 		engine->applied++;
 		engine->has_judged = true;
 		engine->judged_version = version;

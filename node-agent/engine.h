@@ -30,6 +30,7 @@ struct berm_engine {
 	uint64_t took_ns; /* the last compile and apply together: how long the loop stood still */
 	unsigned int retry_ms; /* 0: nothing to retry */
 	bool has_judged;       /* since this process started */
+	bool is_distrusted; /* the maps may not hold what we wrote: judge, though nothing is new */
 	bool has_new_isolated; /* isolated_ns is newer than what is in force */
 	bool has_new_problems; /* the last compile found other ones than that before */
 };
@@ -43,6 +44,9 @@ void berm_engine_close(
 /* Namespaces whose new pods start isolated whatever the policies in force say, because a document of theirs is
  * broken (design/policy.md). Sorted, each once; copied. -ENOMEM: nothing changes. */
 int berm_engine_isolate(struct berm_engine *engine, const char *const *ns, size_t count) must_check;
+
+/* The next judgement reads back what the maps hold and mends it. */
+void berm_engine_distrust(struct berm_engine *engine);
 
 /* Is the model newer than what is in force? */
 bool berm_engine_is_stale(const struct berm_engine *engine);

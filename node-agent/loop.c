@@ -36,7 +36,7 @@ struct loop {
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
 	uv_work_t grace;
 	uint64_t ticket; /* of the leftovers that the grace period is for */
-	bool is_collecting, must_judge, is_stopping, is_ready;
+	bool is_collecting, must_judge, is_stopping, is_ready, must_start_again;
 };
 
 static struct loop *loop_of(struct berm_agent *agent)
@@ -174,8 +174,13 @@ static void judge(struct loop *loop)
 		return;
 	}
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
+	berm_attest_endpoints(agent->attest);
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
+	else
+		berm_attest_judged(agent->attest);
+	if (agent->engine.failure.code || agent->engine.last.writes)
+		berm_attest_wrote(agent->attest);
 	set_missing_state(agent);
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
@@ -213,6 +218,7 @@ static void on_grace_over(uv_work_t *work, int status)
 	loop->is_collecting = false;
 	if (status)
 		return;
+	berm_attest_wrote(loop->agent.attest);
 	if (berm_apply_collect(loop->agent.engine.apply, loop->ticket, &err))
 		berm_log(BERM_LOG_WARNING, "leftovers-not-collected", "error=\"%s\"", err.msg);
 	else
@@ -420,6 +426,14 @@ static void on_signal(uv_signal_t *handle, int signum)
 	uv_stop(handle->loop);
 }
 
+void berm_agent_start_again(struct berm_agent *agent)
+{
+	berm_log(BERM_LOG_ERROR, "starting-again",
+		 "text=\"somebody has loaded another data path in the place of ours\"");
+	loop_of(agent)->must_start_again = true;
+	uv_stop(&agent->loop);
+}
+
 static void start_handles(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -510,6 +524,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	if (!rc && agent->api && agent->opts.feedback_s)
 		rc = berm_feedback_new(agent, agent->opts.feedback_s, &agent->feedback, err);
 	if (!rc)
+		rc = berm_attest_new(agent, &agent->attest, err);
+	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
 		rc = start_ring(loop, err);
@@ -550,6 +566,7 @@ static void stop_parts(struct loop *loop)
 	berm_keeper_free(agent->keeper);
 	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
+	berm_attest_free(agent->attest);
 	ring_buffer__free(loop->ring);
 }
 
@@ -624,6 +641,8 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 			start_enforcing(loop);
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		save_now(agent);
+		if (loop->must_start_again)
+			rc = berm_refuse(err, -ERESTART, "another data path is there");
 	}
 	stop_parts(loop);
 	close_parts(agent);

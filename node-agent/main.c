@@ -350,11 +350,15 @@ int main(int argc, char **argv)
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	signal(SIGPIPE, SIG_IGN);
-	(void)setenv("UV_THREADPOOL_SIZE", "1", 0); /* all that runs in a thread is one wait */
+	(void)setenv("UV_THREADPOOL_SIZE", "3", 0); /* grace, hooks.c, attest.c: one each */
 	signal(SIGIO, SIG_IGN); /* of file leases that we hold for a moment (manifest.c) */
 	if (berm_log_open(&settings.log, &err))
 		berm_log(BERM_LOG_WARNING, "no-log-file", "error=\"%s\"", err.msg);
 	rc = run(&settings, &err);
+	if (rc == -ERESTART) { /* all descriptors close with it */
+		(void)execv("/proc/self/exe", argv);
+		berm_fail(&err, -errno, "start again");
+	}
 	if (rc)
 		berm_log(BERM_LOG_ERROR, "failed", "error=\"%s\"", err.msg);
 	else

@@ -88,6 +88,7 @@ struct berm_model {
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
+/* No address of a Service is 0.0.0.0 or ::. */
 int berm_model_put_service(struct berm_model *model, struct berm_service *service);
 int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice);
 int berm_model_put_service_cidr(struct berm_model *model, struct berm_service_cidr *cidr);

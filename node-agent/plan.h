@@ -27,6 +27,13 @@ struct berm_plan_class {
 struct berm_plan_peer { /* sorted by addr, unique */
 	struct berm_addr addr;
 	uint32_t cls;
+	uint32_t flags; /* BERM_PEER_FRONTENDS, BERM_PEER_NODE_FRONTENDS */
+};
+
+struct berm_plan_frontend { /* as in struct berm_frontend_key; sorted by addr, at; unique */
+	struct berm_addr addr;
+	uint32_t at;
+	uint32_t cls;
 };
 
 struct berm_plan_table { /* CIDR table: equal ones are one */
@@ -54,6 +61,8 @@ struct berm_plan_set {
 	 * class and port that both know alike, cell by cell; only classes and port classes that are new
 	 * need their row or column. */
 	struct berm_digest id;
+	struct berm_digest
+		judgement; /* of the rules alone: where it is the same, no document has changed */
 	uint8_t dir;
 	uint32_t table; /* plan table, UINT32_MAX = none */
 	uint16_t nrows, ncols;
@@ -82,6 +91,8 @@ struct berm_plan {
 	size_t class_count;
 	struct berm_plan_peer *peer;
 	size_t peer_count;
+	struct berm_plan_frontend *frontend;
+	size_t frontend_count;
 	struct berm_plan_table *table;
 	size_t table_count;
 	struct berm_plan_interval *interval;

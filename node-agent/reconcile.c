@@ -19,6 +19,7 @@
 #include "agent.h"
 #include "attachment.h"
 #include "cleanup.h"
+#include "hooks.h"
 #include "loader.h"
 #include "log.h"
 #include "netdev.h"
@@ -60,6 +61,9 @@ struct berm_reconcile {
 	uv_timer_t tick, soon, attach;
 	unsigned int ticks;
 	bool addrs_changed, links_changed, hooks_changed, must_adopt;
+	struct berm_looks looks;
+	bool want_look, want_devices, want_thorough; /* of the next look */
+	bool is_stopping;
 	bool is_upgrading;	/* the data path of another version is there, too */
 	bool has_left;		/* attachments that could not be collected, told once */
 	uint64_t model_version; /* when pods without a slot were last looked for */
@@ -355,64 +359,105 @@ static void judge_hooks(struct berm_reconcile *rec, const struct berm_endpoint_v
 	report_strangers(rec, view->slot, hooks);
 }
 
-/* A glance is enough as long as nothing has changed since the last inspection; tc tells of its own changes. */
-static void check_slot(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
-		       bool thorough)
+/* What was seen of a slot; it may be somebody else's by now. */
+static void judge_look(struct berm_reconcile *rec, const struct berm_look *look)
+{
+	struct watch *watch = &rec->slot[look->slot];
+	struct berm_endpoint_view view;
+
+	if (!berm_endpoints_view(rec->agent->endpoints, look->slot, &view) ||
+	    view.ifindex != look->ifindex)
+		return;
+	if (!look->rc && !look->is_inspected)
+		return; /* nothing new */
+	watch->is_fine = false;
+	if (look->rc == -ENODEV) {
+		collect(rec, &view);
+	} else if (look->rc) {
+		set_problem(rec, view.slot, *look->err.msg ? look->err.msg : strerror(-look->rc));
+	} else {
+		judge_hooks(rec, &view, look->hooks);
+		watch->glance = look->glance;
+	}
+}
+
+/* The index was given to another device while we did not look. */
+static void judge_device(struct berm_reconcile *rec, const struct berm_look *look)
+{
+	struct watch *watch = &rec->slot[look->slot];
+	struct berm_endpoint_view view;
+
+	if (!berm_endpoints_view(rec->agent->endpoints, look->slot, &view) ||
+	    view.ifindex != look->ifindex)
+		return;
+	if (!look->is_other_device)
+		watch->strange_ms = 0;
+	else if (!watch->strange_ms)
+		watch->strange_ms = now_ms(rec);
+	else if (now_ms(rec) - watch->strange_ms >= SETTLED_MS)
+		collect(rec, &view);
+}
+
+static void check_slots(struct berm_reconcile *rec);
+
+static void on_looked(struct berm_looks *looks, void *ctx)
+{
+	struct berm_reconcile *rec = ctx;
+
+	if (rec->is_stopping)
+		return;
+	for (size_t i = 0; i < looks->count; i++) {
+		judge_look(rec, &looks->item[i]);
+		if (looks->devices_too)
+			judge_device(rec, &looks->item[i]);
+	}
+	berm_agent_sync_endpoints(rec->agent, false);
+	if (rec->want_look)
+		check_slots(rec);
+}
+
+static void prepare_look(struct berm_reconcile *rec, const struct berm_endpoint_view *view,
+			 struct berm_look *look)
 {
 	struct watch *watch = &rec->slot[view->slot];
-	struct berm_hook_state hooks[2];
-	struct berm_err err = { 0 };
-	uint64_t glance = 0;
-	int rc;
 
 	if (watch->ifindex != view->ifindex)
 		*watch = (struct watch){ .ifindex = view->ifindex,
 					 .must_attach = watch->must_attach };
-	rc = berm_link_glance(view->ifindex, &glance);
-	if (!rc && !thorough && watch->is_fine && watch->glance == glance)
-		return;
-	watch->is_fine = false;
-	if (!rc)
-		rc = berm_link_inspect(view->ifindex, hooks, &err);
-	if (rc == -ENODEV) {
-		collect(rec, view);
-		return;
-	}
-	if (rc) {
-		set_problem(rec, view->slot, *err.msg ? err.msg : strerror(-rc));
-		return;
-	}
-	judge_hooks(rec, view, hooks);
-	watch->glance = glance;
+	*look = (struct berm_look){
+		.slot = view->slot,
+		.ifindex = view->ifindex,
+		.peer_ifindex = view->record ? view->record->peer_ifindex : 0,
+		.must_inspect = rec->want_thorough || !watch->is_fine,
+		.known = watch->glance,
+	};
+	memcpy(look->mac, rec->agent->maps.endpoints[view->slot].mac, sizeof(look->mac));
 }
 
-/* The index was given to another device while we did not look. */
-static void check_device(struct berm_reconcile *rec, const struct berm_endpoint_view *view)
-{
-	struct watch *watch = &rec->slot[view->slot];
-
-	if (!is_other_device(rec, view)) {
-		watch->strange_ms = 0;
-		return;
-	}
-	if (!watch->strange_ms)
-		watch->strange_ms = now_ms(rec);
-	else if (now_ms(rec) - watch->strange_ms >= SETTLED_MS)
-		collect(rec, view);
-}
-
-static void check_slots(struct berm_reconcile *rec, bool devices_too, bool thorough)
+/* All slots, in a thread; while one look is under way the next is only noted. */
+static void check_slots(struct berm_reconcile *rec)
 {
 	struct berm_endpoint_view view;
+	struct berm_look *item;
+	size_t count = 0;
 	uint32_t slot;
 
-	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
-		if (!berm_endpoints_view(rec->agent->endpoints, slot, &view))
-			continue;
-		check_slot(rec, &view, thorough);
-		if (devices_too && berm_endpoints_view(rec->agent->endpoints, slot, &view))
-			check_device(rec, &view);
-	}
+	rec->want_look = true;
+	if (rec->looks.is_running)
+		return;
+	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		count += berm_endpoints_view(rec->agent->endpoints, slot, &view);
+	item = count ? calloc(count, sizeof(*item)) : NULL;
+	if (!item && count)
+		return; /* out of memory: the next tick tries again */
+	count = 0;
+	for (slot = 1; item && slot < BERM_MAX_ENDPOINTS; slot++)
+		if (berm_endpoints_view(rec->agent->endpoints, slot, &view))
+			prepare_look(rec, &view, &item[count++]);
+	rec->looks.devices_too = rec->want_devices;
+	rec->want_look = rec->want_devices = rec->want_thorough = false;
+	if (count && berm_looks_start(&rec->looks, &rec->agent->loop, item, count))
+		rec->want_look = true;
 }
 
 /* ---- adopting ------------------------------------------------------------------------------------------------------- */
@@ -636,7 +681,9 @@ static void look(struct berm_reconcile *rec, bool is_slow, bool is_thorough)
 	rec->links_changed = false;
 	rec->hooks_changed = false;
 	berm_agent_sync_endpoints(rec->agent, is_slow);
-	check_slots(rec, links, thorough);
+	rec->want_devices |= links;
+	rec->want_thorough |= thorough;
+	check_slots(rec);
 	if (is_slow)
 		collect_records(rec);
 	if (rec->addrs_changed || is_slow)
@@ -680,6 +727,10 @@ static void on_tick(uv_timer_t *timer)
 
 	if (is_slow)
 		berm_agent_rescan(rec->agent);
+	if (berm_attest_tick(rec->agent->attest)) {
+		berm_agent_start_again(rec->agent);
+		return;
+	}
 	collect_left(rec);
 	look(rec, is_slow, rec->ticks % THOROUGH_TICKS == 0);
 	look_for_strays(rec);
@@ -730,6 +781,8 @@ int berm_reconcile_start(struct berm_agent *agent, struct berm_reconcile **ret,
 	}
 	rec->agent = agent;
 	rec->netlink = fd;
+	rec->looks.done = on_looked;
+	rec->looks.ctx = rec;
 	rec->links_changed = true;
 	rec->is_upgrading = berm_upgrade_begin(agent);
 	uv_poll_init(&agent->loop, &rec->events, fd);
@@ -749,6 +802,7 @@ void berm_reconcile_stop(struct berm_reconcile *rec)
 {
 	if (!rec)
 		return;
+	rec->is_stopping = true;
 	uv_close((uv_handle_t *)&rec->events, NULL);
 	uv_close((uv_handle_t *)&rec->tick, NULL);
 	uv_close((uv_handle_t *)&rec->soon, NULL);
@@ -760,6 +814,7 @@ void berm_reconcile_free(struct berm_reconcile *rec)
 	if (!rec)
 		return;
 	close(rec->netlink);
+	berm_looks_free(&rec->looks);
 	free(rec->stray);
 	free(rec);
 }

@@ -403,6 +403,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(endpoints, "adopted", agent->adopted);
 	add_number(endpoints, "collected", agent->collected);
 	add_number(endpoints, "repaired", agent->repaired);
+	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);

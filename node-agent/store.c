@@ -28,6 +28,8 @@ static const struct {
 	size_t key, value, room;
 } layout[BERM_MAP_COUNT] = {
 	[BERM_MAP_peers] = { sizeof(struct berm_addr), sizeof(struct berm_peer), BERM_MAX_PEERS },
+	[BERM_MAP_frontends] = { sizeof(struct berm_frontend_key), sizeof(struct berm_peer),
+				 BERM_MAX_FRONTENDS },
 	[BERM_MAP_cidrs] = { sizeof(struct berm_cidr_key), sizeof(uint32_t), BERM_MAX_CIDRS },
 	[BERM_MAP_rows] = { sizeof(struct berm_row_key), sizeof(uint32_t), BERM_MAX_ROWS },
 	[BERM_MAP_sets] = { sizeof(uint32_t), sizeof(struct berm_set), BERM_MAX_SETS },
@@ -63,10 +65,10 @@ static struct kernel_store *kernel(struct berm_store *s)
 
 /* ---- maps ---------------------------------------------------------------------------------------------- */
 
-/* A peer is changed where it stands, under its lock: see struct berm_peer. */
+/* A peer or frontend is changed where it stands, under its lock: see struct berm_peer. */
 static uint64_t put_flags(enum berm_map_id map)
 {
-	return map == BERM_MAP_peers ? BPF_F_LOCK : BPF_ANY;
+	return map == BERM_MAP_peers || map == BERM_MAP_frontends ? BPF_F_LOCK : BPF_ANY;
 }
 
 /* How many of count went in; what is left, and the reason if it is a real one, is for single puts to find. */

@@ -124,12 +124,26 @@ static void restore(struct berm_agent *agent, const struct berm_record *old)
 		 record.ns, record.pod, record.host_ifname, record.ifindex, record.slot);
 }
 
+static void tidy(void)
+{
+	struct berm_err err = { 0 };
+	auto_close int lock = -1;
+	int rc = berm_flock_take(BERM_LOAD_LOCK, LOAD_LOCK_MS, &lock, &err);
+
+	if (!rc)
+		rc = berm_version_tidy(&err);
+	if (rc)
+		berm_log(BERM_LOG_WARNING, "leftovers-not-removed", "error=\"%s\"", err.msg);
+}
+
 bool berm_upgrade_begin(struct berm_agent *agent)
 {
 	const struct berm_record *record, *next;
 	uint32_t abi = 0;
-	bool has_other = !berm_version_other(&abi);
+	bool has_other;
 
+	tidy();
+	has_other = !berm_version_other(&abi);
 	if (has_other)
 		berm_log(BERM_LOG_INFO, "upgrade-begun",
 			 "from-abi=%u to-abi=%u effect=\"new pods wait until it is done\"", abi,

@@ -213,9 +213,6 @@ TEST(host,
 	datapath_policy(dp, db, BERM_EGRESS, NULL, 0);
 	/* Came in by a device: masqueraded, whatever its source address says. */
 	SEND(dp, BERM_INGRESS, &from_node, DROPPED, DEFAULT_DENY, DENIED);
-	/* Came in by the pod's own device: hairpin. */
-	dp->ingress_ifindex = 1;
-	SEND(dp, BERM_INGRESS, &from_node, DROPPED, DEFAULT_DENY, DENIED);
 	/* Made here, but not from an address of the node. */
 	dp->ingress_ifindex = 0;
 	SEND(dp, BERM_INGRESS, &from_web, DROPPED, DEFAULT_DENY, DENIED);
@@ -227,6 +224,29 @@ TEST(host,
 	SEND(dp, BERM_EGRESS, &answer, ALLOWED, HOST, NO_EVENT);
 	SEND(dp, BERM_EGRESS, &answer, ALLOWED, SESSION, NO_EVENT);
 	SEND(dp, BERM_INGRESS, &later, ALLOWED, HOST, BERM_REASON_HOST);
+}
+
+TEST(hairpin,
+     "what has left this very pod comes back to it from the node's address, and nobody else's")
+{
+	struct packet back = to_db(NODE, 1, 80), later = to_db(NODE, 2, 80),
+		      strange = to_db(WEB, 1, 80);
+	struct packet answer = {
+		.src = DB, .dst = NODE, .sport = 80, .dport = 1, .flags = TCP_SYN | TCP_ACK
+	};
+	uint32_t db;
+	struct datapath *dp = db_node(&db);
+
+	datapath_local(dp, NODE);
+	datapath_policy(dp, db, BERM_INGRESS, NULL, 0);
+	datapath_policy(dp, db, BERM_EGRESS, NULL, 0);
+	SEND(dp, BERM_INGRESS, &back, DROPPED, DEFAULT_DENY,
+	     DENIED); /* came in by another device */
+	dp->ingress_ifindex = 1;
+	SEND(dp, BERM_INGRESS, &strange, DROPPED, DEFAULT_DENY, DENIED);
+	SEND(dp, BERM_INGRESS, &back, ALLOWED, HAIRPIN, BERM_REASON_HAIRPIN);
+	SEND(dp, BERM_EGRESS, &answer, ALLOWED, SESSION, NO_EVENT);
+	SEND(dp, BERM_INGRESS, &later, ALLOWED, HAIRPIN, BERM_REASON_HAIRPIN);
 }
 
 TEST(own_address, "a pod may talk to itself, both ways, and that opens nothing")

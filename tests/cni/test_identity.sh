@@ -228,6 +228,7 @@ test_churn_real() {
 	done
 	WAIT_S=60
 	wait_until nothing_is_left
+	[ "$(rest GET /v1/status | jq .tampered)" = 0 ] || fail "churn counts as tampering: $(grep tampered "$AGENT_LOG")"
 	[ "$(agent_fds)" -le "$((fds + 1))" ] || fail "the agent had $fds descriptors, now $(agent_fds)"
 	[ "$(agent_rss_kb)" -le $((rss + 2048)) ] || fail "the agent had $rss KiB, now $(agent_rss_kb)"
 	note "agent: $fds -> $(agent_fds) descriptors, $rss -> $(agent_rss_kb) KiB"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "evaluate.h"
+#include "services.h"
 #include "test.h"
 
 /* ---- labels, selectors ---------------------------------------------------------------------------------- */
@@ -71,6 +72,7 @@ static bool namespace_selected(const struct berm_model *m, const struct berm_sel
 struct peer {
 	struct berm_addr addr;
 	bool is_node;
+	bool is_service;	    /* an address that only stands for others */
 	const struct berm_pod *pod; /* or NULL */
 };
 
@@ -204,6 +206,8 @@ static bool term_matches(const struct berm_model *m, const struct berm_policy *p
 		return false;
 	if (term->any)
 		return true;
+	if (peer->is_service)
+		return false;
 	if (term->is_block)
 		return block_matches(term, &peer->addr);
 	if (!peer->pod)
@@ -390,11 +394,25 @@ static bool is_dns_pod(const struct berm_pod *pod)
 	return app && !strcmp(app, "kube-dns") && !strcmp(pod->ns, "kube-system");
 }
 
-static bool is_essential(const struct reading *r, bool dns_granted)
+static bool is_behind(const struct reading *r, const char *ns, const char *name)
 {
+	return !r->peer.is_service &&
+	       services_is_target(r->m, ns, name, &r->peer.addr, r->q->plane, r->q->port);
+}
+
+static bool is_essential(const struct reading *r, uint8_t granted)
+{
+	bool dns_granted = granted & BERM_ESSENTIAL_DNS;
+
 	if (r->q->dir != BERM_EGRESS)
 		return false;
 	if (r->peer.is_node)
+		return true;
+	if (granted & BERM_ESSENTIAL_APISERVER && r->q->plane == BERM_PLANE_TCP &&
+	    is_behind(r, "default", "kubernetes"))
+		return true;
+	if (dns_granted && (r->q->plane == BERM_PLANE_TCP || r->q->plane == BERM_PLANE_UDP) &&
+	    is_behind(r, "kube-system", "kube-dns"))
 		return true;
 	return dns_granted && is_dns_pod(r->peer.pod) && r->q->port == 53 &&
 	       (r->q->plane == BERM_PLANE_TCP || r->q->plane == BERM_PLANE_UDP);
@@ -408,21 +426,27 @@ static bool is_isolated(const struct reading *r)
 	return false;
 }
 
-static bool all_grant_dns(const struct reading *r)
+static uint8_t all_grant(const struct reading *r)
 {
+	uint8_t granted = BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER;
+
 	for (size_t i = 0; i < r->m->policy_count; i++) {
 		const struct berm_policy *p = r->m->policies[i];
 
-		if (isolates(r, p) &&
-		    (p->kind == BERM_KIND_NETWORK || !(p->essentials & BERM_ESSENTIAL_DNS)))
-			return false;
+		if (isolates(r, p))
+			granted &= p->kind == BERM_KIND_NETWORK ? 0 : p->essentials;
 	}
-	return true;
+	return granted;
 }
 
 static struct answer essential(void)
 {
 	return (struct answer){ .action = BERM_ACTION_ALLOW, .reason = BERM_REASON_ESSENTIAL };
+}
+
+static struct answer service_unknown(void)
+{
+	return (struct answer){ .action = BERM_ACTION_DENY, .reason = BERM_REASON_SERVICE_UNKNOWN };
 }
 
 static struct answer answer_isolated(const struct reading *r)
@@ -431,8 +455,10 @@ static struct answer answer_isolated(const struct reading *r)
 	const char *between = "default-deny:";
 	size_t used = 0;
 
-	if (is_essential(r, all_grant_dns(r)))
+	if (is_essential(r, all_grant(r)))
 		return essential();
+	if (r->peer.is_service)
+		return service_unknown();
 	for (size_t i = 0; i < r->m->policy_count; i++) {
 		const struct berm_policy *p = r->m->policies[i];
 
@@ -453,20 +479,23 @@ static struct answer answer_default(const struct reading *r)
 	if (!ns || !ns->default_deny)
 		return (struct answer){ .action = BERM_ACTION_ALLOW,
 					.reason = BERM_REASON_NOT_ISOLATED };
-	if (is_essential(r, true))
+	if (is_essential(r, BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER))
 		return essential();
+	if (r->peer.is_service)
+		return service_unknown();
 	snprintf(a.rule, sizeof(a.rule), "default-deny:%s", ns->name);
 	return a;
 }
 
-struct answer evaluate(const struct berm_model *m, const struct question *q)
+/* One address, as what it is. */
+static struct answer judge(const struct berm_model *m, const struct question *q,
+			   const struct peer *peer)
 {
 	static const enum berm_tier before[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
 						 BERM_TIER_APPLICATION, BERM_TIER_NETWORKPOLICY };
-	struct reading r = { .m = m,
-			     .q = q,
-			     .pod = pod_named(m, q->ep->ns, q->ep->pod),
-			     .peer = peer_behind(m, &q->peer) };
+	struct reading r = {
+		.m = m, .q = q, .pod = pod_named(m, q->ep->ns, q->ep->pod), .peer = *peer
+	};
 	struct answer a;
 
 	ASSERT_TRUE(r.pod);
@@ -480,4 +509,64 @@ struct answer evaluate(const struct berm_model *m, const struct question *q)
 	if (stage_decides(&r, BERM_TIER_BASELINE, &a))
 		return a;
 	return answer_default(&r);
+}
+
+/* ---- Services -------------------------------------------------------------------------------------------------------- */
+
+static bool is_owned(const struct berm_model *m, const struct berm_addr *addr)
+{
+	const struct berm_pod *pod;
+	struct peer peer = peer_behind(m, addr);
+
+	return peer.is_node || peer.pod || given_by_cni(m, addr, &pod);
+}
+
+/* Nothing leads on from there: an endpoint with a Service's address is nobody. */
+static struct peer end_at(const struct berm_model *m, const struct berm_addr *addr)
+{
+	static struct led led;
+
+	services_lead(m, addr, BERM_PLANE_OTHER, 0, is_owned(m, addr), &led);
+	if (led.is_service)
+		return (struct peer){ .addr = *addr, .is_service = true };
+	return peer_behind(m, addr);
+}
+
+/* All backends agree, or nobody knows whom the packet would come to. */
+static struct answer judge_all(const struct berm_model *m, const struct question *q,
+			       const struct led *led)
+{
+	struct answer first = { 0 };
+
+	for (size_t i = 0; i < led->count; i++) {
+		struct question one = *q;
+		struct peer peer = end_at(m, &led->to[i].addr);
+		struct answer a;
+
+		one.peer = led->to[i].addr;
+		one.port = led->to[i].port;
+		a = judge(m, &one, &peer);
+		if (!i)
+			first = a;
+		if (a.action != first.action)
+			return (struct answer){ .action = BERM_ACTION_DENY,
+						.reason = BERM_REASON_SERVICE_MIXED };
+	}
+	return first;
+}
+
+struct answer evaluate(const struct berm_model *m, const struct question *q)
+{
+	static struct led led;
+	struct peer peer = peer_behind(m, &q->peer);
+	bool owned = is_owned(m, &q->peer);
+
+	if (q->dir == BERM_INGRESS)
+		return judge(m, q, &peer);
+	services_lead(m, &q->peer, q->plane, q->port, owned, &led);
+	if (led.count)
+		return judge_all(m, q, &led);
+	if (led.is_service || led.is_place)
+		peer = (struct peer){ .addr = q->peer, .is_service = true };
+	return judge(m, q, &peer);
 }

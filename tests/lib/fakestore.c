@@ -17,7 +17,7 @@ static struct fake_store *fake(struct berm_store *s)
 static bool is_list(enum berm_map_id map)
 {
 	return map == BERM_MAP_peers || map == BERM_MAP_cidrs || map == BERM_MAP_rows ||
-	       map == BERM_MAP_ns_isolation;
+	       map == BERM_MAP_ns_isolation || map == BERM_MAP_frontends;
 }
 
 static void *must(void *p)
@@ -324,6 +324,33 @@ static uint32_t class_of(const struct fake_store *f, uint32_t table, const struc
 	return berm_addr_is_v4(addr) ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;
 }
 
+static uint32_t frontend_of(const struct fake_store *f, const struct berm_addr *addr, uint32_t at)
+{
+	const struct berm_frontend_key key = { .addr = *addr, .at = at };
+	size_t i = find(f, BERM_MAP_frontends, &key);
+
+	if (i == f->map[BERM_MAP_frontends].count)
+		return BERM_CLASS_NONE;
+	return ((const struct berm_peer *)f->map[BERM_MAP_frontends].value)[i].cls;
+}
+
+/* The class so far, with flags, becomes the frontend's if one is asked for and there. */
+static void read_frontend(const struct fake_store *f, struct fake_reader *r, uint32_t flag,
+			  const struct berm_addr *addr)
+{
+	uint32_t cls = BERM_CLASS_NONE;
+
+	if (r->dir == BERM_EGRESS && r->cls & flag)
+		cls = frontend_of(f, addr, r->port);
+	if (cls != BERM_CLASS_NONE)
+		r->cls = cls;
+}
+
+static struct berm_addr node_place(const struct berm_addr *addr)
+{
+	return (struct berm_addr){ { 0, 0, berm_addr_is_v4(addr) ? htonl(0xffff) : 0, 0 } };
+}
+
 static uint32_t row_of(const struct fake_store *f, const struct fake_reader *r)
 {
 	struct berm_row_key key = { .set = r->set, .cls = r->cls };
@@ -369,6 +396,8 @@ static void read_cell(struct fake_store *f, struct fake_reader *r)
 
 void fake_reader_step(struct fake_store *f, struct fake_reader *r)
 {
+	const struct berm_addr node = node_place(&r->addr);
+
 	switch (r->step++) {
 	case 1:
 		r->epoch = f->node.epoch[r->slot];
@@ -383,12 +412,19 @@ void fake_reader_step(struct fake_store *f, struct fake_reader *r)
 		r->cls = class_of(f, r->value.table, &r->addr);
 		break;
 	case 5:
-		r->row = row_of(f, r);
+		read_frontend(f, r, BERM_PEER_FRONTENDS, &r->addr);
 		break;
 	case 6:
-		r->pc = ((const uint16_t *)f->map[BERM_MAP_ports].value)[r->port];
+		read_frontend(f, r, BERM_PEER_NODE_FRONTENDS, &node);
+		r->cls &= BERM_PEER_CLASS;
 		break;
 	case 7:
+		r->row = row_of(f, r);
+		break;
+	case 8:
+		r->pc = ((const uint16_t *)f->map[BERM_MAP_ports].value)[r->port];
+		break;
+	case 9:
 		r->col = ((const uint8_t *)f->map[BERM_MAP_cols].value)[r->value.cols + r->pc];
 		break;
 	default:

@@ -70,6 +70,33 @@ static const struct berm_plan_endpoint *endpoint_of(const struct berm_plan *plan
 	test_stop();
 }
 
+static uint32_t frontend_at(const struct berm_plan *plan, const struct berm_addr *addr, uint32_t at)
+{
+	for (size_t i = 0; i < plan->frontend_count; i++)
+		if (!memcmp(&plan->frontend[i].addr, addr, sizeof(*addr)) &&
+		    plan->frontend[i].at == at)
+			return plan->frontend[i].cls;
+	return UINT32_MAX;
+}
+
+/* What the address is a door to, if it says that it has doors. */
+static uint32_t frontend_class(const struct berm_plan *plan, const struct question *q)
+{
+	uint32_t at = (uint32_t)q->plane << 16 | q->port, flags = 0, cls = UINT32_MAX;
+	struct berm_addr node = { { 0, 0, 0, 0 } };
+
+	for (size_t i = 0; q->dir == BERM_EGRESS && i < plan->peer_count; i++)
+		if (!memcmp(&plan->peer[i].addr, &q->peer, sizeof(q->peer)))
+			flags = plan->peer[i].flags;
+	if (is_v4(&q->peer))
+		memset((uint8_t *)&node + 10, 0xff, 2);
+	if (flags & BERM_PEER_FRONTENDS)
+		cls = frontend_at(plan, &q->peer, at);
+	if (cls == UINT32_MAX && flags & BERM_PEER_NODE_FRONTENDS)
+		cls = frontend_at(plan, &node, at);
+	return cls;
+}
+
 struct answer interpret(const struct berm_plan *plan, const struct question *q)
 {
 	uint32_t number = endpoint_of(plan, q->ep->slot)->set[q->dir];
@@ -80,7 +107,9 @@ struct answer interpret(const struct berm_plan *plan, const struct question *q)
 		return (struct answer){ .action = BERM_ACTION_ALLOW,
 					.reason = BERM_REASON_NOT_ISOLATED };
 	set = &plan->set[number];
-	cls = interpret_class(plan, set->table, &q->peer);
+	cls = frontend_class(plan, q);
+	if (cls == UINT32_MAX)
+		cls = interpret_class(plan, set->table, &q->peer);
 	rule = set->cell[set->row[cls] * set->ncols + set->col[port_class(plan, q->plane, q->port)]];
 	if (plan->rule[rule].name.id >= BERM_RULE_FIRST)
 		EXPECT_EQ(plan->rule[rule].name.dir, q->dir);
@@ -152,6 +181,13 @@ void interpret_check(const struct berm_plan *plan)
 		if (i)
 			EXPECT_LT(memcmp(&plan->peer[i - 1].addr, &plan->peer[i].addr, 16), 0);
 	}
+	for (size_t i = 0; i < plan->frontend_count; i++) {
+		const struct berm_plan_frontend *f = &plan->frontend[i];
+		int order = i ? memcmp(&f[-1].addr, &f->addr, 16) : -1;
+
+		EXPECT_LT(f->cls, plan->class_count);
+		EXPECT_TRUE(order < 0 || (!order && f[-1].at < f->at));
+	}
 	for (size_t i = 1; i < plan->rule_count; i++)
 		EXPECT_LT(plan->rule[i - 1].name.id, plan->rule[i].name.id);
 	for (size_t i = 3; i < plan->class_count; i++)
@@ -192,6 +228,7 @@ char *interpret_dump(const struct berm_plan *plan, size_t *ret_size)
 	ASSERT_TRUE(out);
 	PUT(out, plan->cls, plan->class_count);
 	PUT(out, plan->peer, plan->peer_count);
+	PUT(out, plan->frontend, plan->frontend_count);
 	for (size_t i = 0; i < plan->table_count; i++) {
 		PUT(out, &plan->table[i].id, 1);
 		PUT(out, plan->table[i].prefix, plan->table[i].prefix_count);

@@ -182,8 +182,109 @@ void objects_container_port(struct berm_pod *pod, const char *port)
 
 	ASSERT_EQ(sscanf(port, "%63[^=]=%15[^:]:%d", name, plane, &number), 3);
 	pod->port = grow(pod->port, pod->port_count, sizeof(*pod->port));
-	pod->port[pod->port_count++] =
-		(struct berm_container_port){ copy(name), plane_of(plane), (uint16_t)number };
+	pod->port[pod->port_count++] = (struct berm_container_port){ .name = copy(name),
+								     .plane = plane_of(plane),
+								     .port = (uint16_t)number };
+}
+
+void objects_host_port(struct berm_pod *pod, const char *port, uint16_t host_port,
+		       const char *host_addr)
+{
+	char plane[16];
+	int number;
+
+	ASSERT_EQ(sscanf(port, "%15[^:]:%d", plane, &number), 2);
+	pod->port = grow(pod->port, pod->port_count, sizeof(*pod->port));
+	pod->port[pod->port_count++] = (struct berm_container_port){
+		.plane = plane_of(plane),
+		.port = (uint16_t)number,
+		.host_port = host_port,
+		.host_addr = objects_addr(host_addr ? host_addr : "::"),
+	};
+}
+
+/* ---- Services --------------------------------------------------------------------------------------------- */
+
+static size_t copy_addrs(struct berm_addr **out, const char *text)
+{
+	struct berm_addr list[16];
+	size_t count = put_addrs(list, ARRAY_SIZE(list), text);
+
+	*out = grow(NULL, count, sizeof(**out));
+	memcpy(*out, list, count * sizeof(*list));
+	return count;
+}
+
+struct berm_service *objects_service(struct berm_model *m, const char *name, const char *cluster,
+				     const char *external)
+{
+	struct berm_service *s = grow(NULL, 0, sizeof(*s));
+
+	split_name(name, &s->ns, &s->name);
+	s->cluster_count = copy_addrs(&s->cluster, cluster);
+	s->external_count = copy_addrs(&s->external, external);
+	ASSERT_EQ(berm_model_put_service(m, s), 0);
+	return s;
+}
+
+/* "http=tcp:80"; without a name NULL. */
+static void split_port(const char *port, char **name, uint8_t *plane, uint16_t *number)
+{
+	char before[64] = "", word[16];
+	const char *behind = strchr(port, '=');
+	int value;
+
+	ASSERT_TRUE(behind);
+	snprintf(before, sizeof(before), "%.*s", (int)(behind - port), port);
+	ASSERT_EQ(sscanf(behind + 1, "%15[^:]:%d", word, &value), 2);
+	*name = before[0] ? copy(before) : NULL;
+	*plane = plane_of(word);
+	*number = (uint16_t)value;
+}
+
+void objects_service_port(struct berm_service *s, const char *port, uint16_t node_port)
+{
+	struct berm_service_port *p;
+
+	s->port = grow(s->port, s->port_count, sizeof(*s->port));
+	p = &s->port[s->port_count++];
+	split_port(port, &p->name, &p->plane, &p->port);
+	p->node_port = node_port;
+}
+
+struct berm_slice *objects_slice(struct berm_model *m, const char *name, const char *service,
+				 const char *port, const char *addrs, const char *node)
+{
+	struct berm_slice *s = grow(NULL, 0, sizeof(*s));
+	struct berm_addr list[16];
+	size_t count = put_addrs(list, ARRAY_SIZE(list), addrs);
+
+	split_name(name, &s->ns, &s->name);
+	s->service = copy(service);
+	s->port = grow(NULL, 0, sizeof(*s->port));
+	s->port_count = 1;
+	split_port(port, &s->port->name, &s->port->plane, &s->port->port);
+	s->node = grow(NULL, 0, sizeof(*s->node));
+	if (node)
+		s->node[s->node_count++] = copy(node);
+	for (size_t i = 0; i < count; i++) {
+		s->endpoint = grow(s->endpoint, i, sizeof(*s->endpoint));
+		s->endpoint[s->endpoint_count++] =
+			(struct berm_slice_endpoint){ list[i], node ? 0 : BERM_SLICE_NO_NODE };
+	}
+	ASSERT_EQ(berm_model_put_slice(m, s), 0);
+	return s;
+}
+
+void objects_service_cidr(struct berm_model *m, const char *name, const char *cidr)
+{
+	struct berm_service_cidr *s = grow(NULL, 0, sizeof(*s));
+
+	s->name = copy(name);
+	s->cidr = grow(NULL, 0, sizeof(*s->cidr));
+	s->cidr[0] = objects_cidr(cidr);
+	s->cidr_count = 1;
+	ASSERT_EQ(berm_model_put_service_cidr(m, s), 0);
 }
 
 void objects_endpoint(struct berm_model *m, uint32_t slot, const char *pod)

@@ -22,6 +22,19 @@ struct berm_pod *objects_pod(struct berm_model *m, const char *name, const char 
 			     const char *addrs);
 /* "http=tcp:8080" */
 void objects_container_port(struct berm_pod *pod, const char *port);
+/* "tcp:8080" of every address of the node leads to the number of "tcp:80" */
+void objects_host_port(struct berm_pod *pod, const char *port, uint16_t host_port,
+		       const char *host_addr);
+/* "shop/web" with ClusterIPs and other addresses, which may be NULL; to change further. */
+struct berm_service *objects_service(struct berm_model *m, const char *name, const char *cluster,
+				     const char *external);
+/* "http=tcp:80", "=udp:53" */
+void objects_service_port(struct berm_service *s, const char *port, uint16_t node_port);
+/* Slice "shop/web-1" of the Service "web"; one port as above; endpoints are addresses, nodes NULL or a name of
+ * all of them. */
+struct berm_slice *objects_slice(struct berm_model *m, const char *name, const char *service,
+				 const char *port, const char *addrs, const char *node);
+void objects_service_cidr(struct berm_model *m, const char *name, const char *cidr);
 /* The pod gets an endpoint in this slot, with its own addresses. */
 void objects_endpoint(struct berm_model *m, uint32_t slot, const char *pod);
 void objects_node_addrs(struct berm_model *m, const char *addrs);

@@ -37,6 +37,8 @@ static const struct {
 	{ "10.0.0.0", 104 }, { "0.0.0.0", 96 },	  { "fd00::", 64 },    { "::", 0 },
 };
 
+static const uint32_t front_at[PLANS_FRONTS] = { 80, 443, 0x1003f };
+
 static void *must(void *p)
 {
 	if (!p)
@@ -155,15 +157,44 @@ static void change_other(struct plan_world *w)
 	w->table[set] = plans_below(w, 3) ? plans_below(w, PLANS_TABLES) : NONE;
 }
 
+static void change_front(struct plan_world *w)
+{
+	w->front[plans_below(w, PLANS_FRONTED + 1)][plans_below(w, PLANS_FRONTS)] =
+		plans_below(w, 3) ? random_class(w) : NONE;
+}
+
+/* Nobody makes policies of egress any more: all Services go at once. */
+static void change_fronts(struct plan_world *w)
+{
+	for (int i = 0; i <= PLANS_FRONTED; i++)
+		for (int k = 0; k < PLANS_FRONTS; k++)
+			w->front[i][k] = NONE;
+}
+
+/* What a compiler grants: who has frontends is in the map of peers, and the node's addresses are alike. And what
+ * an update does not promise (docs/updates.md): the same port at one address of the node and at all of them. */
+static void keep_sound(struct plan_world *w)
+{
+	w->front[0][2] = w->front[PLANS_FRONTED][0] = w->front[PLANS_FRONTED][1] = NONE;
+	for (int i = 0; i < PLANS_NODE; i++) {
+		if (w->cls[i] == NONE)
+			w->cls[i] = 2;
+		if (i >= PLANS_FRONTED)
+			w->cls[i] = w->cls[PLANS_FRONTED - 1];
+	}
+}
+
 void plans_change(struct plan_world *w)
 {
 	static void (*const change[])(struct plan_world *) = {
-		change_address, change_address, change_address,	 change_class, change_prefix,
-		change_row,	change_cell,	change_endpoint, change_other, change_column,
+		change_address, change_address, change_address,	 change_class,	change_prefix,
+		change_row,	change_cell,	change_endpoint, change_other,	change_column,
+		change_front,	change_front,	change_front,	 change_fronts,
 	};
 
 	for (uint32_t n = 1 + plans_below(w, 4); n; n--)
 		change[plans_below(w, sizeof(change) / sizeof(change[0]))](w);
+	keep_sound(w);
 }
 
 void plans_make(struct plan_world *w, uint64_t seed)
@@ -182,6 +213,10 @@ void plans_make(struct plan_world *w, uint64_t seed)
 		w->cls[i] = plans_below(w, 3) ? random_class(w) : NONE;
 	}
 	qsort(w->addr, PLANS_ADDRS, sizeof(w->addr[0]), by_addr);
+	for (int i = 0; i <= PLANS_FRONTED; i++)
+		for (int k = 0; k < PLANS_FRONTS; k++)
+			w->front[i][k] = plans_below(w, 2) ? random_class(w) : NONE;
+	keep_sound(w);
 	for (int t = 0; t < PLANS_TABLES; t++)
 		for (int p = 0; p < PLANS_PREFIXES; p++)
 			w->prefix[t][p] = plans_below(w, 2) ? random_class(w) : NONE;
@@ -234,9 +269,47 @@ static void make_classes(struct making *m)
 	add_class(m, 1);
 	for (int i = 0; i < PLANS_ADDRS; i++)
 		add_class(m, m->w->cls[i]);
+	for (int i = 0; i <= PLANS_FRONTED; i++)
+		for (int k = 0; k < PLANS_FRONTS; k++)
+			add_class(m, m->w->front[i][k]);
 	for (int t = 0; t < PLANS_TABLES; t++)
 		for (int p = 0; p < PLANS_PREFIXES; p++)
 			add_class(m, m->w->prefix[t][p]);
+}
+
+static bool has_front(const struct plan_world *w, int place)
+{
+	for (int k = 0; k < PLANS_FRONTS; k++)
+		if (w->front[place][k] != NONE)
+			return true;
+	return false;
+}
+
+static uint32_t flags_of(const struct plan_world *w, int addr)
+{
+	uint32_t flags = 0;
+
+	if (addr < PLANS_FRONTED && has_front(w, 1 + addr))
+		flags |= BERM_PEER_FRONTENDS;
+	if (addr >= PLANS_FRONTED - 1 && addr < PLANS_NODE && has_front(w, 0))
+		flags |= BERM_PEER_NODE_FRONTENDS;
+	return flags;
+}
+
+static void make_frontends(struct making *m)
+{
+	struct berm_plan *plan = m->plan;
+	const struct berm_addr node = addr_of("0.0.0.0");
+
+	plan->frontend =
+		must(calloc((size_t)(PLANS_FRONTED + 1) * PLANS_FRONTS, sizeof(*plan->frontend)));
+	for (int i = 0; i <= PLANS_FRONTED; i++)
+		for (int k = 0; k < PLANS_FRONTS; k++)
+			if (m->w->front[i][k] != NONE)
+				plan->frontend[plan->frontend_count++] =
+					(struct berm_plan_frontend){ i ? m->w->addr[i - 1] : node,
+								     front_at[k],
+								     m->cls[m->w->front[i][k]] };
 }
 
 static void make_peers(struct making *m)
@@ -247,7 +320,8 @@ static void make_peers(struct making *m)
 	for (int i = 0; i < PLANS_ADDRS; i++)
 		if (m->w->cls[i] != NONE)
 			plan->peer[plan->peer_count++] =
-				(struct berm_plan_peer){ m->w->addr[i], m->cls[m->w->cls[i]] };
+				(struct berm_plan_peer){ m->w->addr[i], m->cls[m->w->cls[i]],
+							 flags_of(m->w, i) };
 }
 
 static void make_tables(struct making *m)
@@ -397,6 +471,7 @@ struct berm_plan *plans_plan(struct plan_world *w)
 
 	make_classes(&m);
 	make_peers(&m);
+	make_frontends(&m);
 	make_tables(&m);
 	make_intervals(&m);
 	make_rules(&m);
@@ -428,13 +503,48 @@ static uint32_t class_of(const struct berm_plan *plan, uint32_t table, const str
 	return berm_addr_is_v4(addr) ? 0 : 1;
 }
 
-static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struct berm_addr *addr,
-			 uint32_t port)
+bool plans_may_be_front(uint32_t dir, uint32_t addr, uint32_t port)
+{
+	for (int k = 0; dir == BERM_EGRESS && addr < PLANS_NODE && k < PLANS_FRONTS; k++)
+		if (port == front_at[k])
+			return true;
+	return false;
+}
+
+static uint32_t front_class(const struct berm_plan *plan, const struct berm_addr *addr, uint32_t at)
+{
+	for (size_t i = 0; i < plan->frontend_count; i++)
+		if (plan->frontend[i].at == at && !by_addr(&plan->frontend[i].addr, addr))
+			return plan->frontend[i].cls;
+	return NONE;
+}
+
+struct packet_to {
+	const struct berm_addr *addr;
+	uint32_t dir, port;
+};
+
+static uint32_t class_met(const struct berm_plan *plan, uint32_t table, const struct packet_to *p)
+{
+	const struct berm_addr node = addr_of(berm_addr_is_v4(p->addr) ? "0.0.0.0" : "::");
+	uint32_t cls = NONE, flags = 0;
+
+	for (size_t i = 0; p->dir == BERM_EGRESS && i < plan->peer_count; i++)
+		if (!by_addr(&plan->peer[i].addr, p->addr))
+			flags = plan->peer[i].flags;
+	if (flags & BERM_PEER_FRONTENDS)
+		cls = front_class(plan, p->addr, p->port);
+	if (cls == NONE && flags & BERM_PEER_NODE_FRONTENDS)
+		cls = front_class(plan, &node, p->port);
+	return cls == NONE ? class_of(plan, table, p->addr) : cls;
+}
+
+static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struct packet_to *p)
 {
 	const struct berm_plan_set *s = &plan->set[set];
-	uint32_t row = s->row[class_of(plan, s->table, addr)], i = 0;
+	uint32_t row = s->row[class_met(plan, s->table, p)], i = 0;
 
-	while (((uint32_t)plan->interval[i].plane << 16 | plan->interval[i].last) < port)
+	while (((uint32_t)plan->interval[i].plane << 16 | plan->interval[i].last) < p->port)
 		i++;
 	return plan->rule[s->cell[row * s->ncols + s->col[i]]].name.id;
 }
@@ -442,15 +552,17 @@ static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struc
 uint32_t plans_judge(const struct berm_plan *plan, const struct plan_slot *slot, uint32_t dir,
 		     const struct berm_addr *addr, uint32_t port)
 {
+	const struct packet_to p = { addr, dir, port };
+
 	if (slot->alone)
 		return PLANS_ANY;
 	if (slot->known && slot->judged)
 		return slot->set[dir] == NONE ? BERM_REASON_NOT_ISOLATED
-					      : set_says(plan, slot->set[dir], addr, port);
+					      : set_says(plan, slot->set[dir], &p);
 	if (slot->fallback == BERM_SET_OPEN)
 		return BERM_REASON_NOT_ISOLATED;
 	if (slot->fallback == BERM_SET_DENY)
 		return BERM_REASON_FALLBACK;
 	return plan->essentials == NONE ? BERM_REASON_NO_RULE
-					: set_says(plan, plan->essentials, addr, port);
+					: set_says(plan, plan->essentials, &p);
 }

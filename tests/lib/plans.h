@@ -20,13 +20,18 @@
 #define PLANS_RULES	 12
 #define PLANS_SLOTS	 7
 #define PLANS_NAMESPACES 4
+#define PLANS_FRONTED	 4 /* addresses that may have frontends; the last is the node's too */
+#define PLANS_NODE	 6 /* up to here, from the last of those on, they are the node's */
+#define PLANS_FRONTS	 3 /* ports that may be one */
 
 /* What plans are made of. */
 struct plan_world {
 	uint64_t random;
 	struct berm_addr addr[PLANS_ADDRS];
-	uint32_t cls[PLANS_ADDRS];		       /* index in said[], or UINT32_MAX: absent */
-	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES]; /* the same */
+	uint32_t cls[PLANS_ADDRS]; /* index in said[], or UINT32_MAX: absent */
+	uint32_t front[PLANS_FRONTED + 1]
+		      [PLANS_FRONTS]; /* the same; [0]: every address of the node */
+	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES];		     /* the same */
 	uint8_t said[PLANS_SETS][PLANS_CLASSES + 2][PLANS_SEGMENTS]; /* rule */
 	uint32_t table[PLANS_SETS];				     /* or UINT32_MAX */
 	struct plan_slot {
@@ -46,6 +51,9 @@ void plans_make(struct plan_world *w, uint64_t seed);
 void plans_change(struct plan_world *w); /* a few things; no slot changes hands */
 struct berm_plan *plans_plan(struct plan_world *w);
 uint32_t plans_port(struct plan_world *w); /* a random one: plane << 16 | index */
+
+/* May a frontend be asked for what goes there? Sessions outlive a frontend's change. */
+bool plans_may_be_front(uint32_t dir, uint32_t addr, uint32_t port);
 
 #define PLANS_ANY UINT32_MAX
 /* Rule id of a packet, or BERM_REASON_*; of an unjudged endpoint what its fallback says; PLANS_ANY of one

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "maps.h"
 #include "objects.h"
 #include "test.h"
 #include "worlds.h"
@@ -117,6 +118,8 @@ static void random_addr(struct world *w, char *out, size_t size)
 
 	if (chance(w, 15))
 		snprintf(out, size, "%s", PICK(w, far));
+	else if (chance(w, 15))
+		snprintf(out, size, chance(w, 50) ? "10.0.1.%u" : "fd00:1::%x", world_below(w, 6));
 	else if (chance(w, 60))
 		snprintf(out, size, "10.0.0.%u", world_below(w, 32));
 	else
@@ -127,7 +130,8 @@ static void random_cidr(struct world *w, char *out, size_t size)
 {
 	static const char *const wide[] = { "0.0.0.0/0",     "::/0",	    "10.0.0.0/8",
 					    "fd00::/8",	     "128.0.0.0/1", "::/64",
-					    "::fffe:0:0/95", "10.0.0.0/24", "fd00::/120" };
+					    "::fffe:0:0/95", "10.0.0.0/24", "fd00::/120",
+					    "10.0.1.0/29",   "fd00:1::/125" };
 
 	if (chance(w, 35))
 		snprintf(out, size, "%s", PICK(w, wide));
@@ -154,6 +158,7 @@ static void make_pod(struct world *w, uint32_t number)
 	static const char *const ports[] = { "http=tcp:80",  "http=tcp:81", "http=udp:80",
 					     "dns=udp:53",   "dns=tcp:53",  "web=tcp:443",
 					     "http=tcp:8080" };
+	static const char *const host_addrs[] = { NULL, "0.0.0.0", "10.0.0.30", "192.0.2.1" };
 	char name[64], labels[128], addrs[128];
 	struct berm_pod *pod;
 
@@ -168,6 +173,89 @@ static void make_pod(struct world *w, uint32_t number)
 	pod->finished = chance(w, 5);
 	for (uint32_t n = world_below(w, 4); n; n--)
 		objects_container_port(pod, PICK(w, ports));
+	if (chance(w, 15))
+		objects_host_port(pod, chance(w, 50) ? "tcp:80" : "udp:53",
+				  chance(w, 50) ? 443 : 53, PICK(w, host_addrs));
+}
+
+static void make_service_cidr(struct world *w)
+{
+	static const char *const cidrs[] = { "10.0.1.0/29",  "fd00:1::/125", "10.0.1.0/30",
+					     "10.0.0.16/29", "fd00::/124",   "10.0.1.4/32" };
+
+	objects_service_cidr(&w->model, chance(w, 50) ? "a" : "b", PICK(w, cidrs));
+}
+
+static const char *const service_names[] = { "red/s", "blue/s", "kube-system/kube-dns",
+					     "default/kubernetes" };
+
+static void make_service(struct world *w)
+{
+	static const char *const ports[] = { "http=tcp:80", "http=tcp:443", "=tcp:80", "=udp:53",
+					     "dns=udp:53" };
+	static const uint16_t node_ports[] = { 0, 0, 80, 443, 53, 8080 };
+	char cluster[128] = "", external[64] = "";
+	struct berm_service *s;
+
+	if (chance(w, 85))
+		snprintf(cluster, sizeof(cluster), "10.0.1.%u", world_below(w, 6));
+	if (chance(w, 40))
+		snprintf(cluster + strlen(cluster), 64, " fd00:1::%x", world_below(w, 6));
+	if (chance(w, 30))
+		random_addr(w, external, sizeof(external));
+	if (!strcmp(external, "::") || !strcmp(external, "0.0.0.0"))
+		external[0] = '\0';
+	s = objects_service(&w->model, PICK(w, service_names), cluster, external);
+	s->is_local = chance(w, 20);
+	for (uint32_t n = 1 + world_below(w, 2); n; n--)
+		objects_service_port(s, PICK(w, ports), PICK(w, node_ports));
+}
+
+/* Mostly of pods. */
+static void random_endpoint(struct world *w, char *out, size_t size)
+{
+	const struct berm_pod *pod =
+		w->model.pod_count ? w->model.pods[world_below(w, (uint32_t)w->model.pod_count)]
+				   : NULL;
+
+	if (!pod || !pod->addr_count || chance(w, 25))
+		random_addr(w, out, size);
+	else
+		berm_addr_format(&pod->addr[world_below(w, (uint32_t)pod->addr_count)], out);
+}
+
+/* A port of a Service that there is, mostly. */
+static void random_target(struct world *w, const struct berm_service *s, char *out, size_t size)
+{
+	static const char *const ports[] = { "http=tcp:80", "=udp:53", "dns=udp:5353" };
+	static const uint16_t targets[] = { 80, 8080, 53, 443 };
+	const struct berm_service_port *port;
+
+	if (!s || !s->port_count || chance(w, 10)) {
+		snprintf(out, size, "%s", PICK(w, ports));
+		return;
+	}
+	port = &s->port[world_below(w, (uint32_t)s->port_count)];
+	snprintf(out, size, "%s=%s:%u", port->name ? port->name : "",
+		 port->plane == BERM_PLANE_UDP ? "udp" : "tcp", PICK(w, targets));
+}
+
+static void make_slice(struct world *w)
+{
+	static const char *const nodes[] = { "here", "there", NULL };
+	const struct berm_service *s =
+		w->model.service_count && chance(w, 90)
+			? w->model.services[world_below(w, (uint32_t)w->model.service_count)]
+			: NULL;
+	char name[128], port[64], addrs[256] = "";
+
+	snprintf(name, sizeof(name), "%s/x%u", s ? s->ns : "red", world_below(w, 12));
+	random_target(w, s, port, sizeof(port));
+	for (uint32_t n = world_below(w, 4); n; n--) {
+		random_endpoint(w, addrs + strlen(addrs), 64);
+		strcat(addrs, " ");
+	}
+	objects_slice(&w->model, name, s ? s->name : "s", port, addrs, PICK(w, nodes));
 }
 
 static void make_peer(struct world *w, struct berm_policy_rule *r)
@@ -288,6 +376,14 @@ void world_make(struct world *w, uint64_t seed)
 	policies = 1 + world_below(w, 8);
 	for (uint32_t i = 0; i < policies; i++)
 		make_policy(w, i);
+	for (uint32_t n = world_below(w, 5); n; n--)
+		make_service(w);
+	for (uint32_t n = world_below(w, 12); n; n--)
+		make_slice(w);
+	if (chance(w, 60))
+		make_service_cidr(w);
+	if (chance(w, 50))
+		ASSERT_EQ(berm_model_set_node(&w->model, "here"), 0);
 	make_endpoints(w);
 	objects_node_addrs(&w->model, chance(w, 50) ? "10.0.0.30 fd00::1e 192.0.2.1" : "127.0.0.1");
 }
@@ -297,7 +393,27 @@ void world_change(struct world *w)
 	struct berm_model *m = &w->model;
 	uint32_t victim;
 
-	switch (world_below(w, 5)) {
+	switch (world_below(w, 10)) {
+	case 5:
+		make_service(w);
+		return;
+	case 6:
+		if (m->service_count)
+			ASSERT_EQ(berm_model_remove_service(m, m->services[0]->ns,
+							    m->services[0]->name),
+				  0);
+		return;
+	case 7:
+		if (m->slice_count)
+			ASSERT_EQ(berm_model_remove_slice(m, m->slices[0]->ns, m->slices[0]->name),
+				  0);
+		return;
+	case 8:
+		make_slice(w);
+		return;
+	case 9:
+		make_service_cidr(w);
+		return;
 	case 0:
 		make_policy(w, world_below(w, 8));
 		return;
@@ -324,6 +440,32 @@ void world_clear(struct world *w)
 }
 
 /* ---- questions ---------------------------------------------------------------------------------------------------------- */
+
+/* The question is about a frontend instead. */
+static void ask_service(struct world *w, struct question *q)
+{
+	const struct berm_model *m = &w->model;
+	const struct berm_service *s;
+	const struct berm_service_port *port;
+
+	if (!m->service_count)
+		return;
+	s = m->services[world_below(w, (uint32_t)m->service_count)];
+	if (!s->port_count)
+		return;
+	port = &s->port[world_below(w, (uint32_t)s->port_count)];
+	q->dir = BERM_EGRESS;
+	q->plane = port->plane;
+	q->port = port->port;
+	if (s->cluster_count)
+		q->peer = s->cluster[world_below(w, (uint32_t)s->cluster_count)];
+	if (s->external_count && chance(w, 30))
+		q->peer = s->external[0];
+	if (port->node_port && m->node_addr_count && chance(w, 50)) {
+		q->peer = m->node_addrs[world_below(w, (uint32_t)m->node_addr_count)];
+		q->port = port->node_port;
+	}
+}
 
 void world_question(struct world *w, struct question *out)
 {
@@ -353,6 +495,8 @@ void world_question(struct world *w, struct question *out)
 		.plane = ports[pick].plane,
 		.port = ports[pick].port,
 	};
+	if (chance(w, 25))
+		ask_service(w, out);
 }
 
 void world_describe(const struct question *q, char *out, size_t size)

@@ -7,10 +7,12 @@
  *	ok=	must answer (traffic serve): a datagram and a new TCP connection each tick
  *	no=	must not: a datagram each tick, a SYN each tenth
  *	tick=MS	default 5
+ *	live=N	N TCP connections to the first ok= target, opened before the rest and kept busy in turn; at the end each
+ *		must still carry a question and its echo
  *
  * Each key but tick may stand several times. Prints "{}" when it runs, and at SIGTERM, after the last
  * answers had their time, one JSON object of counts: {"udp_sent","udp_back","tcp_tried","tcp_ok",
- * "tcp_late" (SYN or answer sent twice: more than LATE_MS),"tcp_failed","no_sent","no_back","ticks","max_gap_ms"
+ * "tcp_late" (SYN or answer sent twice: more than LATE_MS),"tcp_failed","no_sent","no_back","live","live_ok","ticks","max_gap_ms"
  * (of our own ticks: how evenly we ran)}.
  */
 #include <arpa/inet.h>
@@ -29,6 +31,8 @@
 
 #define MAX_TARGETS 8
 #define MAX_CONNS   4096
+#define MAX_LIVE    4096
+#define LIVE_TURN   400 /* ticks until each live connection has had its turn */
 #define LATE_MS	    900 /* the kernel repeats a SYN after 1,000 */
 #define DRAIN_MS    1500
 #define SYN_EVERY   10
@@ -53,8 +57,10 @@ static unsigned int target_count;
 static struct conn conns[MAX_CONNS];
 static struct {
 	uint64_t udp_sent, udp_back, tcp_tried, tcp_ok, tcp_late, tcp_failed, no_sent, no_back,
-		ticks, max_gap_ms;
+		live, live_ok, ticks, max_gap_ms;
 } seen;
+static int live_fd[MAX_LIVE];
+static unsigned int live_count;
 static int tick_ms = 5;
 static volatile sig_atomic_t is_over;
 
@@ -131,9 +137,13 @@ static void options(int argc, char **argv)
 			target_add(argv[i] + 3, false);
 		else if (!strncmp(argv[i], "tick=", 5))
 			tick_ms = atoi(argv[i] + 5);
+		else if (!strncmp(argv[i], "live=", 5))
+			live_count = (unsigned int)atoi(argv[i] + 5);
 		else
 			usage(argv[i]);
 	}
+	if (live_count > MAX_LIVE)
+		usage("too many live connections");
 	if (!target_count || tick_ms <= 0)
 		usage("no target");
 }
@@ -199,6 +209,55 @@ static void conn_look(struct conn *c)
 	}
 }
 
+/* --- live connections --------------------------------------------------------------------------- */
+
+static int live_read(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char buf[256];
+
+	return poll(&p, 1, ms) > 0 && recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 ? 0 : -1;
+}
+
+static void live_open(void)
+{
+	const struct target *t = targets;
+
+	while (t < targets + target_count && !t->must_answer)
+		t++;
+	for (unsigned int i = 0; i < live_count; i++) {
+		live_fd[i] = socket(t->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (live_fd[i] < 0 ||
+		    connect(live_fd[i], (const struct sockaddr *)&t->addr, t->len) ||
+		    live_read(live_fd[i], 5000))
+			die("live connection");
+	}
+	seen.live = live_count;
+}
+
+static void live_turn(void)
+{
+	unsigned int each = (live_count + LIVE_TURN - 1) / LIVE_TURN;
+	static unsigned int at;
+
+	for (unsigned int i = 0; i < each; i++, at = (at + 1) % live_count) {
+		(void)live_read(live_fd[at], 0); /* of its last turn */
+		(void)send(live_fd[at], "?\n", 2,
+			   MSG_DONTWAIT | MSG_NOSIGNAL); /* counted at the end */
+	}
+}
+
+static void live_end(void)
+{
+	for (unsigned int i = 0; i < live_count; i++) {
+		while (!live_read(live_fd[i], 0))
+			;
+		(void)send(live_fd[i], "!\n", 2, MSG_NOSIGNAL); /* else there is no echo */
+	}
+	for (unsigned int i = 0; i < live_count; i++)
+		seen.live_ok += !live_read(live_fd[i], 3000);
+}
+
 /* --- ticks ------------------------------------------------------------------------------------ */
 
 static void receive(void)
@@ -235,6 +294,7 @@ static void run(void)
 	while (!is_over) {
 		for (unsigned int i = 0; i < target_count; i++)
 			send_to(&targets[i]);
+		live_turn();
 		receive();
 		pause_ms(tick_ms);
 		now = now_ms();
@@ -265,15 +325,17 @@ int main(int argc, char **argv)
 	for (int i = 0; i < MAX_CONNS; i++)
 		conns[i].fd = -1;
 	options(argc, argv);
+	live_open();
 	printf("{}\n");
 	fflush(stdout);
 	run();
 	drain();
+	live_end();
 	printf("{\"udp_sent\":%ju,\"udp_back\":%ju,\"tcp_tried\":%ju,\"tcp_ok\":%ju,\"tcp_late\":%ju,"
-	       "\"tcp_failed\":%ju,\"no_sent\":%ju,\"no_back\":%ju,\"ticks\":%ju,\"max_gap_ms\":%ju}\n",
+	       "\"tcp_failed\":%ju,\"no_sent\":%ju,\"no_back\":%ju,\"live\":%ju,\"live_ok\":%ju,\"ticks\":%ju,\"max_gap_ms\":%ju}\n",
 	       (uintmax_t)seen.udp_sent, (uintmax_t)seen.udp_back, (uintmax_t)seen.tcp_tried,
 	       (uintmax_t)seen.tcp_ok, (uintmax_t)seen.tcp_late, (uintmax_t)seen.tcp_failed,
-	       (uintmax_t)seen.no_sent, (uintmax_t)seen.no_back, (uintmax_t)seen.ticks,
-	       (uintmax_t)seen.max_gap_ms);
+	       (uintmax_t)seen.no_sent, (uintmax_t)seen.no_back, (uintmax_t)seen.live,
+	       (uintmax_t)seen.live_ok, (uintmax_t)seen.ticks, (uintmax_t)seen.max_gap_ms);
 	return 0;
 }

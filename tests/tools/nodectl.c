@@ -104,6 +104,23 @@ static int do_sets(char **arg)
 	return rc;
 }
 
+/* What somebody with root could do: every rule that denies allows. */
+static int do_open_rules(char **arg)
+{
+	struct berm_rule rule;
+	int rc = 0;
+
+	(void)arg;
+	for (uint32_t i = 1; !rc && i < 1024; i++) {
+		rc = bpf_map_lookup_elem(maps.fd[BERM_MAP_rules], &i, &rule);
+		if (rc || rule.action != BERM_ACTION_DENY)
+			continue;
+		rule.action = BERM_ACTION_ALLOW;
+		rc = bpf_map_update_elem(maps.fd[BERM_MAP_rules], &i, &rule, BPF_ANY);
+	}
+	return rc;
+}
+
 /* How much of what ADD takes and DEL gives back is in use. */
 static int do_usage(char **arg)
 {
@@ -199,6 +216,7 @@ static const struct {
 	{ "isolate", "NAMESPACE DIRS", 2, do_isolate, true },
 	{ "counter", "REASON", 1, do_counter, true },
 	{ "forget-iface", "IFINDEX", 1, do_forget_iface, true },
+	{ "open-rules", "IFINDEX", 0, do_open_rules, true },
 	{ "forget-sessions", "IFINDEX", 1, do_forget_sessions, true },
 	{ "endpoint", "IFINDEX", 1, do_endpoint, true },
 	{ "sets", "IFINDEX IN OUT", 3, do_sets, true },

@@ -103,7 +103,8 @@ static void arrived(struct fake_store *f, const struct fake_reader *r)
 			    r->slot, r->dir, r->tag >> 4 & 15, r->port, r->rule, r->tag >> 8,
 			    s->trying, says(s, r->tag >> 8, r), says(s, s->trying, r), r->set,
 			    r->cls, r->row, r->pc, r->col);
-	*m = (struct remembered){ r->epoch, r->rule, true };
+	*m = (struct remembered){ r->epoch, r->rule,
+				  !plans_may_be_front(r->dir, r->tag >> 4 & 15, r->port) };
 }
 
 /* Before every write: some packets come, some get further, some arrive. */
@@ -299,6 +300,7 @@ static void expect_no_garbage(struct scene *s)
 	for (size_t i = 0; i < plan->table_count; i++)
 		prefixes += plan->table[i].prefix_count;
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_peers), plan->peer_count);
+	EXPECT_EQ(fake_count(s->f, BERM_MAP_frontends), plan->frontend_count);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_cidrs), use.cidrs);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_rows), use.rows);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_ns_isolation), plan->ns_count);

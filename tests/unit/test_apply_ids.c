@@ -54,3 +54,20 @@ TEST(marks, "marking twice counts once, giving twice does no harm, beyond the li
 	EXPECT_EQ(berm_ids_take(&p, 64), 0);
 	berm_ids_close(&p);
 }
+
+TEST(end, "the end is behind the last one that is taken, wherever words begin")
+{
+	struct id_pool p;
+
+	ASSERT_EQ(berm_ids_open(&p, 0, 200), 0);
+	EXPECT_EQ(berm_ids_end(&p), 0);
+	for (uint32_t id = 0; id < 200; id++) {
+		berm_ids_mark(&p, id, 1);
+		EXPECT_EQ(berm_ids_end(&p), id + 1);
+	}
+	berm_ids_give(&p, 1, 199);
+	EXPECT_EQ(berm_ids_end(&p), 1);
+	berm_ids_mark(&p, 127, 1);
+	EXPECT_EQ(berm_ids_end(&p), 128);
+	berm_ids_close(&p);
+}

@@ -129,6 +129,7 @@ TEST(broken_services, "what is wrong is named, and the object is broken")
 		const char *name, *text, *want;
 	} cases[] = {
 		{ "address", "kind: Service\nmetadata: {name: s}\nspec: {clusterIP: nonsense}\n", "'nonsense' is not an IP address" },
+		{ "everywhere", "kind: Service\nmetadata: {name: s}\nspec: {externalIPs: [0.0.0.0]}\n", "'0.0.0.0' is no address of a Service" },
 		{ "port", "kind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 70000}]}\n", "spec.ports[0].port" },
 		{ "protocol", "kind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 7, protocol: TPC}]}\n", "TPC" },
 		{ "endpoint", "kind: EndpointSlice\nmetadata: {name: s}\nendpoints: [{addresses: [x]}]\n", "'x' is not an IP address" },

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# test_tenancy.sh - what those who may write ConfigMaps in one namespace can do to another: nothing.
+. "$(dirname "$0")/../lib/sandbox.sh"
+. "$(dirname "$0")/scene.sh"
+
+# The shop lets web in; its neighbour may write what it likes, in its own namespace.
+stage() {
+	cast db:ns=shop app=db -- web:ns=shop app=web -- spy:ns=evil app=web -- nosy:ns=evil app=nosy
+	listen db 80 81
+	listen nosy 80
+	listen spy 80
+	policy shop shop <<-YAML
+	kind: SegmentationPolicy
+	name: db
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress: [{name: web, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]
+	YAML
+	curtain_up
+}
+
+shop_stands() {
+	reach web db 80
+	block spy db 80
+	block web db 81
+}
+
+# What a tenant's ConfigMap says rightly counts, whatever else is in it.
+own_part() {
+	cat <<-YAML
+	---
+	kind: SegmentationPolicy
+	name: own
+	subject: {podSelector: {matchLabels: {app: nosy}}}
+	isolate: [Ingress]
+	YAML
+}
+
+problem_says() { [ "$(status "[.problems[].message] | any(contains(\"$1\"))")" = true ]; }
+
+must_be_refused() {
+	wait_until problem_says "$1" || fail "nobody said '$1': $(status .problems)"
+	shop_stands
+	wait_until is_walled nosy
+}
+
+is_walled() { [ "$(endpoint "$1" '.isolated | join(" ")')" = ingress ]; }
+
+#: a tier above the shop's is not for tenants; from berm-system it is [tenant.admin_tier]
+test_admin_tier() {
+	local tier
+	stage
+	for tier in emergency admin baseline; do
+		{
+			printf '%s\n' "kind: SegmentationPolicy" "name: high" "tier: $tier" \
+				"subject: {podSelector: {}}" \
+				"ingress: [{name: in, action: Allow, from: [{namespaceSelector: {}}]}]"
+			own_part
+		} | settle policy evil evil
+		must_be_refused "tier $tier is not for namespace evil"
+		block web nosy 80
+	done
+	settle policy high berm-system <<-YAML
+	kind: SegmentationPolicy
+	name: high
+	tier: admin
+	subject: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+	ingress: [{name: in, action: Allow, from: [{namespaceSelector: {}}]}]
+	YAML
+	reach spy db 80
+	reach web db 81
+}
+
+network_policy() {
+	cat <<-YAML
+	apiVersion: networking.k8s.io/v1
+	kind: NetworkPolicy
+	metadata: {name: open, namespace: shop}
+	spec: {podSelector: {}, ingress: [{}]}
+	YAML
+}
+
+#: pods of another namespace are nobody's subject but that namespace's and berm-system's [tenant.foreign_namespace]
+test_foreign_namespace() {
+	stage
+	{ network_policy; own_part; } | settle policy evil evil
+	must_be_refused "a ConfigMap in namespace evil has no say in namespace shop"
+	{
+		printf '%s\n' "kind: SegmentationPolicy" "name: open" "namespace: shop" "subject: {podSelector: {}}" \
+			"isolate: [Ingress]" "ingress: [{name: all}]"
+		own_part
+	} | settle policy evil evil
+	must_be_refused "a document belongs to the namespace of its ConfigMap, here 'evil', not to 'shop'"
+	{
+		printf '%s\n' "kind: SegmentationPolicy" "name: far" "isolate: [Ingress]" \
+			"subject: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}"
+		own_part
+	} | settle policy evil evil
+	must_be_refused "the subject is always in namespace evil"
+	network_policy | settle apply - open.yaml # the control: the same words, from the shop itself
+	reach spy db 80
+	reach web db 81
+}
+
+#: labels that others' pods have do not make a pod one of them: namespaces are not the tenants' to name [tenant.dress_up]
+test_dress_up() {
+	stage
+	settle policy team shop <<-YAML
+	kind: SegmentationPolicy
+	name: team
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress: [{name: team, from: [{namespaceSelector: {matchLabels: {team: shop}}}], ports: [{port: 81}]}]
+	YAML
+	block spy db 81
+	settle relabel spy app=web team=shop kubernetes.io/metadata.name=shop
+	block spy db 80
+	block spy db 81
+	settle apply - ns.yaml <<-YAML
+	apiVersion: v1
+	kind: Namespace
+	metadata: {name: evil, labels: {team: shop}}
+	YAML
+	reach spy db 81 # the control: who may label namespaces may say so
+	block spy db 80
+}
+
+# 20,000 prefixes of their own: more than one namespace may have.
+many_prefixes() {
+	printf '%s\n' 'kind: SegmentationPolicy' 'name: noise' 'subject: {podSelector: {matchLabels: {app: web}}}' \
+		'isolate: [Ingress]' 'ingress:' '- name: all' '  from:'
+	seq 0 19999 | awk '{ printf "  - {ipBlock: {cidr: 100.%d.%d.%d/32}}\n", 64 + $1 / 65536, $1 / 256 % 256, $1 % 256 }'
+}
+
+#: documents without measure cost their own namespace, nobody else [tenant.noisy_documents]
+test_noisy_documents() {
+	stage
+	reach nosy spy 80
+	{ many_prefixes; own_part; } | settle policy evil evil
+	must_be_refused "over the limit of"
+	block nosy spy 80 # what the document selects is isolated instead
+	settle policy later shop <<-YAML
+	kind: SegmentationPolicy
+	name: later
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress: [{name: web, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 81}]}]
+	YAML
+	reach web db 81
+	block spy db 81
+	[ "$(status '.enforcing')" = true ] || fail "not enforcing: $(status .reasons)"
+}
+
+run_tests "$@"
