@@ -6,18 +6,20 @@
 
 #include "rolled.h"
 
-static bool add_event(struct berm_rollup *rollup, const char *source, struct berm_apinote *note)
+static bool add_event(struct berm_rollup *rollup, const char *source,
+		      const struct berm_apinote *note)
 {
+	struct berm_apinote about = *note;
 	struct berm_api_object object;
 
 	if (!source || !berm_api_object(rollup->agent->api, source, &object) || !object.kind)
 		return true; /* nothing to hang it on */
-	note->version = object.version;
-	note->kind = object.kind;
-	note->ns = object.ns;
-	note->name = object.name;
-	note->uid = object.uid;
-	if (berm_apievents_add(rollup->events, note))
+	about.version = object.version;
+	about.kind = object.kind;
+	about.ns = object.ns;
+	about.name = object.name;
+	about.uid = object.uid;
+	if (berm_apievents_add(rollup->events, &about))
 		return true;
 	rollup->has_pending = true;
 	return false;

@@ -32,4 +32,4 @@ trap leave EXIT
 trap 'exit 130' INT TERM
 prepare >&2
 outside "$TOP/tests/cluster/scale.py" --kubeconfig="$BERM_BED_DIR/pki/admin.kubeconfig" --namespace="${NS[bench]}" \
-	--run="$TOP/hack/cluster --dir=$BERM_BED_DIR node" --tool="$BUILD/tools/generations"
+	--run="$TOP/hack/cluster --dir=$BERM_BED_DIR node" --tool="$BUILD/tools/generations" "$@"
