@@ -111,7 +111,7 @@ must_leave_nothing() {
 	local left
 	left=$(entries_in /run/berm/endpoints; entries_in /run/berm/owners; entries_in /run/berm/left; entries_in /sys/fs/bpf/berm/links)
 	[ -z "$left" ] || fail "left behind: $left"
-	[ ! -e /sys/fs/bpf/berm/v1/maps/berm_node ] || [ "$(nodectl usage)" = "ifaces=0 slots=0" ] ||
+	[ ! -e "$PINS/maps/berm_node" ] || [ "$(nodectl usage)" = "ifaces=0 slots=0" ] ||
 		fail "left behind: $(nodectl usage)"
 }
 

@@ -189,8 +189,8 @@ test_records_damaged() {
 test_foreign_maps() {
 	veth_add a
 	nodectl load
-	rm /sys/fs/bpf/berm/v1/maps/berm_endpoints
-	bpftool map create /sys/fs/bpf/berm/v1/maps/berm_endpoints type array key 4 value 8 entries 4 name other
+	rm "$PINS/maps/berm_endpoints"
+	bpftool map create "$PINS/maps/berm_endpoints" type array key 4 value 8 entries 4 name other
 	call_fails 102 "upgrade agent and plugin together" ADD a conf="$WAIT"
 	call_fails 50 "upgrade agent and plugin together" STATUS a version=1.1.0
 	must_be_empty_but_maps
@@ -205,7 +205,7 @@ test_lost_pin() {
 	veth_add a
 	veth_add b
 	call_ok ADD a conf="$WAIT"
-	rm /sys/fs/bpf/berm/v1/progs/to_pod
+	rm "$PINS/progs/to_pod"
 	call_ok ADD b conf="$WAIT"
 	is_guarded b
 	[ "$(nodectl hooks "$(ifindex_of h-a)" | grep -c attached=1)" = 2 ] || fail "a has lost its programs"

@@ -166,7 +166,7 @@ known_pod() {
 
 our_programs() { # loaded programs that use this node's maps, wherever they hang
 	local node
-	node=$(bpftool map show pinned /sys/fs/bpf/berm/v1/maps/berm_node -j | jq .id)
+	node=$(bpftool map show pinned "$PINS/maps/berm_node" -j | jq .id)
 	bpftool prog show -j | jq --argjson id "$node" '[.[] | select((.map_ids // []) | index($id))] | length'
 }
 

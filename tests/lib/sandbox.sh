@@ -47,6 +47,7 @@ WATCH_S=1   # how long a stalled stream is looked at
 declare -A POD_ID POD_NS POD_UID POD_NET POD_IP4 POD_IP6 POD_HOSTIF LISTENING STREAM_FILE
 AGENT_PID=
 MANIFESTS=/run/manifests
+PINS=/sys/fs/bpf/berm/v$(sed -n "s/^#define BERM_ABI_VERSION //p" "$TOP/bpf/abi.h") # lib/paths.h
 CNI_BIN=/run/cni-bin
 
 # --- outcome of a test ------------------------------------------------------------------

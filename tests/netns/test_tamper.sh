@@ -13,7 +13,7 @@ is_open() { [ "$(try "$1" "$2" "$3")" = "open $2" ]; }
 is_shut() { [ "$(try "$1" "$2" "$3")" = silent ]; }
 index_of() { cat "/sys/class/net/${POD_HOSTIF[$1]}/ifindex"; }
 now_ms() { date +%s%3N; }
-pins_are_there() { [ -e /sys/fs/bpf/berm/v1/maps/berm_node ] && [ -e /sys/fs/bpf/berm/v1/progs/to_pod ]; }
+pins_are_there() { [ -e "$PINS/maps/berm_node" ] && [ -e "$PINS/progs/to_pod" ]; }
 hooks_are_ours() { [ "$(nodectl hooks "$(index_of db)" | grep -c 'attached=1 current=1')" = 2 ]; }
 
 stage() {

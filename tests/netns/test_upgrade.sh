@@ -10,6 +10,7 @@
 
 TEST_TIMEOUT_S=400
 WAIT_S=30
+ABI=${PINS##*v}
 LIVE=2000
 OTHERS=$BUILD/others
 
@@ -74,7 +75,7 @@ test_swap() {
 	for dir in "$OTHERS/code/build" "$BUILD"; do
 		agent_stop
 		start_as "$dir"
-		wait_until all_have 1
+		wait_until all_have "$ABI"
 		[ "$(prog_ids)" != "$before" ] || fail "still the programs of before: $before"
 		before=$(prog_ids)
 	done
@@ -98,7 +99,7 @@ test_schema() {
 	agent_stop
 	start_as "$BUILD"
 	wait_until only_abi 1
-	all_have 1 || fail "a pod has other programs: $(prog_ids), not $(pinned_ids 1)"
+	all_have "$ABI" || fail "a pod has other programs: $(prog_ids), not $(pinned_ids "$ABI")"
 	no_leaks
 	load_is web '.tcp_failed == 0'
 }
