@@ -163,9 +163,9 @@ test_refused() {
 	mood writes=403
 	start_walled --feedback=1
 	wait_until has_logged feedback-failed
-	wait_until log_has 'feedback-failed .*what=lease .*advice="a Role in berm-system must give'
-	wait_until log_has 'feedback-failed .*what="?status.* error="HTTP 403: writes are refused'
-	wait_until log_has 'feedback-failed .*what=events .*advice="a ClusterRole must give create and patch on events'
+	wait_until log_has 'feedback-failed .*what="lease" .*advice="a Role in berm-system must give'
+	wait_until log_has 'feedback-failed .*what="status of the node" error="HTTP 403: writes are refused'
+	wait_until log_has 'feedback-failed .*what="events" .*advice="a ClusterRole must give create and patch on events'
 	equal lines "$(log_count feedback-failed)" 3
 	wall spy
 	becomes_walled_for_spy

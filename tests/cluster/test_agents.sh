@@ -138,13 +138,14 @@ test_leader() {
 
 #: the API server is down for a while: the walls stand, one line says so, and it goes on without a restart [api.down_later]
 test_api_down() {
-	local n before unreachable=() recovered=()
+	local n before unreachable=() recovered=() failed=()
 
 	start_walled
 	before=$(restarts)
 	for n in 1 2; do
 		unreachable[n]=$(log_lines $n '^api-unreachable ')
 		recovered[n]=$(log_lines $n '^api-recovered ')
+		failed[n]=$(log_lines $n '^feedback-failed ')
 	done
 	trap 'cluster start apiserver' EXIT
 	cluster stop apiserver
@@ -159,6 +160,7 @@ test_api_down() {
 		WAIT_S=30 wait_until has_logged_past $n '^api-recovered ' "${recovered[n]}"
 		WAIT_S=30 wait_until watches_are_well $n
 		equal "lines on node $n" "$(log_lines $n '^api-unreachable ')" $((unreachable[n] + 1))
+		equal "writes that are complained of twice" "$(agent_log $n | grep '^feedback-failed ' | tail -n +$((failed[n] + 1)) | grep -o 'what="[^"]*"' | sort | uniq -d)" ""
 	done
 	change_is_enforced
 	equal restarts "$(restarts)" "$before"
@@ -228,4 +230,5 @@ agents_renew() {
 	kube -n berm-system delete pods -l app.kubernetes.io/name=berm-agent --wait >/dev/null && rolled_out >/dev/null
 }
 
+TEST_TIMEOUT_S=300 # it waits for a kube-proxy and for back-offs
 installed_tests "$@"
