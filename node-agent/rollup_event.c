@@ -126,11 +126,23 @@ static void tell_refused(struct berm_rollup *rollup)
 			tell_problem(rollup, &node->refused.item[i]);
 }
 
+/* What is over may be told again. */
+static void forget_over(struct berm_rollup *rollup)
+{
+	struct told *told = NULL, *next = NULL;
+
+	HASH_ITER(hh, rollup->problems, told, next) {
+		if (told->round == rollup->round)
+			continue;
+		HASH_DEL(rollup->problems, told);
+		free(told);
+	}
+}
+
 void berm_rollup_tell_problems(struct berm_rollup *rollup)
 {
 	const struct berm_problems *of_compiler = &rollup->agent->engine.problems;
 	struct berm_problems problems = { 0 };
-	struct told *told, *tmp;
 
 	if (!berm_intake_problems(rollup->agent->intake, &problems))
 		for (size_t i = 0; i < problems.count; i++)
@@ -139,12 +151,7 @@ void berm_rollup_tell_problems(struct berm_rollup *rollup)
 		tell_problem(rollup, &of_compiler->item[i]);
 	tell_refused(rollup);
 	berm_problems_clear(&problems);
-	HASH_ITER(hh, rollup->problems, told, tmp) { /* what is over may be told again */
-		if (told->round == rollup->round)
-			continue;
-		HASH_DEL(rollup->problems, told);
-		free(told);
-	}
+	forget_over(rollup);
 }
 
 void berm_rollup_tell_enforced(struct berm_rollup *rollup)
