@@ -637,6 +637,7 @@ void berm_reflector_view(const struct berm_reflector *r, struct berm_watch_view 
 		.since_ms = r->since_ms,
 		.restarts = r->restarts,
 		.objects = HASH_COUNT(r->seen.all),
+		.version = r->known,
 	};
 }
 

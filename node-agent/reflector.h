@@ -59,6 +59,8 @@ struct berm_watch_view { /* borrowed until the loop runs again */
 	uint64_t since_ms; /* uv clock: start of the state */
 	uint64_t restarts; /* requests that did not go on where the last one ended as it should */
 	size_t objects;
+	const char *
+		version; /* resourceVersion: the model knows what the server had then; NULL: none yet */
 };
 
 int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_reflector **ret,

@@ -314,6 +314,13 @@ static void add_enforcing(cJSON *root, const struct berm_agent *agent,
 	cJSON_AddItemToObject(root, "reasons", reasons);
 }
 
+/* Enforcing and not pending: what the watches have seen up to their versions is in the kernel. */
+static void add_pending(cJSON *root, const struct berm_agent *agent)
+{
+	cJSON_AddBoolToObject(root, "pending",
+			      !agent->is_synced || berm_engine_is_stale(&agent->engine));
+}
+
 /* Is the plugin where the runtime finds it? New pods have no wall from their first packet on otherwise. */
 static void add_install(cJSON *root, const struct berm_agent *agent)
 {
@@ -368,6 +375,7 @@ static void add_watches(cJSON *root, const struct berm_agent *agent)
 		add_number(object, "since_seconds", (uv_now(&agent->loop) - watch.since_ms) / 1000);
 		add_number(object, "restarts", watch.restarts);
 		add_number(object, "objects", watch.objects);
+		add_text(object, "resource_version", watch.version);
 		add_text(object, "error", watch.error);
 		cJSON_AddItemToArray(list, object);
 	}
@@ -409,6 +417,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_last_apply(root, &agent->engine);
 	add_counters(root, agent);
 	add_enforcing(root, agent, &count);
+	add_pending(root, agent);
 	return root;
 }
 

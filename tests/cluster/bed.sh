@@ -56,17 +56,24 @@ bed_up() {
 
 bed_down() { [ "${BERM_BED_KEEP:-0}" = 1 ] || cluster down; }
 
-# Instead of run_tests: with a cluster, which goes at the end unless others share it.
+# With a cluster, which goes at the end unless others share it. ON_EXIT runs before.
+bed_open() {
+	if [ -z "${BERM_BED_DIR:-}" ]; then
+		export BERM_BED_DIR=$BUILD/bed
+		trap '${ON_EXIT:-:}; bed_down' EXIT
+		trap 'exit 130' INT TERM
+	else
+		trap '${ON_EXIT:-:}' EXIT
+	fi
+	bed_up >"$BERM_BED_DIR.log" 2>&1 || { sed 's/^/# /' "$BERM_BED_DIR.log"; echo "1..0"; exit 1; }
+}
+
+# Instead of run_tests.
 bed_tests() {
 	local rc=0
 
 	if [ -n "${BERM_TEST:-}" ]; then run_tests "$@"; fi # ends here
-	if [ -z "${BERM_BED_DIR:-}" ]; then
-		export BERM_BED_DIR=$BUILD/bed
-		trap bed_down EXIT
-		trap 'exit 130' INT TERM
-	fi
-	bed_up >"$BERM_BED_DIR.log" 2>&1 || { sed 's/^/# /' "$BERM_BED_DIR.log"; echo "1..0"; exit 1; }
+	bed_open
 	(run_tests "$@") || rc=$?
 	exit $rc
 }

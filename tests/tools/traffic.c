@@ -5,16 +5,21 @@
  *
  *	traffic serve NAME PORT...            TCP and UDP, both families, until killed
  *	traffic try tcp|udp ADDR PORT [MS]    one attempt, no retry but the kernel's own
+ *	traffic many                          lines 'tcp|udp ADDR PORT MS', then an empty one: all of
+ *	                                      them at once, an answer for each in this order, an
+ *	                                      empty line; again until the end of the input
  *	traffic stream ADDR PORT FILE [MS]    one TCP connection, a line every MS; FILE gets
  *	                                      each number that came back
  *
  * try prints "open NAME", "silent" (nothing came back), "refused" or "error ...", and
- * exits 0, 1, 2, 3. BERM_SPORT sets the local port.
+ * exits 0, 1, 2, 3. BERM_SPORT sets the local port. many says the same, and "open NAME resent"
+ * where the first SYN was lost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,6 +28,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_TRY_MS	  2000
@@ -59,22 +65,39 @@ static int bind_any(int type, int port)
 	if (fd < 0)
 		die("socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)))
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)))
 		die("setsockopt");
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)))
 		die("bind");
 	return fd;
 }
 
-static void answer_udp(int fd, const char *name)
+/* From the address that was asked: a node has several, and a client that asked one listens to no other. */
+static void answer_udp(int fd, char *name)
 {
+	union {
+		char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+		struct cmsghdr align;
+	} control;
 	struct sockaddr_storage from;
-	socklen_t len = sizeof(from);
 	char buf[2048];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr msg = { .msg_name = &from,
+			      .msg_namelen = sizeof(from),
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *info;
 
-	if (recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) >= 0)
-		(void)sendto(fd, name, strlen(name), 0, (struct sockaddr *)&from,
-			     len); /* client counts */
+	if (recvmsg(fd, &msg, 0) < 0)
+		return;
+	info = CMSG_FIRSTHDR(&msg);
+	if (info)
+		((struct in6_pktinfo *)(void *)CMSG_DATA(info))->ipi6_ifindex = 0; /* by any way */
+	iov = (struct iovec){ name, strlen(name) };
+	(void)sendmsg(fd, &msg, 0); /* client counts */
 }
 
 /* The name first, then an echo of whatever comes. */
@@ -184,32 +207,26 @@ static int dial(const char *addr, const char *port, int type)
 	return fd;
 }
 
+static int error_of(int fd)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) ? errno : error;
+}
+
 /* Waits for what the socket is asked for; an error that is pending counts. 0 or an errno. */
 static int wait_for(int fd, short events, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = events };
-	socklen_t len = sizeof(int);
-	int error = 0;
 
-	if (poll(&p, 1, ms) == 0)
-		return ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return errno;
-	return error;
+	return poll(&p, 1, ms) == 0 ? ETIMEDOUT : error_of(fd);
 }
 
-static int greet(int fd, bool udp, char *name, size_t size, int ms)
+static int read_name(int fd, char *name, size_t size)
 {
-	int error = udp ? 0 : wait_for(fd, POLLOUT, ms);
-	ssize_t n;
+	ssize_t n = recv(fd, name, size - 1, 0);
 
-	if (!error && udp && send(fd, "?", 1, 0) < 0)
-		error = errno;
-	if (!error)
-		error = wait_for(fd, POLLIN, ms);
-	if (error)
-		return error;
-	n = recv(fd, name, size - 1, 0);
 	if (n <= 0)
 		return n ? errno : ECONNRESET;
 	name[n] = '\0';
@@ -217,11 +234,38 @@ static int greet(int fd, bool udp, char *name, size_t size, int ms)
 	return 0;
 }
 
+/* "open NAME" of no error. */
+static enum outcome say(char *text, size_t size, int error, const char *name)
+{
+	enum outcome out = error ? outcome_of(error) : OPEN;
+
+	if (out == OPEN)
+		snprintf(text, size, "open %s", name);
+	else if (out == BROKEN)
+		snprintf(text, size, "error %s", strerror(error));
+	else
+		snprintf(text, size, "%s", out == SILENT ? "silent" : "refused");
+	return out;
+}
+
+static int greet(int fd, bool udp, char *name, size_t size, int ms)
+{
+	int error = udp ? 0 : wait_for(fd, POLLOUT, ms);
+
+	if (!error && udp && send(fd, "?", 1, 0) < 0)
+		error = errno;
+	if (!error)
+		error = wait_for(fd, POLLIN, ms);
+	if (error)
+		return error;
+	return read_name(fd, name, size);
+}
+
 static int try(int argc, char **argv)
 {
 	bool udp = argc >= 3 && !strcmp(argv[0], "udp");
 	int ms = argc > 3 ? atoi(argv[3]) : DEFAULT_TRY_MS;
-	char name[256] = "";
+	char name[256] = "", text[300];
 	enum outcome out;
 	int fd, error;
 
@@ -229,14 +273,135 @@ static int try(int argc, char **argv)
 		return BROKEN;
 	fd = dial(argv[1], argv[2], udp ? SOCK_DGRAM : SOCK_STREAM);
 	error = fd < 0 ? errno : greet(fd, udp, name, sizeof(name), ms);
-	out = error ? outcome_of(error) : OPEN;
-	if (out == OPEN)
-		printf("open %s\n", name);
-	else if (out == BROKEN)
-		printf("error %s\n", strerror(error));
-	else
-		printf("%s\n", out == SILENT ? "silent" : "refused");
+	out = say(text, sizeof(text), error, name);
+	puts(text);
 	return out;
+}
+
+/* --- many at once --------------------------------------------------------------------- */
+
+#define MAX_MANY 1024
+
+struct attempt {
+	int fd; /* -1: over */
+	bool udp, asked;
+	int64_t until_ms;
+	char text[320];
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool was_resent(const struct attempt *a)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return !a->udp && !getsockopt(a->fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       info.tcpi_total_retrans;
+}
+
+static void settle(struct attempt *a, int error, const char *name)
+{
+	bool resent = !error && was_resent(a);
+
+	(void)say(a->text, sizeof(a->text), error, name);
+	if (resent)
+		strcat(a->text, " resent"); /* a name has at most 255 characters */
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+}
+
+static void begin(struct attempt *a, const char *line)
+{
+	char proto[8], addr[64], port[8];
+	int ms;
+
+	if (sscanf(line, "%7s %63s %7s %d", proto, addr, port, &ms) != 4) {
+		fprintf(stderr, "traffic: no attempt: %s\n", line);
+		exit(BROKEN);
+	}
+	*a = (struct attempt){ .udp = !strcmp(proto, "udp"), .until_ms = now_ms() + ms };
+	a->fd = dial(addr, port, a->udp ? SOCK_DGRAM : SOCK_STREAM);
+	if (a->fd < 0)
+		settle(a, errno, "");
+	else if (a->udp && send(a->fd, "?", 1, 0) < 0)
+		settle(a, errno, "");
+	else
+		a->asked = a->udp;
+}
+
+/* Something happened on the socket, or its time is over. */
+static void go_on(struct attempt *a, short events)
+{
+	int error = events ? error_of(a->fd) : ETIMEDOUT;
+	char name[256] = "";
+
+	if (!error && !a->asked && events & POLLOUT) {
+		a->asked = true;
+		return;
+	}
+	if (!error)
+		error = read_name(a->fd, name, sizeof(name));
+	settle(a, error, name);
+}
+
+/* One look at all that are not over. False: there is none. */
+static bool turn(struct attempt *all, size_t count)
+{
+	static struct pollfd p[MAX_MANY];
+	int64_t now = now_ms(), next = INT64_MAX;
+
+	for (size_t i = 0; i < count; i++) {
+		p[i] = (struct pollfd){ .fd = all[i].fd,
+					.events = all[i].asked ? POLLIN : POLLOUT };
+		if (all[i].fd >= 0 && all[i].until_ms < next)
+			next = all[i].until_ms;
+	}
+	if (next == INT64_MAX)
+		return false;
+	if (poll(p, count, next > now ? (int)(next - now) : 0) < 0)
+		die("poll");
+	now = now_ms();
+	for (size_t i = 0; i < count; i++)
+		if (all[i].fd >= 0 && (p[i].revents || all[i].until_ms <= now))
+			go_on(&all[i], p[i].revents);
+	return true;
+}
+
+static int many(int argc, char **argv)
+{
+	static struct attempt all[MAX_MANY];
+	size_t count = 0;
+	char line[256];
+
+	(void)argc;
+	(void)argv;
+	while (fgets(line, sizeof(line), stdin)) {
+		if (*line != '\n') {
+			if (count == MAX_MANY) {
+				fprintf(stderr, "traffic: more than %d attempts at once\n",
+					MAX_MANY);
+				return BROKEN;
+			}
+			begin(&all[count++], line);
+			continue;
+		}
+		while (turn(all, count))
+			;
+		for (size_t i = 0; i < count; i++)
+			puts(all[i].text);
+		puts("");
+		fflush(stdout);
+		count = 0;
+	}
+	return OPEN;
 }
 
 /* Copies the numbers that come back to the file, one a line. False when the connection is over. */
@@ -283,12 +448,14 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} commands[] = { { "serve", serve }, { "try", try }, { "stream", stream } };
+	} commands[] = {
+		{ "serve", serve }, { "try", try }, { "many", many }, { "stream", stream }
+	};
 
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 2, argv + 2);
-	fprintf(stderr, "usage: traffic serve|try|stream ...; the source tells\n");
+	fprintf(stderr, "usage: traffic serve|try|many|stream ...; the source tells\n");
 	return BROKEN;
 }
