@@ -3,6 +3,7 @@
 # timeout: 900
 #
 # Agents that are restarted and replaced by kubectl, with traffic on both nodes all the while.
+# shellcheck disable=SC2034 # sandbox.sh reads them
 . "$(dirname "$0")/bed.sh"
 . "$(dirname "$0")/installed.sh"
 
