@@ -23,6 +23,7 @@ import time
 SPREAD = 50        # pods of a namespace
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies"
 PODS = "/api/v1/namespaces/%s/pods"
+WORLDS = {"small": (500, 200), "large": (10000, 5000)}  # pods, policies
 SETTLE_S = 1.0     # without a new generation
 PAUSE_S = 0.1      # between two changes
 LATE_S = 30
@@ -260,7 +261,7 @@ def run(options, nodes):
     world = World(server, options.namespace)
     policies = POLICIES % options.namespace
     pod = PODS % options.namespace + "/synthetic-0"
-    sizes = [(100, 40)] if smoke else [(500, 200), (10000, 5000)][1 if options.large else 0:]
+    sizes = [(100, 40)] if smoke else [size for world, size in WORLDS.items() if options.world in (None, world)]
     rounds = 20 if smoke else 100
     server.call("POST", policies, policy("db", {"role": "db"}, "a0", 1))
     for pods, count in sizes:
@@ -296,7 +297,7 @@ def main():
     parser.add_argument("--namespace", required=True, help="that has real pods with role=db on both nodes")
     parser.add_argument("--run", required=True, help="command that runs something in the node whose number follows")
     parser.add_argument("--tool", required=True, help="tests/tools/generations, built")
-    parser.add_argument("--large", action="store_true", help="only the large world")
+    parser.add_argument("--world", choices=list(WORLDS), help="only this one")
     options = parser.parse_args()
     nodes = [Node(options.run.split(), number, options.tool) for number in (1, 2)]
     try:

@@ -8,6 +8,7 @@
 . "$(dirname "$0")/installed.sh"
 
 LIVE=${BERM_UPGRADE_LIVE:-2000}
+# shellcheck disable=SC2034 # bed.sh reads it
 TEST_TIMEOUT_S=400
 declare -A LOAD_PID NODE_OF=([db]=1 [web]=2 [spy]=1)
 
