@@ -53,6 +53,18 @@ test_in_force() {
 	is_in_force "$version" || fail "what is known is no more in force without a server"
 }
 
+#: a policy that needs Services is pending until they are listed
+test_pending_services() {
+	start_walled
+	mood 'stream="ignored"' # a list that takes its time
+	jq -n '{metadata: {name: "wall", namespace: "shop"}, spec: {podSelector: {}, policyTypes: ["Egress"], egress: [{}]}}' | put networkpolicies
+	wait_until status_is '.watches[] | select(.resource == "services").state' listing
+	equal pending "$(status .pending)" true
+	WAIT_S=30 wait_until is_in_force "$(version_of_wall)"
+	equal "faults" "$(log_count api-unauthorized)" 0
+	equal synced "$(status '[.watches[] | select(.state != "off") | .synced] | all')" true
+}
+
 #: servers without streaming lists, in three ways: an in-stream error, 422, silence; and without our field selector
 test_list_fallback() {
 	local kind
