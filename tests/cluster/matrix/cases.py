@@ -496,3 +496,10 @@ def api_server(world):
         world.apply(segmentation(X, "out", isolate=["Egress"], essentials=essentials), meaning=[network(X, "out", policyTypes=["Egress"])])
         sees(is_open)
     world.check()
+
+
+@case("the agents had nothing to complain of in all this")
+def no_errors(world):
+    for node in NODES:
+        errors = world.bed.agent_errors(node)
+        must(not errors, f"{node}: {len(errors)} errors in the agent's log\n" + "\n".join(errors[:5]))
