@@ -263,6 +263,8 @@ fuzz: build-fuzz ## each fuzzer for some seconds (FUZZ_SECONDS=5)
 	$Qhack/test --no-build --build-dir=$O fuzz
 bench: build-bench ## measure; one JSON object a line
 	$Qhack/bench $O
+bench-cluster: build-tests ## the same on two nodes of real Kubernetes, with 10,000 pods: needs root and Go
+	$QBERM_BUILD=$(abspath $O) tests/cluster/bench_cluster.sh
 
 # --- the rest --------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ help: ## this text
 	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
-.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-cluster fuzz bench man doctor lint fmt \
+.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-cluster fuzz bench bench-cluster man doctor lint fmt \
 	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:

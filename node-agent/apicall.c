@@ -85,16 +85,15 @@ static void on_end(const struct berm_apiend *end, const char *body, void *ctx)
 {
 	struct berm_apicall *call = ctx;
 	struct berm_apicall_opts opts = call->opts;
+	auto_free char *text = call->text; /* until the caller has seen it */
 	struct berm_apireply reply = {
 		.status = end->status,
 		.retry_after_s = end->retry_after_s,
-		.text = call->text ? call->text : body,
-		.size = call->text ? call->size : strlen(body),
+		.text = text ? text : body,
+		.size = text ? call->size : strlen(body),
 	};
-	auto_free char *text = NULL;
 
 	describe(call, end, &reply);
-	text = call->text; /* until the caller has seen it */
 	free(call);
 	opts.done(&reply, opts.ctx);
 }

@@ -470,8 +470,11 @@ static void commit(struct generation *g)
 
 static int drain(struct berm_apply *a, struct berm_err *err)
 {
-	int rc = a->lost ? berm_applied_read(a, err) : 0;
+	int rc;
 
+	if (a->lost && a->garbage.stage) /* forgotten, but packets may still hold it */
+		a->store->ops->grace(a->store);
+	rc = a->lost ? berm_applied_read(a, err) : 0;
 	while (!rc && a->garbage.stage) {
 		a->store->ops->grace(a->store);
 		rc = berm_garbage_step(a, err);
@@ -562,12 +565,13 @@ int berm_apply(struct berm_apply *a, const struct berm_plan *plan, struct berm_a
 
 uint64_t berm_apply_garbage(const struct berm_apply *a)
 {
-	return a->garbage.stage ? a->garbage.ticket : 0;
+	/* lost: the next berm_apply finds in the maps what there is to do */
+	return a->garbage.stage && !a->lost ? a->garbage.ticket : 0;
 }
 
 int berm_apply_collect(struct berm_apply *a, uint64_t ticket, struct berm_err *err)
 {
-	if (a->lost || !a->garbage.stage || ticket != a->garbage.ticket)
+	if (ticket != berm_apply_garbage(a) || !ticket)
 		return 0;
 	return berm_garbage_step(a, err);
 }

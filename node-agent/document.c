@@ -337,6 +337,15 @@ static int compare_in_file(const void *a, const void *b)
 	return rc ? rc : (x > y) - (x < y);
 }
 
+/* Its key in the ConfigMap, if it came in one from an API server: there nobody knows the file around it. */
+static const char *key_of(const struct berm_sheet *sheet, const struct berm_object *object)
+{
+	const char *slash =
+		sheet->kind && object->carrier && object->key ? strrchr(object->key, '/') : NULL;
+
+	return slash ? slash + 1 : NULL;
+}
+
 static int report_twice(struct berm_sheet *sheet, const struct berm_object *first,
 			const struct berm_object *again)
 {
@@ -345,18 +354,23 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
 		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
 	};
-	char document[400], message[80];
+	const char *key = key_of(sheet, again), *first_key = key_of(sheet, first);
+	bool is_elsewhere = key && first_key && strcmp(key, first_key) != 0;
+	char document[400], message[400], source[700];
 
+	snprintf(source, sizeof(source), "%s%s%s", sheet->source, key ? " key " : "",
+		 key ? key : "");
 	snprintf(document, sizeof(document), "%s %s%s%s",
 		 again->kind == BERM_OBJ_POLICY ? berm_policy_kind_name(again->policy_kind)
 						: kind[again->kind],
 		 again->ns ? again->ns : "", again->ns ? "/" : "", again->name);
 	snprintf(message, sizeof(message),
-		 "defined twice, first in line %d: the second one is not used", first->line);
+		 "defined twice, first in line %d%s%s: the second one is not used", first->line,
+		 is_elsewhere ? " of key " : "", is_elsewhere ? first_key : "");
 	return berm_problems_add(sheet->problems,
 				 &(struct berm_problem){
 					 .severity = BERM_ERROR,
-					 .source = (char *)sheet->source,
+					 .source = source,
 					 .line = again->line,
 					 .column = 1,
 					 .message = message,

@@ -73,7 +73,8 @@ static bool is_due(const struct berm_feedback *feedback, const struct berm_nodes
 		return true;
 	if (least < feedback->interval_ms)
 		least = feedback->interval_ms;
-	if (strcmp(then->content, now->content) != 0 || strcmp(then->set, now->set) != 0)
+	if (strcmp(then->content, now->content) != 0 || strcmp(then->set, now->set) != 0 ||
+	    strcmp(then->refused, now->refused) != 0)
 		return passed >= least - least / 4; /* the clock's own jitter */
 	return then->generation != now->generation && passed >= GENERATION_FACTOR * least;
 }

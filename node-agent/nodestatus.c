@@ -64,7 +64,7 @@ static size_t quoted_size(const char *text)
 }
 
 /* The first problems that fit; the others are counted. */
-static char *print(cJSON *root, cJSON *problems)
+static char *print(cJSON *root, cJSON *problems, size_t max)
 {
 	int left = cJSON_GetArraySize(problems), i;
 	char *text;
@@ -78,11 +78,36 @@ static char *print(cJSON *root, cJSON *problems)
 		if (i < left)
 			cJSON_AddNumberToObject(root, "more_problems", left - i);
 		text = cJSON_PrintUnformatted(root);
-		if (!text || !i || quoted_size(text) <= MAX_CONTENT)
+		if (!text || !i || quoted_size(text) <= max)
 			return text;
 		free(text);
 		cJSON_DeleteItemFromArray(problems, --i);
 	}
+}
+
+/* For the elected agent, which may have no pods that it shows on. */
+static char *refused_text(const struct berm_problems *problems)
+{
+	cJSON *array = cJSON_CreateArray(), *object;
+	const struct berm_problem *problem;
+	char *text;
+
+	for (size_t i = 0; i < problems->count && i < BERM_STATUS_MAX_REFUSED; i++) {
+		problem = &problems->item[i];
+		object = cJSON_CreateObject();
+		cJSON_AddStringToObject(object, "source", problem->source ? problem->source : "");
+		cJSON_AddNumberToObject(object, "line", problem->line);
+		cJSON_AddStringToObject(object, "message", problem->message);
+		if (problem->hint)
+			cJSON_AddStringToObject(object, "hint", problem->hint);
+		if (problem->document)
+			cJSON_AddStringToObject(object, "document", problem->document);
+		cut_texts(object);
+		cJSON_AddItemToArray(array, object);
+	}
+	text = cJSON_PrintUnformatted(array);
+	cJSON_Delete(array);
+	return text;
 }
 
 int berm_nodestatus_read(const struct berm_agent *agent, struct berm_nodestatus *ret)
@@ -100,12 +125,17 @@ int berm_nodestatus_read(const struct berm_agent *agent, struct berm_nodestatus 
 	add_counts(root, &set);
 	problems = berm_problems_json(agent);
 	cJSON_AddItemToObject(root, "problems", problems);
-	ret->content = print(root, problems);
+	ret->refused = refused_text(&agent->engine.problems);
+	ret->content = ret->refused ? print(root, problems, MAX_CONTENT - quoted_size(ret->refused))
+				    : NULL;
 	ret->generation = agent->engine.last.generation;
 	memcpy(ret->set, set.digest, sizeof(ret->set));
 	berm_policyset_clear(&set);
 	cJSON_Delete(root);
-	return ret->content ? 0 : -ENOMEM;
+	if (ret->content)
+		return 0;
+	berm_nodestatus_clear(ret);
+	return -ENOMEM;
 }
 
 /* The node owns it: when the Node goes, Kubernetes deletes it. */
@@ -139,6 +169,8 @@ static void add_metadata(cJSON *root, const struct berm_agent *agent,
 	cJSON_AddStringToObject(map, BERM_STATUS_LABEL, "node");
 	map = cJSON_AddObjectToObject(metadata, "annotations");
 	cJSON_AddStringToObject(map, BERM_STATUS_SET, status->set);
+	if (strcmp(status->refused, "[]") != 0)
+		cJSON_AddStringToObject(map, BERM_STATUS_REFUSED, status->refused);
 	add_owner(metadata, agent);
 }
 
@@ -164,5 +196,6 @@ char *berm_nodestatus_configmap(const struct berm_agent *agent,
 void berm_nodestatus_clear(struct berm_nodestatus *status)
 {
 	free(status->content);
+	free(status->refused);
 	*status = (struct berm_nodestatus){ 0 };
 }

@@ -7,15 +7,19 @@
 
 #include <stdint.h>
 
-#define BERM_STATUS_LABEL	 "berm.dev/status"     /* node, rollup */
-#define BERM_STATUS_SET		 "berm.dev/policy-set" /* annotation */
+#define BERM_STATUS_LABEL "berm.dev/status"	/* node, rollup */
+#define BERM_STATUS_SET	  "berm.dev/policy-set" /* annotation */
+#define BERM_STATUS_REFUSED                                                                        \
+	"berm.dev/refused" /* annotation, of documents that this node cannot take */
 #define BERM_STATUS_MAX_BYTES	 8192
 #define BERM_STATUS_MAX_PROBLEMS 20
+#define BERM_STATUS_MAX_REFUSED	 4
 
 struct berm_agent;
 
 struct berm_nodestatus {
 	char *content; /* without what changes all the time */
+	char *refused; /* JSON array of problems that other nodes need not have; "[]": none */
 	char set[33];
 	uint64_t generation;
 };

@@ -58,7 +58,7 @@ void berm_patience_lose(struct berm_patience *patience, const struct berm_apirep
 		return;
 	patience->status = status;
 	berm_log(BERM_LOG_WARNING, "feedback-failed",
-		 "what=%s error=\"%s\" advice=\"%s\" effect=\"enforcement goes on\"",
+		 "what=\"%s\" error=\"%s\" advice=\"%s\" effect=\"enforcement goes on\"",
 		 patience->what, patience->error,
 		 is_refusal(reply->status) ? patience->advice : "the agent tries again");
 }
@@ -66,7 +66,7 @@ void berm_patience_lose(struct berm_patience *patience, const struct berm_apirep
 void berm_patience_regain(struct berm_patience *patience)
 {
 	if (patience->status)
-		berm_log(BERM_LOG_INFO, "feedback-recovered", "what=%s", patience->what);
+		berm_log(BERM_LOG_INFO, "feedback-recovered", "what=\"%s\"", patience->what);
 	patience->failures = 0;
 	patience->until_ms = 0;
 	patience->status = 0;

@@ -112,6 +112,22 @@ test_rollup() {
 	equal told "$(events PolicyEnforced '.involvedObject.name')" second
 }
 
+#: a document that another node has no room for: it is not in force, and the elected agent says so, once
+test_refused_elsewhere() {
+	segment web
+	ready_agent --feedback=1
+	pods_start
+	wait_until rollup_is '.[].phase' Enforced
+	jq -n --arg set "$(own_set)" '{metadata: {name: "berm-status-far", namespace: "berm-system", labels: {"berm.dev/status": "node"},
+		annotations: {"berm.dev/policy-set": $set, "berm.dev/refused": ([{source: "configmap shop/wall key policy.yaml", line: 1,
+			message: "over the limit of rows", hint: "split it", document: "SegmentationPolicy shop/wall"}] | tojson)}}, data: {}}' | put configmaps
+	wait_until rollup_is '.[] | "\(.phase) \(.refused)/\(.desired)"' "Refused 1/2"
+	wait_until event_matches PolicyInvalid '^key policy.yaml, line 1: over the limit of rows; split it \(SegmentationPolicy shop/wall\)$'
+	foreign_status "$(own_set)"
+	wait_until rollup_is '.[] | "\(.phase) \(.realised)/\(.desired) \(.refused)"' "Enforced 2/2 null"
+	equal Events "$(events PolicyInvalid .count)" 1
+}
+
 #: an Event on the pod that is denied something, with the cause, once for each edge
 test_denied() {
 	start_walled --feedback=1
@@ -147,9 +163,9 @@ test_refused() {
 	mood writes=403
 	start_walled --feedback=1
 	wait_until has_logged feedback-failed
-	wait_until log_has 'feedback-failed .*what=lease .*advice="a Role in berm-system must give'
-	wait_until log_has 'feedback-failed .*what="?status.* error="HTTP 403: writes are refused'
-	wait_until log_has 'feedback-failed .*what=events .*advice="a ClusterRole must give create and patch on events'
+	wait_until log_has 'feedback-failed .*what="lease" .*advice="a Role in berm-system must give'
+	wait_until log_has 'feedback-failed .*what="status of the node" error="HTTP 403: writes are refused'
+	wait_until log_has 'feedback-failed .*what="events" .*advice="a ClusterRole must give create and patch on events'
 	equal lines "$(log_count feedback-failed)" 3
 	wall spy
 	becomes_walled_for_spy

@@ -64,6 +64,7 @@ berm_there() {
 	flock "$lock"
 	if [ "$BERM_BED_DIR/berm-is-on" -ot "$BUILD/berm-agent" ]; then
 		berm_image
+		kube -n berm-system delete pods -l app.kubernetes.io/name=berm-agent --ignore-not-found >/dev/null # the new image has the old name
 		berm_on "$@"
 		touch "$BERM_BED_DIR/berm-is-on"
 	fi

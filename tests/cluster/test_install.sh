@@ -4,42 +4,13 @@
 #
 # Berm as a user installs it: the image, kubectl apply -k, walls, kubectl berm, and off the nodes again.
 . "$(dirname "$0")/bed.sh"
+. "$(dirname "$0")/installed.sh"
 
-MANIFESTS=$TOP/manifests
 EXAMPLE=$TOP/manifests/examples/shop.yaml
-APPLY_S=120
 
 setup() {
-	"$TOP/hack/image" "$BUILD" >"$SANDBOX_TMP/image" || fail "no image: $(cat "$SANDBOX_TMP/image")"
-	cluster load "$BUILD/berm-image.tar" || fail "the image is not taken"
-	trap berm_off EXIT
-}
-
-# Whatever happened, the next test finds nodes without Berm.
-berm_off() {
-	kube apply -k "$MANIFESTS/uninstall" >/dev/null 2>&1 && rolled_out >/dev/null 2>&1 || :
-	kube delete -k "$MANIFESTS" --ignore-not-found --timeout=60s >/dev/null 2>&1 || :
-}
-
-rolled_out() { kube -n berm-system rollout status daemonset/berm-agent --timeout=${APPLY_S}s; }
-agents() { kube -n berm-system get pods -l app.kubernetes.io/name=berm-agent -o wide; }
-
-berm_on() {
-	kube apply -k "$MANIFESTS" >"$SANDBOX_TMP/apply" 2>&1 || fail "apply: $(cat "$SANDBOX_TMP/apply")"
-	rolled_out >"$SANDBOX_TMP/rollout" 2>&1 ||
-		fail "no roll-out: $(agents; kube -n berm-system logs daemonset/berm-agent --all-containers --tail=20)"
-}
-
-berm_removed() {
-	kube apply -k "$MANIFESTS/uninstall" >"$SANDBOX_TMP/apply" 2>&1 || fail "apply: $(cat "$SANDBOX_TMP/apply")"
-	rolled_out >"$SANDBOX_TMP/rollout" 2>&1 || fail "nodes do not become clean: $(agents; kube -n berm-system logs daemonset/berm-agent --tail=20)"
-}
-
-# As a user's kubectl finds the plugin: on the PATH.
-kubectl_berm() {
-	mkdir -p "$SANDBOX_TMP/bin"
-	ln -sf "$BUILD/bermctl" "$SANDBOX_TMP/bin/kubectl-berm"
-	outside env KUBECONFIG="$(cluster kubeconfig)" PATH="$SANDBOX_TMP/bin:$PATH" kubectl berm "$@"
+	berm_image
+	trap berm_off EXIT # whatever happened, the next test finds nodes without Berm
 }
 
 # The shop of the example, under its own namespace name: the document says so.

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/installed.sh"
 
 LIVE=${BERM_UPGRADE_LIVE:-2000}
+TEST_TIMEOUT_S=400
 declare -A LOAD_PID NODE_OF=([db]=1 [web]=2 [spy]=1)
 
 setup() { berm_there; }
@@ -102,7 +103,7 @@ upgrade_to() {
 other() {
 	local dir=$SANDBOX_TMP/other.$1 from
 
-	from=$("$TOP/hack/other-version" "$1" "$BUILD/other" 2>"$SANDBOX_TMP/make") || fail "other-version: $(tail -n 5 "$SANDBOX_TMP/make")"
+	from=$("$TOP/hack/other-version" "$1" "$BUILD/others" 2>"$SANDBOX_TMP/make") || fail "other-version: $(tail -n 5 "$SANDBOX_TMP/make")"
 	mkdir -p "$dir"
 	cp "$BUILD/bermctl" "$BUILD/berm-install" "$from/berm-agent" "$from/berm-cni" "$dir"
 	echo "$dir"

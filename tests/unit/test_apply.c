@@ -467,6 +467,35 @@ TEST(killed,
 	scene_close(&s);
 }
 
+TEST(distrusted,
+     "maps that are read back while leftovers wait: nobody waits for those, no packet sees a third verdict [tamper.map_write]")
+{
+	static struct scene s;
+	struct berm_apply_result res = { 0 };
+	size_t waiting = 0;
+
+	scene_open(&s, seed());
+	for (int n = 0; n < 300 && !s.wrong; n++) {
+		next_plan(&s);
+		apply_ok(&s, &res);
+		collect(&s, below(&s, 3));
+		waiting += berm_apply_garbage(s.a) != 0;
+		if (!below(&s, 2)) {
+			berm_apply_distrust(s.a);
+			EXPECT_EQ(berm_apply_garbage(s.a), 0);
+		}
+		if (!below(&s, 4))
+			apply_ok(&s, &res);
+		check_all(&s);
+		plans_change(&s.w);
+	}
+	EXPECT_GT(waiting, 50);
+	settle(&s);
+	expect_no_garbage(&s);
+	expect_idempotent(&s);
+	scene_close(&s);
+}
+
 TEST(no_memo, "without its memory the agent writes everything anew, beside what is in force")
 {
 	static struct scene s;

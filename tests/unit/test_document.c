@@ -207,6 +207,29 @@ TEST(document_twice)
 	documents_clear(&d);
 }
 
+TEST(document_twice_in_configmap,
+     "from an API server, too, the second one is named by key and line")
+{
+	static const char text[] =
+		"{\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\",\"labels\":{\"berm.dev/policy\":\"v1\"}},"
+		"\"data\":{\"a.yaml\":\"kind: SegmentationPolicy\\nname: p\\nisolate: []\\n---\\n"
+		"kind: SegmentationPolicy\\nname: p\\nisolate: []\\n\","
+		"\"b.yaml\":\"kind: SegmentationPolicy\\nname: p\\nisolate: []\\n\"}}";
+	const struct berm_document document = { "configmap shop/c", "ConfigMap", text,
+						sizeof(text) - 1 };
+	struct berm_err err = { 0 };
+
+	memset(&d, 0, sizeof(d));
+	ASSERT_OK(berm_document_parse_object(&document, &d.objects, &d.problems, &err), &err);
+	ASSERT_EQ(d.problems.count, 2);
+	EXPECT_STR_EQ(d.problems.item[0].source, "configmap shop/c key a.yaml");
+	EXPECT_EQ(d.problems.item[0].line, 5);
+	EXPECT_STR_EQ(d.problems.item[1].source, "configmap shop/c key b.yaml");
+	EXPECT_EQ(d.problems.item[1].line, 1);
+	EXPECT_STR_HAS(d.problems.item[1].message, "first in line 1 of key a.yaml");
+	documents_clear(&d);
+}
+
 TEST(document_plain_segmentation)
 {
 	documents_parse(&d, GOOD("a") "namespace: shop\n");
