@@ -365,6 +365,15 @@ static int start_idle(struct berm_apiget *get, struct berm_err *err)
 	return 0;
 }
 
+static int add_to_multi(struct berm_apiget *get, struct berm_err *err)
+{
+	CURLMcode code = curl_multi_add_handle(get->http->multi, get->curl);
+
+	return code ? berm_refuse(err, -EINVAL, "request %s: %s", get->opts.path,
+				  curl_multi_strerror(code))
+		    : 0;
+}
+
 int berm_apiget_start(struct berm_apihttp *http, const struct berm_apiget_opts *opts,
 		      struct berm_apiget **ret, struct berm_err *err)
 {
@@ -378,8 +387,8 @@ int berm_apiget_start(struct berm_apihttp *http, const struct berm_apiget_opts *
 	rc = prepare(get, err);
 	if (!rc)
 		rc = start_idle(get, err);
-	if (!rc && curl_multi_add_handle(http->multi, get->curl))
-		rc = berm_fail(err, -ENOMEM, "request %s", opts->path);
+	if (!rc)
+		rc = add_to_multi(get, err);
 	if (rc) {
 		berm_apiget_cancel(get);
 		return rc;

@@ -573,7 +573,9 @@ int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_refle
 void berm_reflector_start(struct berm_reflector *r)
 {
 	r->is_on = true;
-	begin(r);
+	r->since_ms = now_ms(r);
+	/* Not at once: another watch may have called, out of libcurl, which takes no new request then. */
+	uv_timer_start(&r->timer, on_timer, 0, 0);
 }
 
 void berm_reflector_pause(struct berm_reflector *r)

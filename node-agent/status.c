@@ -314,11 +314,24 @@ static void add_enforcing(cJSON *root, const struct berm_agent *agent,
 	cJSON_AddItemToObject(root, "reasons", reasons);
 }
 
+/* Services are watched only once a policy needs them: until they are listed, that policy says less than it means. */
+static bool is_listing(const struct berm_agent *agent)
+{
+	struct berm_watch_view watch;
+
+	for (size_t i = 0; agent->api && berm_api_watch(agent->api, i, &watch); i++)
+		if (!watch.has_synced && strcmp(watch.state, "off") != 0 &&
+		    strcmp(watch.state, "absent") != 0)
+			return true;
+	return false;
+}
+
 /* Enforcing and not pending: what the watches have seen up to their versions is in the kernel. */
 static void add_pending(cJSON *root, const struct berm_agent *agent)
 {
 	cJSON_AddBoolToObject(root, "pending",
-			      !agent->is_synced || berm_engine_is_stale(&agent->engine));
+			      !agent->is_synced || is_listing(agent) ||
+				      berm_engine_is_stale(&agent->engine));
 }
 
 /* Is the plugin where the runtime finds it? New pods have no wall from their first packet on otherwise. */

@@ -23,6 +23,48 @@ test_stream() {
 	"$BUILD/bermctl" status | grep -q 'networkpolicies *watching' || fail "bermctl status shows no watches"
 }
 
+# By the version of a change that its watch has reached, and nothing that is not in the kernel yet.
+is_in_force() {
+	status_is "[.enforcing, (.pending | not), (.watches[] | select(.resource == \"networkpolicies\").resource_version | tonumber >= $1)] | all" true
+}
+
+version_of_wall() {
+	order '{"do": "get", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' | jq -r .metadata.resourceVersion
+}
+
+#: resource_version and pending tell when a change is in force, not sooner
+test_in_force() {
+	local version
+
+	start_walled
+	version=$(version_of_wall)
+	wait_until is_in_force "$version"
+	! is_in_force $((version + 1000)) || fail "a version of the future is in force"
+	for _ in 1 2 3 4 5; do
+		wall spy
+		wait_until is_in_force "$(version_of_wall)"
+		walled_for_spy # at once, whatever it was
+		wall web
+		wait_until is_in_force "$(version_of_wall)"
+		walled
+	done
+	version=$(version_of_wall)
+	server_stop
+	is_in_force "$version" || fail "what is known is no more in force without a server"
+}
+
+#: a policy that needs Services is pending until they are listed
+test_pending_services() {
+	start_walled
+	mood 'stream="ignored"' # a list that takes its time
+	jq -n '{metadata: {name: "wall", namespace: "shop"}, spec: {podSelector: {}, policyTypes: ["Egress"], egress: [{}]}}' | put networkpolicies
+	wait_until status_is '.watches[] | select(.resource == "services").state' listing
+	equal pending "$(status .pending)" true
+	WAIT_S=30 wait_until is_in_force "$(version_of_wall)"
+	equal "faults" "$(log_count api-unauthorized)" 0
+	equal synced "$(status '[.watches[] | select(.state != "off") | .synced] | all')" true
+}
+
 #: servers without streaming lists, in three ways: an in-stream error, 422, silence; and without our field selector
 test_list_fallback() {
 	local kind

@@ -84,6 +84,11 @@ class Bed:
                      "--unix-socket", "/run/berm/agent.sock", f"http://agent/v1/flows?last={last}"], may_fail=True)
         return [json.loads(line) for line in lines.splitlines()]
 
+    def agent_errors(self, node):
+        pods = self.get("pods", "-n", "berm-system", "--field-selector", f"spec.nodeName={node}")["items"]
+        logs = "".join(self.kube("logs", "-n", "berm-system", pod["metadata"]["name"], "-c", "agent") for pod in pods)
+        return [line for line in logs.splitlines() if "level=error" in line]
+
     def attest(self):
         """Until both agents say that all that was changed up to now is in the kernel.
 

@@ -74,7 +74,17 @@ def by_pod(world):
 @case("in from a namespace, for some pods; out to one for others")
 def by_namespace(world):
     world.apply(network(X, "wall", pod("a", "b"), ingress=[{"from": [spaces(ns="y")]}]),
-                network(Y, "wall", pod("c"), policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]))
+                network(Y, "wall", pod("c"), policyTypes=["Egress"], egress=[{"to": [spaces(ns="z")]}]),
+                network(Z, "by-name", pod("c"), ingress=[{"from": [spaces(**{"kubernetes.io/metadata.name": X})]}]))
+    world.check()
+
+
+@case("which directions a policy means that does not say so, or says more than it means")
+def directions(world):
+    world.apply(network(X, "both", pod("a"), egress=[{"to": [pods(pod="b")]}]),
+                network(Y, "egress-only", policyTypes=["Egress"], ingress=[{"from": [pods(pod="b")]}], egress=[{"to": [spaces(ns="x")]}]),
+                network(Z, "everybody", ingress=[{"from": []}], policyTypes=["Ingress"]),
+                network(Z, "nobody", pod("a"), ingress=[], policyTypes=["Ingress"]))
     world.check()
 
 
@@ -272,13 +282,21 @@ def kubelet_probes(world):
     before = world.probes()
     ends = {(end.namespace, pod_name(end)) for end in world.pods()}
 
-    def more(namespace, pod_, result):
-        return world.probes().get((namespace, pod_, result), 0) - before.get((namespace, pod_, result), 0)
+    def more():
+        return {key: count - before.get(key, 0) for key, count in world.probes().items()}
 
-    world.wait(lambda: all(more(*end, "successful") >= 3 for end in ends), "three probes more of every pod")
-    must(more(Y, "asks-x", "failed") >= 1, "the control is not asked")
+    def often():
+        now = more()
+        return all(now.get((*end, "successful"), 0) >= 3 for end in ends) and now.get((Y, "asks-x", "failed"), 0)
+
+    world.wait(often, "three probes more of every pod, and one of the control that fails")
+    now = more()
     for end in ends:
-        must(not more(*end, "failed") and world.is_ready(*end), f"a probe of {'/'.join(end)} failed")
+        must(not now.get((*end, "failed")) and world.is_ready(*end), f"a probe of {'/'.join(end)} failed")
+    for own, other in (("x/a", "x/b"), ("x/b", "x/a")):
+        for address in world.node_address(world.ends[own].node):
+            world.wait(lambda: world.hears_node(own, address), f"{own} to answer the new address {address} of its node")
+            must(not world.hears_node(other, address, from_node=world.ends[own].node), f"{other} answers another node's {address}")
     world.check()
 
 
@@ -321,6 +339,18 @@ def segmentation_admin(world):
     world.apply(segmentation("berm-system", "opens", tier="admin", ingress=[
         {"action": "Allow", "from": [{"namespaceSelector": {"matchLabels": {"ns": "z"}}}]}],
         subject={"namespaceSelector": {"matchLabels": {"ns": "x"}}}))
+    world.check()
+
+
+@case("SegmentationPolicy: a Deny in tier admin reaches the own node, which nothing else closes")
+def segmentation_own_node(world):
+    world.apply(network(Z, "deny", policyTypes=["Egress"]))
+    world.check()
+    world.apply(segmentation("berm-system", "no-node", tier="admin", subject={"namespaceSelector": {"matchLabels": {"ns": "z"}}},
+                             egress=[{"action": "Deny", "to": [{"ipBlock": {"cidr": a}} for a in ("192.168.100.0/24", "fd00:100::/64")],
+                                      "ports": [{"port": 18080}, {"port": 18081, "protocol": "UDP"}]}]),
+                meaning=[], verdict=lambda way, subject, peer, packet: False if way == "Egress" and subject.namespace == Z and (
+                    packet.port, packet.protocol) in ((18080, "tcp"), (18081, "udp")) else None)
     world.check()
 
 
@@ -466,3 +496,10 @@ def api_server(world):
         world.apply(segmentation(X, "out", isolate=["Egress"], essentials=essentials), meaning=[network(X, "out", policyTypes=["Egress"])])
         sees(is_open)
     world.check()
+
+
+@case("the agents had nothing to complain of in all this")
+def no_errors(world):
+    for node in NODES:
+        errors = world.bed.agent_errors(node)
+        must(not errors, f"{node}: {len(errors)} errors in the agent's log\n" + "\n".join(errors[:5]))

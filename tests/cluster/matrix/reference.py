@@ -85,13 +85,14 @@ class Reference:
 
     def sends(self, src, dst, packet):
         is_own_node = dst.kind == "node" and dst.name == src.node
-        return src.kind != "pod" or is_own_node or self.direction("Egress", src, dst, packet)
+        return src.kind != "pod" or self.direction("Egress", src, dst, packet, is_own_node)
 
     def takes(self, src, dst, packet):
         is_own_node = src.kind == "node" and src.name == dst.node
-        return dst.kind != "pod" or is_own_node or self.direction("Ingress", dst, src, packet)
+        return dst.kind != "pod" or is_own_node or self.direction("Ingress", dst, src, packet, False)
 
-    def direction(self, way, subject, peer, packet):
+    def direction(self, way, subject, peer, packet, is_open):
+        """is_open: nothing is denied but by a rule that says so."""
         for verdict in self.verdicts:
             decision = verdict(way, subject, peer, packet)
             if decision is not None:
@@ -100,7 +101,7 @@ class Reference:
         isolating = [p for p in self.policies if way in types(p) and p["metadata"]["namespace"] == subject.namespace
                      and selects(p["spec"].get("podSelector") or {}, subject.labels)]
         target = subject if way == "Ingress" else peer
-        return not isolating or any(
+        return is_open or not isolating or any(
             self.is_peer(rule.get(peers), policy, peer, packet.family) and is_port(rule.get("ports"), target, packet)
             for policy in isolating for rule in policy["spec"].get(rules) or [])
 

@@ -341,6 +341,22 @@ class World:
                     counts[found.group(1, 2, 3)] = int(found.group(4))
         return counts
 
+    def node_address(self, node):
+        """New addresses of a node, for this case."""
+        new = [a.replace("192.168.100.", "192.168.100.10").replace("fd00:100::", "fd00:100::10") for a in self.ends[node].addresses]
+        for address in new:
+            command = ["addr", "add", address + ("/64" if ":" in address else "/24"), "dev", "eth0"]
+            self.bed.node(node, "ip", *command)
+            self.undo.append(lambda command=command: self.bed.node(node, "ip", "addr", "del", *command[2:]))
+        return new
+
+    def hears_node(self, name, address, from_node=None):
+        """Does the pod answer its own node, or another, at this address of it?"""
+        target = self.ends[name].address(6 if ":" in address else 4)
+        said = self.in_net_of(from_node or self.ends[name].node, "curl", "-s", "--http0.9", "-m", "1", "--interface", address,
+                              f"http://{f'[{target}]' if ':' in target else target}:{PORTS[0]}/", stdout=subprocess.PIPE, text=True)
+        return said.communicate()[0].startswith(name)
+
     # --- connections ----------------------------------------------------------------------------
 
     def stream(self, source, target, family):
