@@ -364,7 +364,7 @@ test_watch() {
 test_version_and_completion() {
 	ctl version -o json
 	expect_rc 0
-	expect_json '.abi == 1 and (.bermctl | startswith("'"$(cat "$TOP/VERSION")"'")) and .agent == .bermctl'
+	expect_json '.abi == '"${PINS##*v}"' and (.bermctl | startswith("'"$(cat "$TOP/VERSION")"'")) and .agent == .bermctl'
 	ctl --version
 	expect_out "$(cat "$TOP/VERSION")"
 	"$CTL" completion bash | diff - "$TOP/deploy/completions/bermctl.bash" || fail "deploy/completions is out of date"
