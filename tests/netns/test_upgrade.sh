@@ -98,7 +98,7 @@ test_schema() {
 	block spy db 80
 	agent_stop
 	start_as "$BUILD"
-	wait_until only_abi 1
+	wait_until only_abi "$ABI"
 	all_have "$ABI" || fail "a pod has other programs: $(prog_ids), not $(pinned_ids "$ABI")"
 	no_leaks
 	load_is web '.tcp_failed == 0'
@@ -112,7 +112,7 @@ test_plugin_of_other() {
 	ln -sf "$OTHERS/abi/build/berm-cni" "$CNI_BIN/berm-cni"
 	! pod_cni ADD late >"$SANDBOX_TMP/add" 2>&1 || fail "a pod was added: $(cat "$SANDBOX_TMP/add")"
 	grep -q "upgrade agent and plugin together" "$SANDBOX_TMP/add" || fail "it says: $(cat "$SANDBOX_TMP/add")"
-	only_abi 1 || fail "it has loaded something: $(ls /sys/fs/bpf/berm)"
+	only_abi "$ABI" || fail "it has loaded something: $(ls /sys/fs/bpf/berm)"
 	gone=${POD_ID[spy]}
 	[ -e "/run/berm/endpoints/$gone@eth0.json" ] || fail "no record to begin with"
 	pod_del spy
@@ -166,11 +166,11 @@ test_crash_each_step() {
 	stream_open talk web db 80
 	agent_stop KILL
 	kill_series "$other" 1000 mkdir:1 bpf:5 bpf:30 bpf:45 bpf:60 rename:1 rename:3 symlink:1 rename:5
-	kill_series "$BUILD" 1 bpf:60 symlink:1 unlink:1
+	kill_series "$BUILD" "$ABI" bpf:60 symlink:1 unlink:1
 	kill_series "$other" 1000 unlink:6 unlink:8 unlink:12
-	kill_series "$BUILD" 1 bpf:110 bpf:130 bpf:150
+	kill_series "$BUILD" "$ABI" bpf:110 bpf:130 bpf:150
 	kill_series "$other" 1000 bpf:170 bpf:190 bpf:210
-	kill_series "$BUILD" 1 rmdir:2 rmdir:1
+	kill_series "$BUILD" "$ABI" rmdir:2 rmdir:1
 	kill_series "$other" 1000 rmdir:3
 	note "$HITS kills"
 	[ "$HITS" -ge 14 ] || fail "only $HITS starts were killed"
