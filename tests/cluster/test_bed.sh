@@ -193,7 +193,7 @@ namespaces_of() {
 	local pid
 
 	while read -r pid; do
-		readlink "/proc/$pid/ns/net" "/proc/$pid/ns/mnt" "/proc/$pid/ns/pid" || : # it may have just ended
+		has_ended "/proc/$pid" || readlink "/proc/$pid/ns/net" "/proc/$pid/ns/mnt" "/proc/$pid/ns/pid" || : # it may have just ended
 	done 2>/dev/null | sort -u
 }
 

@@ -181,8 +181,12 @@ test_admission() {
 	as_agent node1 create -n berm-system configmap berm-status-node1 >/dev/null || fail "may not write its own status"
 	as_agent node1 create -n berm-system configmap berm-rollup-0 >/dev/null || fail "may not write the roll-up"
 	WANT='may write berm-status-node2' says_no as_agent node2 delete -n berm-system configmap berm-status-node1 || fail "deletes: $(cat "$SANDBOX_TMP/out")"
-	WANT='writes no policies' says_no as_agent node1 label -n berm-system configmap berm-status-node1 berm.dev/policy=v1 ||
+	WANT='writes no policies|verb "segment"' says_no as_agent node1 label -n berm-system configmap berm-status-node1 berm.dev/policy=v1 ||
 		fail "an agent writes policy: $(cat "$SANDBOX_TMP/out")"
+	# Not even with that verb.
+	kube create rolebinding agents -n berm-system --clusterrole=berm-segment --serviceaccount=berm-system:berm-agent >/dev/null || fail "rolebinding"
+	WANT='writes no policies' wait_until says_no as_agent node1 label -n berm-system configmap berm-status-node1 berm.dev/policy=v1
+	kube delete rolebinding agents -n berm-system >/dev/null || fail "rolebinding stays"
 	kube create namespace shop >/dev/null || fail "namespace"
 	echo shop >>"$SANDBOX_TMP/namespaces"
 	kube create rolebinding edit --clusterrole=edit --user=tenant -n shop >/dev/null || fail "rolebinding"
