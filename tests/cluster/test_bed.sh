@@ -204,10 +204,14 @@ namespaces_left() {
 	grep -xF -f "$SANDBOX_TMP/now" "$1"
 }
 
+has_no_members() {
+	[ -z "$(members)" ] || { note "$1: $(members | xargs ps -o pid,stat,args -p)"; return 1; }
+}
+
 must_be_as_before() {
 	snapshot >"$SANDBOX_TMP/after"
 	diff "$SANDBOX_TMP/before" "$SANDBOX_TMP/after" || fail "$1: see above"
-	[ -z "$(members)" ] || fail "$1: processes are left: $(members | xargs ps -o pid,args -p)"
+	wait_until has_no_members "$1" # what was killed may be on its way out
 }
 
 before() {
