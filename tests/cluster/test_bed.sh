@@ -175,8 +175,8 @@ new_files() {
 
 group_of_second() { printf 'berm-cluster-%s' "$(printf '%s' "$(realpath -m "$SECOND")" | sha256sum | cut -c1-8)"; }
 
-# The processes of the second cluster, by the only mark that they all have. One that has ended is none,
-# even if the first process of this machine never asks how it ended.
+# The processes of the second cluster, by the only mark that they all have. One that has ended is none, even if
+# the first process of this machine never asks how it ended.
 members() {
 	local pid group
 
@@ -186,7 +186,8 @@ members() {
 	done
 }
 
-has_ended() { ! grep -q "^State:.*[^Z] (" "$1/status" 2>/dev/null; }
+# Its memory is gone: it has ended, or only waits for others of its pid namespace to be asked how they did.
+has_ended() { ! grep -q '^VmSize:' "$1/status" 2>/dev/null; }
 
 # Of the processes on stdin.
 namespaces_of() {
