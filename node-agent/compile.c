@@ -100,6 +100,7 @@ static void free_compiler(struct compiler *c)
 	array_free(&c->broad);
 	array_free(&c->scratch);
 	array_free(&c->cls);
+	array_free(&c->owner);
 	array_free(&c->peer);
 	array_free(&c->known);
 	array_free(&c->essential);
@@ -109,6 +110,7 @@ static void free_compiler(struct compiler *c)
 	berm_frontends_free(&c->front);
 	free(c->policy);
 	free(c->endpoint);
+	free(c->plan_class);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		berm_intern_free(tables[i]);
 }
@@ -120,27 +122,34 @@ struct refusals {
 };
 
 static int attempt(const struct berm_model *model, const struct refusals *r,
-		   struct berm_problems *problems, unsigned int number, struct berm_plan **ret)
+		   struct berm_problems *problems, unsigned int number, struct berm_compiled **ret)
 {
-	struct compiler c = {
+	struct berm_compiled *kept = calloc(1, sizeof(*kept));
+	struct compiler *c = &kept->compiler;
+	int rc = -ENOMEM;
+
+	if (!kept)
+		return rc;
+	*c = (struct compiler){
 		.model = model,
 		.refused = r->known,
 		.refuse = r->now,
 		.problems = problems,
 		.attempt = number,
 	};
-	struct berm_plan *plan = calloc(1, sizeof(*plan));
-	int rc = plan ? build(&c, plan) : -ENOMEM;
-
-	free_compiler(&c);
+	kept->plan = calloc(1, sizeof(*kept->plan));
+	if (kept->plan)
+		rc = build(c, kept->plan);
+	c->refused = c->refuse = NULL; /* the caller's */
+	c->problems = NULL;
 	if (rc)
-		berm_plan_free(plan);
+		berm_compiled_free(kept);
 	else
-		*ret = plan;
+		*ret = kept;
 	return rc;
 }
 
-static int compile_all(const struct berm_model *model, struct berm_plan **ret,
+static int compile_all(const struct berm_model *model, struct berm_compiled **ret,
 		       struct berm_problems *problems, const struct refusals *r)
 {
 	int rc = -E2BIG;
@@ -154,8 +163,8 @@ static int compile_all(const struct berm_model *model, struct berm_plan **ret,
 	return rc;
 }
 
-int berm_compile(const struct berm_model *model, struct berm_plan **ret,
-		 struct berm_problems *problems, struct berm_err *err)
+int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret,
+		      struct berm_problems *problems, struct berm_err *err)
 {
 	struct refusals r = {
 		.known = calloc(model->policy_count + 1, sizeof(bool)),
@@ -164,6 +173,8 @@ int berm_compile(const struct berm_model *model, struct berm_plan **ret,
 	};
 	int rc = r.known && r.now ? compile_all(model, ret, problems, &r) : -ENOMEM;
 
+	if (!rc)
+		(*ret)->has_refused = memchr(r.known, true, r.count);
 	free(r.known);
 	free(r.now);
 	if (rc == -E2BIG)
@@ -171,4 +182,32 @@ int berm_compile(const struct berm_model *model, struct berm_plan **ret,
 				 "compile %zu policies for %zu endpoints: over the limits of a node",
 				 model->policy_count, model->endpoint_count);
 	return rc ? berm_fail(err, rc, "compile %zu policies", model->policy_count) : 0;
+}
+
+int berm_compile(const struct berm_model *model, struct berm_plan **ret,
+		 struct berm_problems *problems, struct berm_err *err)
+{
+	struct berm_compiled *kept = NULL;
+	int rc = berm_compile_kept(model, &kept, problems, err);
+
+	if (rc)
+		return rc;
+	*ret = kept->plan;
+	kept->plan = NULL;
+	berm_compiled_free(kept);
+	return 0;
+}
+
+struct berm_plan *berm_compiled_plan(struct berm_compiled *kept)
+{
+	return kept->plan;
+}
+
+void berm_compiled_free(struct berm_compiled *kept)
+{
+	if (!kept)
+		return;
+	free_compiler(&kept->compiler);
+	berm_plan_free(kept->plan);
+	free(kept);
 }

@@ -15,4 +15,20 @@
 int berm_compile(const struct berm_model *model, struct berm_plan **ret,
 		 struct berm_problems *problems, struct berm_err *err) must_check;
 
+/*
+ * A compilation that is kept, so that it can follow small changes of its model. The model must outlive it, and
+ * may be changed meanwhile: only what `changes` says is looked at again.
+ */
+struct berm_compiled;
+int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret,
+		      struct berm_problems *problems, struct berm_err *err) must_check;
+struct berm_plan *berm_compiled_plan(struct berm_compiled *kept); /* lives in it */
+/*
+ * 0: the plan is what a compilation from nothing would make of the model now, in the time that the changed pods
+ * take. -EAGAIN: that much cannot be told without one (and -ENOMEM): berm_compiled_free() is all it is good for now.
+ */
+int berm_compiled_follow(struct berm_compiled *kept,
+			 const struct berm_model_changes *changes) must_check;
+void berm_compiled_free(struct berm_compiled *kept); /* accepts NULL */
+
 #endif /* BERM_COMPILE_H */

@@ -56,27 +56,54 @@ static int add_class(struct compiler *c, struct compile_class cls)
 	return array_push(&c->cls, cls);
 }
 
+static bool is_world(const struct compile_class *cls)
+{
+	return !cls->mark && !cls->ports && !cls->group_count;
+}
+
+static int class_key(const struct compile_class *cls, struct berm_numbers *key)
+{
+	int rc = array_push(key, cls->mark);
+
+	if (!rc)
+		rc = array_push(key, cls->ports);
+	for (size_t i = 0; !rc && i < cls->group_count; i++)
+		rc = array_push(key, cls->group[i]);
+	return rc;
+}
+
 int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4, uint32_t *ret)
 {
 	struct compile_class cls = *want;
 	struct berm_numbers key = { 0 };
 	int rc;
 
-	if (!cls.mark && !cls.ports && !cls.group_count) {
-		*ret = v4 ? CLASS_WORLD4 : CLASS_WORLD6;
+	*ret = v4 ? CLASS_WORLD4 : CLASS_WORLD6;
+	if (is_world(want))
 		return 0;
-	}
-	rc = array_push(&key, cls.mark);
-	if (!rc)
-		rc = array_push(&key, cls.ports);
-	for (size_t i = 0; !rc && i < cls.group_count; i++)
-		rc = array_push(&key, cls.group[i]);
+	rc = class_key(want, &key);
 	if (!rc)
 		rc = berm_intern(&c->class_key, key.item, key.count * sizeof(*key.item), ret);
 	if (rc > 0) {
 		cls.group = (const uint32_t *)berm_intern_key(&c->class_key, *ret, NULL) + 2;
 		rc = add_class(c, cls);
 	}
+	array_free(&key);
+	return rc;
+}
+
+int berm_compile_class_find(struct compiler *c, const struct compile_class *want, bool v4,
+			    uint32_t *ret)
+{
+	struct berm_numbers key = { 0 };
+	int rc;
+
+	*ret = v4 ? CLASS_WORLD4 : CLASS_WORLD6;
+	if (is_world(want))
+		return 1;
+	rc = class_key(want, &key);
+	if (!rc)
+		rc = berm_intern_find(&c->class_key, key.item, key.count * sizeof(*key.item), ret);
 	array_free(&key);
 	return rc;
 }
@@ -92,11 +119,6 @@ static int add_world(struct compiler *c, const char *name)
 }
 
 /* ---- what can be told about a pod ------------------------------------------------------------------------------ */
-
-struct about {
-	uint32_t set, ports, mark;
-	bool is_nobody; /* only an endpoint of a Service */
-};
 
 typedef BERM_ARRAY(struct compile_resolved) resolved_array;
 
@@ -159,18 +181,25 @@ static bool is_dns(const struct berm_pod *pod)
 	return app && !strcmp(app, "kube-dns") && !strcmp(pod->ns, "kube-system");
 }
 
-static int learn_pods(struct compiler *c, struct about *about)
+bool berm_compile_owns_addresses(const struct berm_pod *pod)
 {
-	for (size_t i = 0; i < c->model->pod_count; i++) {
-		const struct berm_pod *pod = c->model->pods[i];
+	return !pod->host_network && !pod->finished;
+}
 
-		if (pod->host_network || pod->finished)
-			continue;
-		about[i].mark = is_dns(pod) ? MARK_DNS : 0;
-		if (berm_compile_pod_groups(c, pod, &about[i].set) ||
-		    sought_ports(c, pod, &about[i].ports))
+int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret)
+{
+	*ret = (struct compile_about){ .mark = is_dns(pod) ? MARK_DNS : 0 };
+	if (berm_compile_pod_groups(c, pod, &ret->set) || sought_ports(c, pod, &ret->ports))
+		return -ENOMEM;
+	return 0;
+}
+
+static int learn_pods(struct compiler *c, struct compile_about *about)
+{
+	for (size_t i = 0; i < c->model->pod_count; i++)
+		if (berm_compile_owns_addresses(c->model->pods[i]) &&
+		    berm_compile_about(c, c->model->pods[i], &about[i]))
 			return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -190,6 +219,7 @@ enum claim_kind {		 /* the lower one wins */
 struct claim {
 	struct berm_addr addr;
 	uint8_t kind;
+	bool is_contested; /* another claim has lost */
 	int64_t created;
 	uint32_t pod; /* NONE: the node, or a pod that is not known yet */
 };
@@ -220,11 +250,6 @@ static int claim_all(claim_array *out, struct claim claim, const struct berm_add
 	return 0;
 }
 
-static bool owns_addresses(const struct berm_pod *pod)
-{
-	return !pod->host_network && !pod->finished;
-}
-
 static uint32_t pod_number(const struct berm_model *m, const struct berm_pod *pod)
 {
 	size_t low = 0, high = m->pod_count;
@@ -253,7 +278,8 @@ static int claim_endpoints(const struct compiler *c, claim_array *out, bool *is_
 		struct claim claim = { .kind = CLAIM_NEWCOMER, .pod = NONE };
 
 		if (pod)
-			claim.kind = owns_addresses(pod) ? CLAIM_ENDPOINT : CLAIM_LEAVER;
+			claim.kind = berm_compile_owns_addresses(pod) ? CLAIM_ENDPOINT
+								      : CLAIM_LEAVER;
 		if (claim.kind == CLAIM_ENDPOINT) {
 			claim.pod = pod_number(c->model, pod);
 			claim.created = pod->created;
@@ -274,7 +300,7 @@ static int claim_pods(const struct compiler *c, claim_array *out, const bool *is
 				       .pod = (uint32_t)i,
 				       .created = pod->created };
 
-		if (owns_addresses(pod) && !is_here[i] &&
+		if (berm_compile_owns_addresses(pod) && !is_here[i] &&
 		    claim_all(out, claim, pod->addr, pod->addr_count))
 			return -ENOMEM;
 	}
@@ -323,25 +349,43 @@ static int claim_addresses(const struct compiler *c, claim_array *out)
 	if (rc || !out->count)
 		return rc;
 	qsort(out->item, out->count, sizeof(*out->item), cmp_claim);
-	for (size_t i = 0; i < out->count; i++)
+	for (size_t i = 0; i < out->count; i++) {
 		if (!kept ||
 		    memcmp(&out->item[kept - 1].addr, &out->item[i].addr, sizeof(struct berm_addr)))
 			out->item[kept++] = out->item[i];
+		else
+			out->item[kept - 1].is_contested = true;
+	}
 	out->count = kept;
+	return 0;
+}
+
+static int list_owners(struct compiler *c, const claim_array *claims)
+{
+	for (size_t i = 0; i < claims->count; i++) {
+		const struct claim *claim = &claims->item[i];
+		struct compile_owner owner = {
+			.addr = claim->addr,
+			.is_a_pods = claim->kind == CLAIM_POD && !claim->is_contested,
+		};
+
+		if (array_push(&c->owner, owner))
+			return -ENOMEM;
+	}
 	return 0;
 }
 
 /* ---- addresses to classes ---------------------------------------------------------------------------------------- */
 
-static struct about about_claim(const struct claim *claim, const struct about *pods)
+static struct compile_about about_claim(const struct claim *claim, const struct compile_about *pods)
 {
 	if (claim->kind == CLAIM_NODE)
-		return (struct about){ .mark = MARK_OWN_NODE };
+		return (struct compile_about){ .mark = MARK_OWN_NODE };
 	if (claim->kind == CLAIM_CLUSTER || claim->kind == CLAIM_VIP)
-		return (struct about){ .mark = MARK_VIP };
+		return (struct compile_about){ .mark = MARK_VIP };
 	if (claim->kind == CLAIM_BACKEND)
-		return (struct about){ .is_nobody = true };
-	return claim->pod == NONE ? (struct about){ 0 } : pods[claim->pod];
+		return (struct compile_about){ .is_nobody = true };
+	return claim->pod == NONE ? (struct compile_about){ 0 } : pods[claim->pod];
 }
 
 static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *out)
@@ -356,25 +400,25 @@ static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *
 }
 
 /* An entry of its own: where the tables do not say the same. */
-static bool needs_entry(const struct about *about, const struct compile_hit *hit, uint32_t flags)
+static bool needs_entry(const struct compile_about *about, const struct compile_hit *hit,
+			uint32_t flags)
 {
 	return about->set || about->ports || about->mark || flags ||
 	       (hit->in_service_cidr && !about->is_nobody);
 }
 
-static int add_peer(struct compiler *c, const struct about *about, const struct compile_hit *hit,
-		    struct berm_numbers *groups)
+int berm_compile_see(struct compiler *c, const struct compile_about *about,
+		     const struct compile_hit *hit, struct berm_numbers *groups,
+		     struct compile_seen *ret)
 {
 	struct compile_class cls = { .mark = about->mark, .ports = about->ports };
 	struct compile_peer peer = { .addr = hit->addr };
-	bool has_entry;
 
 	if (berm_compile_essential_ports(c, &hit->addr, &cls.ports))
 		return -ENOMEM;
 	peer.flags = berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
-	has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
-	if (!has_entry && !berm_compile_is_backend(c, &hit->addr))
-		return 0;
+	ret->has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
+	ret->is_known = ret->has_entry || berm_compile_is_backend(c, &hit->addr);
 	if (about->is_nobody && hit->in_service_cidr)
 		cls.mark = MARK_VIP; /* what the tables say */
 	groups->count = 0;
@@ -383,18 +427,34 @@ static int add_peer(struct compiler *c, const struct about *about, const struct 
 	berm_numbers_unique(groups);
 	cls.group = groups->item;
 	cls.group_count = groups->count;
-	if (berm_compile_class(c, &cls, berm_compile_is_v4(&hit->addr), &peer.cls))
-		return -ENOMEM;
-	if (array_push(&c->known, peer))
-		return -ENOMEM;
-	if (!has_entry)
-		return 0;
-	c->cls.item[peer.cls].is_peer = true;
-	return array_push(&c->peer, peer);
+	ret->cls = cls;
+	ret->peer = peer;
+	return 0;
 }
 
-static int add_peers(struct compiler *c, const struct about *about, const struct compile_hit *hit,
-		     size_t count)
+static int add_peer(struct compiler *c, const struct compile_about *about,
+		    const struct compile_hit *hit, struct berm_numbers *groups)
+{
+	struct compile_seen seen;
+	struct compile_class *cls;
+
+	if (berm_compile_see(c, about, hit, groups, &seen))
+		return -ENOMEM;
+	if (!seen.is_known)
+		return 0;
+	if (berm_compile_class(c, &seen.cls, berm_compile_is_v4(&hit->addr), &seen.peer.cls) ||
+	    array_push(&c->known, seen.peer))
+		return -ENOMEM;
+	if (!seen.has_entry)
+		return 0;
+	cls = &c->cls.item[seen.peer.cls];
+	cls->peers++;
+	cls->is_peer = true;
+	return array_push(&c->peer, seen.peer);
+}
+
+static int add_peers(struct compiler *c, const struct compile_about *about,
+		     const struct compile_hit *hit, size_t count)
 {
 	struct berm_numbers groups = { 0 };
 	int rc = 0;
@@ -405,17 +465,17 @@ static int add_peers(struct compiler *c, const struct about *about, const struct
 	return rc;
 }
 
-static int classify(struct compiler *c, const claim_array *claims, const struct about *pods)
+static int classify(struct compiler *c, const claim_array *claims, const struct compile_about *pods)
 {
 	struct compile_hit *hit = calloc(claims->count + 1, sizeof(*hit));
-	struct about *about = calloc(claims->count + 1, sizeof(*about));
+	struct compile_about *about = calloc(claims->count + 1, sizeof(*about));
 	bool has_services = c->front.item.count || c->essential.count ||
 			    c->model->service_cidr_count;
 	size_t count = 0;
 	int rc = hit && about ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !rc && i < claims->count; i++) {
-		struct about this = about_claim(&claims->item[i], pods);
+		struct compile_about this = about_claim(&claims->item[i], pods);
 
 		if (!this.set && !this.ports && !this.mark && !has_services)
 			continue;
@@ -433,7 +493,7 @@ static int classify(struct compiler *c, const claim_array *claims, const struct 
 
 int berm_compile_classes(struct compiler *c)
 {
-	struct about *about = calloc(c->model->pod_count + 1, sizeof(*about));
+	struct compile_about *about = calloc(c->model->pod_count + 1, sizeof(*about));
 	struct berm_numbers empty = { 0 };
 	claim_array claims = { 0 };
 	uint32_t number;
@@ -448,6 +508,8 @@ int berm_compile_classes(struct compiler *c)
 		rc = learn_pods(c, about);
 	if (!rc)
 		rc = claim_addresses(c, &claims);
+	if (!rc)
+		rc = list_owners(c, &claims);
 	if (!rc)
 		rc = classify(c, &claims, about);
 	array_free(&claims);

@@ -409,46 +409,6 @@ static int plan_endpoints(const struct compiler *c, struct berm_plan *plan,
 
 /* ---- the whole ----------------------------------------------------------------------------------------------------------- */
 
-static void digest_endpoints(struct berm_digester *d, const struct berm_plan *plan)
-{
-	for (size_t i = 0; i < plan->endpoint_count; i++) {
-		const struct berm_plan_endpoint *ep = &plan->endpoint[i];
-
-		berm_digest_u64(d, (uint64_t)ep->slot << 32 | ep->flags << 8 | ep->judged);
-		berm_digest_u64(d, ep->ifindex);
-		berm_digest_u64(d, (uint64_t)ep->set[0] << 32 | ep->set[1]);
-		berm_digest_u64(d, ep->allowed_table);
-	}
-	for (size_t i = 0; i < plan->ns_count; i++) {
-		berm_digest_text(d, plan->ns[i].name);
-		berm_digest_u64(d, plan->ns[i].dirs);
-	}
-}
-
-static void digest_plan(struct berm_plan *plan)
-{
-	struct berm_digester d;
-
-	berm_digest_start(&d);
-	for (size_t i = 0; i < plan->class_count; i++)
-		berm_digest_add(&d, &plan->cls[i].id);
-	berm_digest_bytes(&d, plan->peer, plan->peer_count * sizeof(*plan->peer));
-	berm_digest_bytes(&d, plan->frontend, plan->frontend_count * sizeof(*plan->frontend));
-	for (size_t i = 0; i < plan->table_count; i++)
-		berm_digest_add(&d, &plan->table[i].id);
-	berm_digest_bytes(&d, plan->interval, plan->interval_count * sizeof(*plan->interval));
-	for (size_t i = 0; i < plan->rule_count; i++)
-		berm_digest_bytes(&d, &plan->rule[i].name, sizeof(plan->rule[i].name));
-	for (size_t i = 0; i < plan->set_count; i++) {
-		berm_digest_add(&d, &plan->set[i].id);
-		berm_digest_bytes(&d, plan->set[i].row,
-				  plan->class_count * sizeof(*plan->set[i].row));
-	}
-	berm_digest_u64(&d, plan->essentials);
-	digest_endpoints(&d, plan);
-	plan->id = berm_digest_end(&d);
-}
-
 static int plan_all(struct compiler *c, struct berm_plan *plan, const struct numbering *to)
 {
 	if (!to->cls || !to->table || !to->rule || !to->set)
@@ -459,7 +419,6 @@ static int plan_all(struct compiler *c, struct berm_plan *plan, const struct num
 	    plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
 	    berm_compile_isolation(c, plan))
 		return -ENOMEM;
-	digest_plan(plan);
 	return 0;
 }
 
@@ -473,7 +432,7 @@ int berm_compile_plan(struct compiler *c, struct berm_plan *plan)
 	};
 	int rc = plan_all(c, plan, &to);
 
-	free(to.cls);
+	c->plan_class = to.cls; /* for who follows */
 	free(to.table);
 	free(to.rule);
 	free(to.set);

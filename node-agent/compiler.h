@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compiler.h - the compiler's working state, for the compile*.c files only. Lives for one compilation.
+ * compiler.h - the compiler's working state, for the compile*.c files only. Made by one compilation, and kept
+ * for the small changes of its model that compile_follow.c can follow.
  *
  * The order of work is that of this file: namespaces and policies -> subjects (one per namespace,
  * direction and list of policies) -> groups (peer lists) -> classes (addresses) and CIDR tables -> port
@@ -13,6 +14,7 @@
 
 #include "array.h"
 #include "cleanup.h"
+#include "compile.h"
 #include "digest.h"
 #include "frontend.h"
 #include "intern.h"
@@ -147,6 +149,7 @@ struct compile_class {
 	const uint32_t *group;
 	size_t group_count;
 	bool is_peer;	 /* some address has it whatever the table */
+	uint32_t peers;	 /* how many */
 	bool is_backend; /* or some backend of a frontend has it */
 	bool is_front;	 /* of frontends at this place with these backends: no address has it */
 	uint32_t front_at;
@@ -171,6 +174,16 @@ struct compile_peer {
 	struct berm_addr addr;
 	uint32_t cls;
 	uint32_t flags;
+};
+
+struct compile_owner { /* who an address belongs to, as far as it matters to who follows */
+	struct berm_addr addr;
+	bool is_a_pods; /* of a pod elsewhere, and nobody else says that it is his */
+};
+
+struct compile_about { /* what can be told about a pod */
+	uint32_t set, ports, mark;
+	bool is_nobody; /* only an endpoint of a Service */
 };
 
 /* Who is behind the Services that isolated pods may reach all the same. In a class such a place is a named port
@@ -234,7 +247,9 @@ struct compiler {
 	struct berm_intern ports; /* lists of struct compile_resolved; 0 is the empty one */
 	struct berm_intern class_key;
 	BERM_ARRAY(struct compile_class) cls;
-	BERM_ARRAY(struct compile_peer) peer;
+	uint32_t *plan_class;				/* its number in the plan */
+	BERM_ARRAY(struct compile_owner) owner;		/* by address */
+	BERM_ARRAY(struct compile_peer) peer;		/* by address */
 	BERM_ARRAY(struct compile_essential) essential; /* by address */
 	uint32_t essential_name[ESSENTIAL_COUNT];
 	struct berm_frontends front;
@@ -248,6 +263,12 @@ struct compiler {
 	BERM_ARRAY(struct compile_table) table;
 
 	struct berm_intern verdict;
+};
+
+struct berm_compiled { /* compile.c */
+	struct compiler compiler;
+	struct berm_plan *plan;
+	bool has_refused; /* documents over a limit */
 };
 
 /* compile_subject.c */
@@ -288,6 +309,21 @@ int berm_compile_classes(struct compiler *c);
 int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4,
 		       uint32_t *ret);
 int berm_compile_class_index(struct compiler *c);
+int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret);
+bool berm_compile_owns_addresses(const struct berm_pod *pod);
+
+struct compile_seen {		  /* an address as the rules see it */
+	struct compile_class cls; /* its groups are in an array of the caller's */
+	struct compile_peer peer; /* cls is not filled in */
+	bool has_entry;		  /* of its own: where the tables do not say the same */
+	bool is_known;		  /* or it is behind a Service */
+};
+int berm_compile_see(struct compiler *c, const struct compile_about *about,
+		     const struct compile_hit *hit, struct berm_numbers *groups,
+		     struct compile_seen *ret);
+/* The class with these marks, ports and groups if there is one: 1, 0, -ENOMEM. */
+int berm_compile_class_find(struct compiler *c, const struct compile_class *want, bool v4,
+			    uint32_t *ret);
 
 /* compile_frontend.c */
 int berm_compile_frontends(struct compiler *c); /* before the classes: which matter */

@@ -42,6 +42,8 @@ void berm_engine_close(struct berm_engine *engine)
 	if (engine->apply)
 		berm_apply_close(engine->apply);
 	engine->apply = NULL;
+	berm_compiled_free(engine->compiled);
+	engine->compiled = NULL;
 	berm_problems_clear(&engine->problems);
 	free_names(engine->isolated_ns, engine->isolated_count);
 	engine->isolated_ns = NULL;
@@ -116,15 +118,6 @@ static int compare_ns(const void *a, const void *b)
 		      ((const struct berm_plan_ns *)b)->name);
 }
 
-/* The plan's identity must tell it from the one that the compiler made (FNV-1a). */
-static void mix_digest(struct berm_digest *id, const char *name)
-{
-	do {
-		id->w[0] = (id->w[0] ^ (uint8_t)*name) * 0x100000001b3u;
-		id->w[1] = (id->w[1] ^ id->w[0]) * 0x100000001b3u;
-	} while (*name++);
-}
-
 static int add_isolated(const struct berm_engine *engine, struct berm_plan *plan)
 {
 	struct berm_plan_ns *ns;
@@ -144,7 +137,6 @@ static int add_isolated(const struct berm_engine *engine, struct berm_plan *plan
 			memccpy(ns->name, engine->isolated_ns[i], '\0', sizeof(ns->name) - 1);
 		}
 		ns->dirs |= BOTH_WAYS;
-		mix_digest(&plan->id, engine->isolated_ns[i]);
 	}
 	qsort(plan->ns, plan->ns_count, sizeof(*plan->ns), compare_ns);
 	return 0;
@@ -168,13 +160,14 @@ static bool has_same_problems(const struct berm_problems *a, const struct berm_p
 	return a->count == b->count;
 }
 
-static int compile_and_apply(struct berm_engine *engine, struct berm_err *err)
+static int compile_anew(struct berm_engine *engine, struct berm_err *err)
 {
 	struct berm_problems problems = { 0 };
-	struct berm_plan *plan = NULL;
 	int rc;
 
-	rc = berm_compile(&engine->model, &plan, &problems, err);
+	berm_compiled_free(engine->compiled); /* first: two would be twice the memory */
+	engine->compiled = NULL;
+	rc = berm_compile_kept(&engine->model, &engine->compiled, &problems, err);
 	if (rc) {
 		berm_problems_clear(&problems);
 		return berm_wrap(err, rc, "compile the policies");
@@ -182,13 +175,38 @@ static int compile_and_apply(struct berm_engine *engine, struct berm_err *err)
 	engine->has_new_problems = !has_same_problems(&engine->problems, &problems);
 	berm_problems_clear(&engine->problems);
 	engine->problems = problems;
-	rc = add_isolated(engine, plan);
+	rc = add_isolated(engine, berm_compiled_plan(engine->compiled));
+	if (rc) {
+		berm_compiled_free(engine->compiled);
+		engine->compiled = NULL;
+		return berm_fail(err, rc, "isolate namespaces with broken documents");
+	}
+	berm_model_changes_clear(&engine->model);
+	return 0;
+}
+
+/* Who distrusts the maps distrusts what he has in memory too. */
+static bool may_follow(const struct berm_engine *engine)
+{
+	return engine->compiled && !engine->is_distrusted && !engine->has_new_isolated;
+}
+
+static int bring_up_to_date(struct berm_engine *engine, struct berm_err *err)
+{
+	if (!may_follow(engine) || berm_compiled_follow(engine->compiled, &engine->model.changes))
+		return compile_anew(engine, err);
+	engine->followed++;
+	berm_model_changes_clear(&engine->model);
+	return 0;
+}
+
+static int compile_and_apply(struct berm_engine *engine, struct berm_err *err)
+{
+	int rc = bring_up_to_date(engine, err);
+
 	if (rc)
-		berm_fail(err, rc, "isolate namespaces with broken documents");
-	else
-		rc = berm_apply(engine->apply, plan, &engine->last, err);
-	berm_plan_free(plan);
-	return rc;
+		return rc;
+	return berm_apply(engine->apply, berm_compiled_plan(engine->compiled), &engine->last, err);
 }
 
 static void plan_retry(struct berm_engine *engine)

@@ -19,6 +19,8 @@ struct berm_engine {
 	struct berm_model model;
 	struct berm_maps *maps; /* borrowed */
 	struct berm_apply *apply;
+	struct berm_compiled *
+		compiled; /* of the model as it was last compiled, NULL: not since it changed much */
 	struct berm_problems problems; /* of the compiler, for the model as it was last compiled */
 	struct berm_apply_result last; /* of the last apply that succeeded */
 	struct berm_err failure;       /* code 0: the last attempt succeeded */
@@ -27,6 +29,7 @@ struct berm_engine {
 	char **isolated_ns;	       /* sorted; see berm_engine_isolate() */
 	size_t isolated_count;
 	uint64_t applied, failed; /* attempts */
+	uint64_t followed;	  /* of these: without a compilation from nothing */
 	uint64_t took_ns; /* the last compile and apply together: how long the loop stood still */
 	unsigned int retry_ms; /* 0: nothing to retry */
 	bool has_judged;       /* since this process started */

@@ -175,12 +175,14 @@ static int shelf_grow(const struct shelf *s)
 	return 0;
 }
 
-static int shelf_put(struct shelf s, void *object)
+/* *ret_before: what had its place, the caller's now; NULL if nothing had. */
+static int shelf_swap(struct shelf s, void *object, void **ret_before)
 {
 	size_t pos;
 
+	*ret_before = NULL;
 	if (shelf_find(&s, object, &pos)) {
-		s.destroy((*s.item)[pos]);
+		*ret_before = (*s.item)[pos];
 		(*s.item)[pos] = object;
 		return 0;
 	}
@@ -194,15 +196,36 @@ static int shelf_put(struct shelf s, void *object)
 	return 0;
 }
 
-static int shelf_remove(struct shelf s, const void *key)
+static int shelf_put(struct shelf s, void *object)
 {
+	void *before;
+	int rc = shelf_swap(s, object, &before);
+
+	if (before)
+		s.destroy(before);
+	return rc;
+}
+
+static void *shelf_take(struct shelf s, const void *key)
+{
+	void *object;
 	size_t pos;
 
 	if (!shelf_find(&s, key, &pos))
-		return -ENOENT;
-	s.destroy((*s.item)[pos]);
+		return NULL;
+	object = (*s.item)[pos];
 	(*s.count)--;
 	memmove(*s.item + pos, *s.item + pos + 1, (*s.count - pos) * sizeof(void *));
+	return object;
+}
+
+static int shelf_remove(struct shelf s, const void *key)
+{
+	void *object = shelf_take(s, key);
+
+	if (!object)
+		return -ENOENT;
+	s.destroy(object);
 	return 0;
 }
 
@@ -215,12 +238,74 @@ static void shelf_clear(struct shelf s)
 	*s.count = 0;
 }
 
+/* ---- what has changed --------------------------------------------------------------------------------- */
+
+static void forget_changes(struct berm_model_changes *changes)
+{
+	for (size_t i = 0; i < changes->pod_count; i++) {
+		free(changes->pod[i].ns);
+		free(changes->pod[i].name);
+		berm_pod_free(changes->pod[i].before);
+	}
+	changes->pod_count = 0;
+}
+
+void berm_model_changes_clear(struct berm_model *model)
+{
+	forget_changes(&model->changes);
+	model->changes.all = false;
+}
+
 static int changed(struct berm_model *model, int rc)
 {
-	if (!rc)
-		model->version++;
-	return rc;
+	if (rc)
+		return rc;
+	model->version++;
+	model->changes.all = true;
+	forget_changes(&model->changes);
+	return 0;
 }
+
+static bool is_noted(const struct berm_model_changes *changes, const struct berm_pod *pod)
+{
+	for (size_t i = 0; i < changes->pod_count; i++)
+		if (!strcmp(changes->pod[i].ns, pod->ns) &&
+		    !strcmp(changes->pod[i].name, pod->name))
+			return true;
+	return false;
+}
+
+static int note_pod(struct berm_model_changes *changes, const struct berm_pod *pod,
+		    struct berm_pod *before)
+{
+	struct berm_pod_change change = { strdup(pod->ns), strdup(pod->name), before };
+
+	if (!change.ns || !change.name || changes->pod_count == BERM_MODEL_CHANGES) {
+		free(change.ns);
+		free(change.name);
+		return -ENOMEM;
+	}
+	changes->pod[changes->pod_count++] = change;
+	return 0;
+}
+
+/* pod: as it is now, or was last; before: as it was, the log's now; NULL: it is new. */
+static void pod_changed(struct berm_model *model, const struct berm_pod *pod,
+			struct berm_pod *before)
+{
+	struct berm_model_changes *changes = &model->changes;
+
+	model->version++;
+	if (!changes->all && !is_noted(changes, pod)) {
+		if (!note_pod(changes, pod, before))
+			return;
+		changes->all = true;
+		forget_changes(changes);
+	}
+	berm_pod_free(before);
+}
+
+/* ---- putting and removing ------------------------------------------------------------------------------- */
 
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns)
 {
@@ -229,7 +314,12 @@ int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns
 
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
 {
-	return changed(model, shelf_put(pods_of(model), pod));
+	void *before;
+	int rc = shelf_swap(pods_of(model), pod, &before);
+
+	if (!rc)
+		pod_changed(model, pod, before);
+	return rc;
 }
 
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
@@ -262,8 +352,12 @@ int berm_model_remove_namespace(struct berm_model *model, const char *name)
 int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name)
 {
 	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
+	struct berm_pod *pod = shelf_take(pods_of(model), &key);
 
-	return changed(model, shelf_remove(pods_of(model), &key));
+	if (!pod)
+		return -ENOENT;
+	pod_changed(model, pod, pod);
+	return 0;
 }
 
 int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
@@ -436,6 +530,7 @@ void berm_pod_free(struct berm_pod *pod)
 
 void berm_model_clear(struct berm_model *model)
 {
+	forget_changes(&model->changes);
 	shelf_clear(namespaces_of(model));
 	shelf_clear(pods_of(model));
 	shelf_clear(policies_of(model));

@@ -62,6 +62,17 @@ struct berm_local_endpoint {
 	size_t addr_count;
 };
 
+/* What has happened since berm_model_changes_clear(). */
+#define BERM_MODEL_CHANGES 64
+struct berm_model_changes {
+	bool all; /* more than some pods: nothing below counts */
+	struct berm_pod_change {
+		char *ns, *name;
+		struct berm_pod *before; /* as it was then; NULL: it was not there */
+	} pod[BERM_MODEL_CHANGES];	 /* each once */
+	size_t pod_count;
+};
+
 struct berm_model {
 	struct berm_namespace **namespaces; /* sorted by name */
 	size_t namespace_count;
@@ -81,6 +92,7 @@ struct berm_model {
 	size_t node_addr_count;
 	char *node; /* name of the own node, NULL unknown: then its endpoints are known by address */
 	uint64_t version;
+	struct berm_model_changes changes;
 };
 
 /* put takes ownership of the object (also on failure, -ENOMEM) and replaces the one of the same name.
@@ -104,6 +116,9 @@ int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot);
 int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count);
 
 int berm_model_set_node(struct berm_model *model, const char *name); /* copied */
+
+/* From now on only what comes is a change. */
+void berm_model_changes_clear(struct berm_model *model);
 
 const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name);
 const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,

@@ -106,7 +106,6 @@ struct berm_plan {
 	size_t endpoint_count;
 	struct berm_plan_ns *ns;
 	size_t ns_count;
-	struct berm_digest id; /* of everything: equal = the same plan */
 };
 
 void berm_plan_free(struct berm_plan *plan); /* accepts NULL; frees the struct too */

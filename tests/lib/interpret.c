@@ -240,7 +240,6 @@ char *interpret_dump(const struct berm_plan *plan, size_t *ret_size)
 	PUT(out, &plan->essentials, 1);
 	PUT(out, plan->endpoint, plan->endpoint_count);
 	PUT(out, plan->ns, plan->ns_count);
-	PUT(out, &plan->id, 1);
 	ASSERT_EQ(fclose(out), 0);
 	return bytes;
 }

@@ -388,6 +388,39 @@ void world_make(struct world *w, uint64_t seed)
 	objects_node_addrs(&w->model, chance(w, 50) ? "10.0.0.30 fd00::1e 192.0.2.1" : "127.0.0.1");
 }
 
+/* The same pod at the same addresses, with other labels. */
+static void relabel(struct world *w, const struct berm_pod *pod)
+{
+	struct berm_addr addr[BERM_MAX_ADDRS];
+	size_t count = pod->addr_count;
+	char name[64], labels[128];
+	struct berm_pod *after;
+
+	memcpy(addr, pod->addr, sizeof(addr));
+	snprintf(name, sizeof(name), "%s/%s", pod->ns, pod->name);
+	random_labels(w, labels, sizeof(labels));
+	after = objects_pod(&w->model, name, labels, NULL);
+	memcpy(after->addr, addr, sizeof(addr));
+	after->addr_count = count;
+	if (chance(w, 30))
+		objects_container_port(after, "http=tcp:80");
+}
+
+void world_change_pod(struct world *w)
+{
+	const struct berm_pod *pod;
+
+	if (!w->model.pod_count || chance(w, 10)) {
+		make_pod(w, world_below(w, 15));
+		return;
+	}
+	pod = w->model.pods[world_below(w, (uint32_t)w->model.pod_count)];
+	if (chance(w, 10))
+		ASSERT_EQ(berm_model_remove_pod(&w->model, pod->ns, pod->name), 0);
+	else
+		relabel(w, pod);
+}
+
 void world_change(struct world *w)
 {
 	struct berm_model *m = &w->model;

@@ -82,6 +82,66 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 	EXPECT_LT(denied, cases - cases / 10);
 }
 
+/* Byte for byte what a compilation from nothing makes. */
+static void compare_plans(const struct berm_plan *kept, const struct berm_model *m, uint64_t seed)
+{
+	struct berm_plan *anew = compile(m);
+	size_t size, kept_size;
+	char *bytes = interpret_dump(anew, &size), *kept_bytes = interpret_dump(kept, &kept_size);
+
+	if (size != kept_size || memcmp(bytes, kept_bytes, size)) {
+		test_failed(__FILE__, __LINE__, "BERM_SEED=%" PRIu64 " BERM_WORLDS=1: plans differ",
+			    seed);
+		test_stop();
+	}
+	free(bytes);
+	free(kept_bytes);
+	berm_plan_free(anew);
+}
+
+static struct berm_compiled *compile_kept(struct berm_model *m)
+{
+	struct berm_compiled *kept = NULL;
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_compile_kept(m, &kept, NULL, &err), &err);
+	berm_model_changes_clear(m);
+	return kept;
+}
+
+TEST(random_follow,
+     "a plan that follows pods is the plan that would be made from nothing, after every event")
+{
+	uint64_t first = world_seed();
+	unsigned int followed = 0, moved = 0, anew = 0;
+
+	for (unsigned int i = 0; i < worlds(150); i++) {
+		struct berm_compiled *kept;
+		struct world w;
+
+		world_make(&w, first + i);
+		kept = compile_kept(&w.model);
+		for (int event = 0; event < 40; event++) {
+			for (uint32_t n = world_below(&w, 3) + 1; n; n--)
+				world_change_pod(&w);
+			moved += (unsigned int)w.model.changes.pod_count;
+			if (berm_compiled_follow(kept, &w.model.changes)) {
+				berm_compiled_free(kept);
+				kept = compile_kept(&w.model);
+				anew++;
+				continue;
+			}
+			followed++;
+			berm_model_changes_clear(&w.model);
+			compare_plans(berm_compiled_plan(kept), &w.model, first + i);
+		}
+		berm_compiled_free(kept);
+		world_clear(&w);
+	}
+	printf("# %u followed with %u pods, %u made anew\n", followed, moved, anew);
+	EXPECT_GT(followed, anew / 10); /* the generator is worth something */
+}
+
 TEST(random_changes,
      "after each of a random sequence of events the plan says what the documents say")
 {
