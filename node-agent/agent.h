@@ -19,6 +19,7 @@
 #include "keeper.h"
 #include "lastgood.h"
 #include "maps.h"
+#include "overdue.h"
 #include "reconcile.h"
 #include "server.h"
 #include "source_api.h"
@@ -59,6 +60,7 @@ struct berm_agent {
 	struct berm_keeper *keeper;   /* NULL: not asked for */
 	struct berm_err save_failure; /* of the last-good store; code 0: saved */
 	int64_t started_ms;	      /* uv clock */
+	struct berm_overdue judgement; /* changes wait for one */
 	bool is_synced; /* every source has been read once; nothing is judged before */
 	uint64_t collected, repaired, adopted; /* endpoints, since the start */
 	uint64_t tampered; /* times that maps, endpoints or pins were not as we had left them */
@@ -70,6 +72,9 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err) mus
 
 /* The model may have changed: judge soon, together with whatever else changes in the next milliseconds. */
 void berm_agent_touch(struct berm_agent *agent);
+
+/* Changes wait, and for no reason that is told elsewhere nobody has judged them. */
+bool berm_agent_is_overdue(const struct berm_agent *agent);
 
 /* Brings slots and records into the model now, and touches if that changed it. */
 void berm_agent_sync_endpoints(struct berm_agent *agent, bool settled);

@@ -18,6 +18,7 @@
 #include "notify.h"
 
 #define COALESCE_MS    2    /* changes that come together are judged together */
+#define OVERDUE_MS     10000 /* nobody should wait that long for a judgement: it is made, whatever else goes on */
 #define MAX_DELAY_MS   1000 /* ...and a large model leaves the loop as much time as it takes */
 #define SAVE_MS	       50 /* the last-good store, after a generation: no packet waits for the disk */
 #define SAVE_RETRY_MS  10000
@@ -31,7 +32,7 @@ struct loop {
 	int64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 	bool has_new_flows;
 	uv_poll_t ring_events, file_events, cni_events;
-	uv_timer_t judge, files, save;
+	uv_timer_t judge, files, save, overdue;
 	uv_signal_t sigterm, sigint;
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
 	uv_work_t grace;
@@ -69,11 +70,26 @@ static uint64_t judge_delay(const struct loop *loop)
 	return took_ms > rested_ms + COALESCE_MS ? took_ms - rested_ms : COALESCE_MS;
 }
 
+/* A failed judgement is told by itself, and tried again by its own timer. */
+static void note_waiting(struct berm_agent *agent)
+{
+	berm_overdue_note(&agent->judgement,
+			  agent->is_synced && berm_engine_is_stale(&agent->engine) &&
+				  !agent->engine.retry_ms,
+			  uv_now(&agent->loop));
+}
+
+bool berm_agent_is_overdue(const struct berm_agent *agent)
+{
+	return berm_overdue_is(&agent->judgement, OVERDUE_MS, uv_now(&agent->loop));
+}
+
 void berm_agent_touch(struct berm_agent *agent)
 {
 	struct loop *loop = loop_of(agent);
 	uint64_t delay;
 
+	note_waiting(agent);
 	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
 		return;
 	if (agent->engine.retry_ms && agent->engine.model.version == agent->engine.tried_version &&
@@ -158,21 +174,15 @@ static void tell_ready(struct loop *loop)
 	loop->is_ready = true;
 }
 
-static void judge(struct loop *loop)
+static void judge_now(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
 	struct berm_err before = agent->engine.failure, err = { 0 };
 	char warning[sizeof(agent->engine.last.warning)];
 
-	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
-		return;
 	if (agent->api) /* pods come without the API too */
 		berm_api_need_services(agent->api,
 				       berm_model_has_egress_rules(&agent->engine.model));
-	if (loop->is_collecting) { /* apply would wait for the same grace period, and the loop with it */
-		loop->must_judge = true;
-		return;
-	}
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	berm_attest_endpoints(agent->attest);
 	if (berm_engine_judge(&agent->engine, &err))
@@ -187,6 +197,7 @@ static void judge(struct loop *loop)
 	tell_outcome(&agent->engine, &before, warning);
 	if (agent->engine.retry_ms)
 		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
+	note_waiting(agent);
 	refresh_names(loop);
 	berm_server_judged(agent->server);
 	collect_soon(loop);
@@ -196,9 +207,32 @@ static void judge(struct loop *loop)
 		uv_timer_start(&loop->save, on_save, SAVE_MS, 0);
 }
 
+static void judge(struct loop *loop)
+{
+	if (!loop->agent.is_synced || !berm_engine_is_stale(&loop->agent.engine))
+		return;
+	if (loop->is_collecting) /* apply would wait for the same grace period, and the loop with it */
+		loop->must_judge = true;
+	else
+		judge_now(loop);
+}
+
 static void on_judge(uv_timer_t *timer)
 {
 	judge(timer->data);
+}
+
+/* Whatever it was that kept it from being judged: the loop stands still for a moment rather than that. */
+static void on_overdue(uv_timer_t *timer)
+{
+	struct loop *loop = timer->data;
+
+	note_waiting(&loop->agent);
+	if (!berm_agent_is_overdue(&loop->agent))
+		return;
+	berm_log(BERM_LOG_ERROR, "judgement-overdue",
+		 "collecting=%d effect=\"made now\" text=\"please report\"", loop->is_collecting);
+	judge_now(loop);
 }
 
 /* ---- what a generation leaves behind -------------------------------------------------------------------------- */
@@ -441,9 +475,11 @@ static void start_handles(struct loop *loop)
 	uv_timer_init(&agent->loop, &loop->judge);
 	uv_timer_init(&agent->loop, &loop->files);
 	uv_timer_init(&agent->loop, &loop->save);
+	uv_timer_init(&agent->loop, &loop->overdue);
 	uv_signal_init(&agent->loop, &loop->sigterm);
 	uv_signal_init(&agent->loop, &loop->sigint);
-	loop->judge.data = loop->files.data = loop->save.data = loop;
+	loop->judge.data = loop->files.data = loop->save.data = loop->overdue.data = loop;
+	uv_timer_start(&loop->overdue, on_overdue, OVERDUE_MS / 2, OVERDUE_MS / 2);
 	uv_signal_start(&loop->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&loop->sigint, on_signal, SIGINT);
 }

@@ -307,6 +307,8 @@ static void add_enforcing(cJSON *root, const struct berm_agent *agent,
 	add_reason(reasons, agent->is_synced && !engine->has_judged,
 		   "no generation has been applied yet");
 	add_reason(reasons, engine->failure.code != 0, engine->failure.msg);
+	add_reason(reasons, berm_agent_is_overdue(agent),
+		   "changes have waited for more than 10 s, and nobody has judged them");
 	add_reason(reasons, count->fallback > 0,
 		   "some pods have their fallback: no source knows them");
 	add_reason(reasons, count->broken > 0, "some pods have a problem: see their endpoints");
