@@ -122,3 +122,12 @@ int berm_jiffies_read(uint32_t *ret_now, uint32_t *ret_hz, struct berm_err *err)
 	*ret_hz = hz;
 	return 0;
 }
+
+uint32_t berm_jiffies_hz(void)
+{
+	struct timespec tick;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || !tick.tv_nsec)
+		return 250; /* cannot happen: every kernel since 2.6.32 has this clock */
+	return (uint32_t)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
+}

@@ -17,4 +17,7 @@ int berm_jiffies_read(uint32_t *ret_now, uint32_t *ret_hz, struct berm_err *err)
  * close to the moment when every tick rate shows the same value (300 s, include/linux/jiffies.h). */
 uint32_t berm_jiffies_guess_hz(uint32_t now, double uptime_s);
 
+/* Ticks a second, without asking the kernel's BPF. */
+uint32_t berm_jiffies_hz(void);
+
 #endif /* BERM_JIFFIES_H */

@@ -26,6 +26,7 @@
 #include "berm.skel.h"
 #include "cleanup.h"
 #include "fsutil.h"
+#include "jiffies.h"
 #include "netdev.h"
 #include "paths.h"
 #include "version.h"
@@ -137,15 +138,6 @@ static int pin_dirs_ensure(struct berm_err *err)
 
 /* ---- which build made the programs -------------------------------------------------------------------- */
 
-static __u32 jiffies_hz(void)
-{
-	struct timespec tick;
-
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || !tick.tv_nsec)
-		return 250; /* cannot happen: every kernel since 2.6.32 has this clock */
-	return (__u32)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
-}
-
 /* Says all that makes programs what they are: the object, and what is configured into it. */
 static void build_name(__u32 buckets, char out[64])
 {
@@ -155,7 +147,7 @@ static void build_name(__u32 buckets, char out[64])
 
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ elf[i]) * 0x100000001b3u;
-	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, jiffies_hz());
+	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, berm_jiffies_hz());
 }
 
 static int build_write(__u32 buckets, struct berm_err *err)
@@ -324,7 +316,7 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 	else if (bpf_map__set_max_entries(sessions, buckets))
 		return berm_refuse(err, -EINVAL, "a session table of %u buckets", buckets);
 	l->skel->rodata->cfg_buckets = buckets;
-	l->skel->rodata->cfg_hz = jiffies_hz();
+	l->skel->rodata->cfg_hz = berm_jiffies_hz();
 	l->skel->data_node->berm_node.abi = 0;
 	return 0;
 }

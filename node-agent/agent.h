@@ -57,9 +57,9 @@ struct berm_agent {
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
 	struct berm_attest *attest;
-	struct berm_keeper *keeper;   /* NULL: not asked for */
-	struct berm_err save_failure; /* of the last-good store; code 0: saved */
-	int64_t started_ms;	      /* uv clock */
+	struct berm_keeper *keeper;    /* NULL: not asked for */
+	struct berm_err save_failure;  /* of the last-good store; code 0: saved */
+	int64_t started_ms;	       /* uv clock */
 	struct berm_overdue judgement; /* changes wait for one */
 	bool is_synced; /* every source has been read once; nothing is judged before */
 	uint64_t collected, repaired, adopted; /* endpoints, since the start */

@@ -123,7 +123,7 @@ static struct piece *piece_of_json(struct berm_flows *flows, cJSON *object)
 
 /* ---- pods ------------------------------------------------------------------------------------------ */
 
-static cJSON *labels_json(const struct berm_labels *labels)
+cJSON *berm_labels_json(const struct berm_labels *labels)
 {
 	cJSON *object = cJSON_CreateObject();
 	size_t i;
@@ -144,7 +144,7 @@ static struct piece *pod_piece(struct berm_flows *flows, const char *ns, const c
 	if (object && *name)
 		cJSON_AddStringToObject(object, "pod", name);
 	if (object && labels)
-		cJSON_AddItemToObject(object, "labels", labels_json(labels));
+		cJSON_AddItemToObject(object, "labels", berm_labels_json(labels));
 	return piece_of_json(flows, object);
 }
 
@@ -287,7 +287,7 @@ static cJSON *split_json(const char *list)
 	return array;
 }
 
-static cJSON *rule_json(uint32_t id, const struct berm_rule_name *name)
+cJSON *berm_flow_rule_json(uint32_t id, const struct berm_rule_name *name)
 {
 	cJSON *outer = cJSON_CreateObject();
 	cJSON *rule = outer ? cJSON_AddObjectToObject(outer, "rule") : NULL;
@@ -332,7 +332,7 @@ static struct piece *rule_piece(struct berm_flows *flows, uint32_t id)
 		return NULL;
 	rule->id = id;
 	name = flows->names ? berm_names_find(flows->names, id) : NULL;
-	rule->piece = piece_of_json(flows, rule_json(id, name));
+	rule->piece = piece_of_json(flows, berm_flow_rule_json(id, name));
 	if (rule->piece)
 		HASH_ADD(hh, flows->rules, id, sizeof(id), rule);
 	if (!rule->piece || !rule->hh.tbl) {

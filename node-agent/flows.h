@@ -8,6 +8,7 @@
 #ifndef BERM_FLOWS_H
 #define BERM_FLOWS_H
 
+#include <cjson/cJSON.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,10 @@ int berm_flows_add(struct berm_flows *flows, const struct berm_event *event,
 /* The ring holds the flows with first <= seq < next. */
 uint64_t berm_flows_first(const struct berm_flows *flows);
 uint64_t berm_flows_next(const struct berm_flows *flows);
+
+/* {"rule": {...}, "isolating": [...]}, as in a flow record; name may be NULL. NULL: no memory. */
+cJSON *berm_flow_rule_json(uint32_t id, const struct berm_rule_name *name);
+cJSON *berm_labels_json(const struct berm_labels *labels);
 
 /* One JSON object and a newline (docs/rest-api.md, "Flow record"); like snprintf: returns the length it
  * has or would have. -ENOENT: the ring does not hold seq (any more). */

@@ -18,10 +18,12 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "explain.h"
 #include "fsutil.h"
 #include "log.h"
 #include "paths.h"
 #include "status.h"
+#include "why.h"
 
 #define MAX_BODY      65536
 #define MAX_CALLS     512
@@ -30,7 +32,7 @@
 #define LINE_MIN      4096
 #define DEFAULT_FLOWS 100
 
-enum call_kind { CALL_PLAIN, CALL_JUDGE, CALL_FOLLOW };
+enum call_kind { CALL_PLAIN, CALL_JUDGE, CALL_FOLLOW, CALL_EXPLAIN };
 
 struct call { /* one HTTP request */
 	struct call *next;
@@ -61,6 +63,10 @@ struct berm_server {
 	uv_timer_t timer;
 	struct call *calls;
 	bool is_stopping;
+	struct berm_explain *explain; /* NULL: nobody has asked yet */
+	uv_work_t loading;
+	bool is_loading;
+	struct berm_err load_failure; /* of the last attempt */
 };
 
 typedef enum MHD_Result (*route_fn)(struct call *call);
@@ -257,6 +263,79 @@ static enum MHD_Result post_endpoints(struct call *call)
 	return MHD_YES;
 }
 
+/* ---- POST /v1/explain --------------------------------------------------------------------------------------------- */
+
+/* In a thread: the verifier takes its time. */
+static void on_load(uv_work_t *work)
+{
+	struct berm_server *server = work->data;
+
+	if (berm_explain_open(&server->agent->maps, &server->explain, &server->load_failure))
+		server->explain = NULL;
+}
+
+static void on_loaded(uv_work_t *work, int status)
+{
+	struct berm_server *server = work->data;
+	struct call *call;
+
+	server->is_loading = false;
+	if (status)
+		(void)berm_fail(&server->load_failure, status, "load the data path, to explain");
+	for (call = server->calls; call; call = call->next)
+		if (call->kind == CALL_EXPLAIN)
+			resume(call);
+}
+
+static enum MHD_Result load_explain(struct call *call)
+{
+	struct berm_server *server = call->server;
+
+	if (server->is_stopping)
+		return send_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, "the agent is stopping",
+				  "ask again when it is back");
+	if (!server->is_loading) {
+		server->loading.data = server;
+		server->load_failure.code = 0;
+		server->is_loading =
+			!uv_queue_work(&server->agent->loop, &server->loading, on_load, on_loaded);
+	}
+	if (!server->is_loading)
+		return MHD_NO;
+	call->kind = CALL_EXPLAIN;
+	suspend(call);
+	run_soon(server);
+	return MHD_YES;
+}
+
+static unsigned int status_of(int code)
+{
+	if (code == -EINVAL)
+		return MHD_HTTP_BAD_REQUEST;
+	return code == -ENOENT ? MHD_HTTP_NOT_FOUND : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static enum MHD_Result post_explain(struct call *call)
+{
+	struct berm_server *server = call->server;
+	struct berm_err err = { 0 };
+	cJSON *question, *answer = NULL;
+	int rc;
+
+	if (!server->explain && call->kind == CALL_EXPLAIN && server->load_failure.code)
+		return send_error(call, MHD_HTTP_SERVICE_UNAVAILABLE, server->load_failure.msg,
+				  "see bermctl status");
+	if (!server->explain)
+		return load_explain(call);
+	question = cJSON_ParseWithLength(call->body, call->size);
+	rc = berm_why(server->agent, server->explain, question, &answer, &err);
+	cJSON_Delete(question);
+	if (rc)
+		return send_error(call, status_of(rc), err.msg,
+				  "docs/rest-api.md, POST /v1/explain, or bermctl why --help");
+	return send_json(call, MHD_HTTP_OK, answer);
+}
+
 /* ---- GET /v1/flows --------------------------------------------------------------------------------------------------- */
 
 /* The next flow into call->line. false: there is none now. */
@@ -363,6 +442,7 @@ static const struct route {
 	{ "GET", "/v1/status", get_status },	     { "GET", "/v1/endpoints", get_endpoints },
 	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
+	{ "POST", "/v1/explain", post_explain },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)
@@ -648,5 +728,6 @@ void berm_server_free(struct berm_server *server)
 	if (!server)
 		return;
 	MHD_stop_daemon(server->daemon);
+	berm_explain_close(server->explain);
 	free(server);
 }

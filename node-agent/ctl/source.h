@@ -20,6 +20,9 @@
 /* GET path; *ret is a new document. -ENOENT, -ECONNREFUSED: no agent (ctl_agent_is_absent). */
 int ctl_agent_get(const struct ctl_options *options, const char *path, cJSON **ret,
 		  struct berm_err *err) must_check;
+/* The same with a body, which stays the caller's. */
+int ctl_agent_post(const struct ctl_options *options, const char *path, const cJSON *body,
+		   cJSON **ret, struct berm_err *err) must_check;
 bool ctl_agent_is_absent(int rc);
 
 /* What is on the node without asking anybody. */
