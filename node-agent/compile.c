@@ -173,8 +173,8 @@ int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret
 	};
 	int rc = r.known && r.now ? compile_all(model, ret, problems, &r) : -ENOMEM;
 
-	if (!rc)
-		(*ret)->has_refused = memchr(r.known, true, r.count);
+	for (size_t i = 0; !rc && i < r.count; i++)
+		(*ret)->has_refused |= r.known[i];
 	free(r.known);
 	free(r.now);
 	if (rc == -E2BIG)

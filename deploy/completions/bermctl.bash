@@ -58,7 +58,7 @@ _bermctl() {
 		rules) words='--help --namespace -n --policy --unused --output -o --color --socket --watch -w --interval' ;;
 		sessions) words='--help --pod -p --namespace -n --port --peer --state --limit --count --output -o --color --socket --watch -w --interval' ;;
 		flows) words='--help --follow -f --verdict --direction --pod -p --namespace -n --port --rule --since --last --output -o --color --socket' ;;
-		why) words='--help --protocol -p --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
+		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
 		lint) words='--help --filename -f --strict -s --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;

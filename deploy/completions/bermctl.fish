@@ -60,7 +60,7 @@ complete -c bermctl -n '__fish_seen_subcommand_from flows' -l last -x -d "the ne
 complete -c bermctl -n '__fish_seen_subcommand_from flows' -l output -s o -x -a 'table wide json yaml name' -d "table, wide, json, yaml or name"
 complete -c bermctl -n '__fish_seen_subcommand_from flows' -l color -x -a 'auto always never' -d "auto, always or never; NO_COLOR is honoured"
 complete -c bermctl -n '__fish_seen_subcommand_from flows' -l socket -rF -d "the agent's socket instead of /run/berm/agent.sock"
-complete -c bermctl -n '__fish_seen_subcommand_from why' -l protocol -s p -x -d "tcp (default), udp, sctp or icmp (an echo request)"
+complete -c bermctl -n '__fish_seen_subcommand_from why' -l protocol -x -d "tcp (default), udp, sctp or icmp (an echo request)"
 complete -c bermctl -n '__fish_seen_subcommand_from why' -l source-port -x -d "of the side that opens (default 40000)"
 complete -c bermctl -n '__fish_seen_subcommand_from why' -l new -d "as if no session knew the flow"
 complete -c bermctl -n '__fish_seen_subcommand_from why' -l ipv4 -s 4 -d "between addresses of this family; else the first that both have"

@@ -26,10 +26,10 @@ extern char **environ;
 struct outside {
 	const char *passed[MAX_PASSED]; /* options for kubectl, such as --context=x */
 	int passed_count;
-	const char *ns;	  /* of the agents */
-	const char *node; /* NULL: all, or that of the pod in question */
-	const char *pod;  /* value of --pod, NULL = none */
-	char **args;	  /* for bermctl, from its command on or before it; ends with NULL */
+	const char *ns;	    /* of the agents */
+	const char *node;   /* NULL: all, or those of the pods in question */
+	const char *pod[2]; /* value of --pod, or both ends of `why`; NULL = none */
+	char **args;	    /* for bermctl, from its command on or before it; ends with NULL */
 	int arg_count;
 	bool is_endless;    /* -f or -w */
 	bool is_for_people; /* a table: say which node it is of */
@@ -104,7 +104,7 @@ static void note_option(struct outside *out, char **argv, int argc, int i)
 	if (!value)
 		value = value_of(argv, argc, &at, "-p");
 	if (value)
-		out->pod = value;
+		out->pod[0] = value;
 	at = i;
 	value = value_of(argv, argc, &at, "--output");
 	if (!value)
@@ -115,6 +115,17 @@ static void note_option(struct outside *out, char **argv, int argc, int i)
 		out->is_for_people = is_word(value, "table", "wide");
 	if (is_word(argv[i], "-f", "--follow") || is_word(argv[i], "-w", "--watch"))
 		out->is_endless = true;
+}
+
+/* The two ends of `why`: an argument with a namespace, and no path. */
+static void note_end(struct outside *out, const char *arg)
+{
+	bool is_why = false;
+
+	for (int i = 0; i < out->arg_count && !is_why; i++)
+		is_why = !strcmp(out->args[i], "why");
+	if (is_why && *arg != '-' && *arg != '/' && strchr(arg, '/'))
+		out->pod[out->pod[0] != NULL] = arg;
 }
 
 static int parse(struct outside *out, int argc, char **argv)
@@ -138,6 +149,7 @@ static int parse(struct outside *out, int argc, char **argv)
 			continue;
 		}
 		note_option(out, argv, argc, i);
+		note_end(out, argv[i]);
 		out->args[out->arg_count++] = argv[i];
 	}
 	return 0;
@@ -326,21 +338,22 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 	return 0;
 }
 
-/* The node of the one pod that is asked for. NULL: none, several, or it cannot be said. */
-static char *node_of_pod(const struct outside *out)
+/* The node of "NS/POD" or "NS/POD:PORT". NULL: none, several, or it cannot be said. */
+static char *node_of_pod(const struct outside *out, const char *pod)
 {
-	const char *slash = out->pod ? strchr(out->pod, '/') : NULL;
-	auto_free char *ns = NULL;
+	const char *slash = pod ? strchr(pod, '/') : NULL;
+	auto_free char *ns = NULL, *name = NULL;
 	auto_free char *text = NULL;
 	struct words words;
 	int status = 0;
 
-	if (!slash || strpbrk(out->pod, "*?[") || words_start(out, 8, &words))
+	if (!slash || strpbrk(pod, "*?[") || words_start(out, 8, &words))
 		return NULL;
-	ns = strndup(out->pod, (size_t)(slash - out->pod));
-	words_add(&words, (const char *const[]){ "get", "pod", "-n", ns ? ns : "", slash + 1, "-o",
-						 "jsonpath={.spec.nodeName}", NULL });
-	if (!ns || capture(&words, true, &text, &status, NULL))
+	ns = strndup(pod, (size_t)(slash - pod));
+	name = strndup(slash + 1, strcspn(slash + 1, ":"));
+	words_add(&words, (const char *const[]){ "get", "pod", "-n", ns ? ns : "", name ? name : "",
+						 "-o", "jsonpath={.spec.nodeName}", NULL });
+	if (!ns || !name || capture(&words, true, &text, &status, NULL))
 		status = 1;
 	free(words.item);
 	return status || !text || !*text ? NULL : TAKE_PTR(text);
@@ -405,8 +418,15 @@ static int run_on(const struct outside *out, const struct agents *agents, struct
 	return rc ? rc : code;
 }
 
-/* Keeps the agent of one node. A node's second pod is one that is ending. */
-static void agents_narrow(struct agents *agents, const char *node)
+static bool is_wanted(const char *node, char *const wanted[2])
+{
+	if (!wanted[0] && !wanted[1])
+		return true;
+	return (wanted[0] && !strcmp(wanted[0], node)) || (wanted[1] && !strcmp(wanted[1], node));
+}
+
+/* Keeps the agents of these nodes; of all if there are none. A node's second pod is one that is ending. */
+static void agents_narrow(struct agents *agents, char *const nodes[2])
 {
 	int kept = 0;
 
@@ -414,7 +434,7 @@ static void agents_narrow(struct agents *agents, const char *node)
 		struct agent *agent = &agents->item[i];
 		bool is_second = kept && !strcmp(agents->item[kept - 1].node, agent->node);
 
-		if ((node && strcmp(agent->node, node) != 0) || is_second) {
+		if (!is_wanted(agent->node, nodes) || is_second) {
 			free(agent->pod);
 			free(agent->node);
 			continue;
@@ -427,17 +447,20 @@ static void agents_narrow(struct agents *agents, const char *node)
 static int run(struct outside *out, struct berm_err *err)
 {
 	__attribute__((cleanup(agents_clear))) struct agents agents = { 0 };
-	auto_free char *node = NULL;
+	auto_free char *node = NULL, *other = NULL;
 	int rc = agents_find(out, &agents, err);
 
 	if (rc)
 		return rc;
-	node = out->node ? strdup(out->node) : node_of_pod(out);
-	agents_narrow(&agents, node);
+	node = out->node ? strdup(out->node) : node_of_pod(out, out->pod[0]);
+	other = out->node ? NULL : node_of_pod(out, out->pod[1]);
+	agents_narrow(&agents, (char *const[]){ node, other });
 	if (!agents.count)
 		return berm_refuse(err, -ENOENT,
 				   "no agent on node %s; 'kubectl get nodes' lists them",
-				   node ? node : "");
+				   node	   ? node
+				   : other ? other
+					   : "");
 	return run_on(out, &agents, err);
 }
 

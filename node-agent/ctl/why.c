@@ -158,7 +158,7 @@ static int show(const struct ctl_options *options, const cJSON *doc)
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 
-enum { OPT_SPORT = 0x200, OPT_NEW };
+enum { OPT_SPORT = 0x200, OPT_NEW, OPT_PROTOCOL };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -171,7 +171,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case '6':
 		args->v6 = true;
 		return 0;
-	case 'p':
+	case OPT_PROTOCOL:
 		args->protocol = arg;
 		return 0;
 	case OPT_SPORT:
@@ -198,7 +198,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options_of_why[] = {
-	{ "protocol", 'p', "PROTO", 0, "tcp (default), udp, sctp or icmp (an echo request)", 0 },
+	{ "protocol", OPT_PROTOCOL, "PROTO", 0,
+	  "tcp (default), udp, sctp or icmp (an echo request)", 0 },
 	{ "source-port", OPT_SPORT, "N", 0, "of the side that opens (default 40000)", 0 },
 	{ "new", OPT_NEW, NULL, 0, "as if no session knew the flow", 0 },
 	{ "ipv4", '4', NULL, 0, "between addresses of this family; else the first that both have",
@@ -215,7 +216,7 @@ static const struct argp argp = {
 	.doc = "Would the first packet of this flow pass, and why? Each end that is on this node is asked of the very "
 	       "programs that enforce, on a packet that is made up and leaves no trace. For a denial the rules are named that "
 	       "come nearest to allowing it, with what is missing. SRC and DST are NAMESPACE/POD or IP addresses.\vExamples:\n"
-	       "  bermctl why shop/web shop/db:5432\n  bermctl why 10.0.0.7 shop/api:53 -p udp -o json",
+	       "  bermctl why shop/web shop/db:5432\n  bermctl why 10.0.0.7 shop/api:53 --protocol udp -o json",
 };
 
 static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_options *options)

@@ -15,6 +15,7 @@ setup() {
 	printf '%s\n' "$*" >>/run/asked
 	case " $* " in
 	*' get pods '*) cat /run/pods.json; exit "$(cat /run/list-status 2>/dev/null || echo 0)" ;;
+	*' get pod '*' far '*) printf n1 ;;
 	*' get pod '*) [ -e /run/pod-node ] && cat /run/pod-node ;;
 	*' exec '*) echo "ran ${*##* -- }"; case "$*" in *agent-2*) exit "$(cat /run/exec-status 2>/dev/null || echo 0)" ;; esac ;;
 	esac
@@ -67,6 +68,18 @@ test_narrow() {
 	grep -q 'get pods -n walls' $ASKED && execs | grep -q 'exec -n walls' || fail "asked: $(cat $ASKED)"
 	! berm flows --node n9 || fail "no such node"
 	err_has 'no agent on node n9'
+}
+
+#: `why` asks the nodes of both ends, each once
+test_why() {
+	printf n3 >/run/pod-node
+	berm why shop/far shop/db:5432 --protocol udp || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | sed 's/ -c .*//')" = $'exec -n berm-system agent-1\nexec -n berm-system agent-3' ] || fail "asked: $(cat $ASKED)"
+	grep -q '^get pod -n shop db -o' $ASKED || fail "with its port: $(cat $ASKED)"
+	berm why shop/web shop/db:5432 || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | sed 's/ -c .*//')" = 'exec -n berm-system agent-3' ] || fail "asked: $(cat $ASKED)"
+	berm why 192.0.2.1 192.0.2.2:80 || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 3 ] || fail "addresses may be anywhere: $(cat $ASKED)"
 }
 
 #: what goes wrong is said, and the exit status is the worst one

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # test_why.sh - what `bermctl why` says of real pods, and that real traffic then goes as it said.
+# shellcheck disable=SC2034,SC2154 # sandbox.sh has the arrays
 . "$(dirname "$0")/../lib/sandbox.sh"
 . "$(dirname "$0")/scene.sh"
 
@@ -110,7 +111,7 @@ test_refusals() {
 	refuses "no pod 'default/nobody' is known here" default/nobody default/db:1
 	refuses "'db' is neither an IP address nor NAMESPACE/POD" default/web db:5432
 	refuses "no addresses of the same family" 192.0.2.1 '[2001:db8::1]:80'
-	refuses "protocol 'tpc' is none of TCP, UDP, SCTP, ICMP" -p tpc default/web default/db:1
+	refuses "protocol 'tpc' is none of TCP, UDP, SCTP, ICMP" --protocol tpc default/web default/db:1
 	refuses "'70000' is no port" default/web default/db:70000
 	refuses "want SRC and DST" default/web
 	POD_NS[far]=default POD_UID[far]=$(new_uid)

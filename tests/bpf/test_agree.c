@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_agree.c - what the explain build says of a packet is what the real one then does with it: random documents,
+ * random packets, good and damaged ones, with the sessions that come of them. timeout: 600
+ * BERM_SEED replays, BERM_PACKETS says how many.
+ */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "apply.h"
+#include "compile.h"
+#include "datapath.h"
+#include "explain.h"
+#include "paths.h"
+#include "worlds.h"
+
+#define ENDPOINTS    3
+#define PER_WORLD    2000
+#define MANY	     1000000
+#define EVERY_CHANGE 500 /* packets */
+#define MIN_FRAME    64
+
+struct agree {
+	struct datapath *dp;
+	struct berm_apply *apply;
+	struct berm_explain *explain;
+	struct world w;
+	uint64_t seed;
+	unsigned int asked, denied, sessions, malformed;
+};
+
+static void own_run(void)
+{
+	ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+	ASSERT_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ASSERT_EQ(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
+	ASSERT_EQ(mkdir(BERM_RUN_DIR, 0755), 0);
+}
+
+/* ---- the world ------------------------------------------------------------------------------------------- */
+
+static void attach(struct agree *a, struct berm_local_endpoint *ep, uint32_t ifindex)
+{
+	char text[BERM_MAX_ADDRS][BERM_ADDR_STRLEN];
+	struct pod pod = { .ifindex = ifindex,
+			   .flags = BERM_EP_FALLBACK,
+			   .set_in = BERM_SET_DENY,
+			   .set_out = BERM_SET_DENY };
+
+	for (size_t i = 0; i < ep->addr_count; i++) {
+		berm_addr_format(&ep->addr[i], text[i]);
+		pod.addr[i] = text[i];
+	}
+	ep->ifindex = ifindex;
+	ep->slot = datapath_pod(a->dp, &pod);
+	ASSERT_EQ(berm_model_put_endpoint(&a->w.model, ep), 0);
+}
+
+static void attach_some(struct agree *a)
+{
+	struct berm_local_endpoint ep[ENDPOINTS];
+	size_t count = 0;
+
+	while (a->w.model.endpoint_count) {
+		if (count < ENDPOINTS)
+			ep[count++] = a->w.model.endpoints[0];
+		ASSERT_EQ(berm_model_remove_endpoint(&a->w.model, a->w.model.endpoints[0].slot), 0);
+	}
+	for (size_t i = 0; i < count; i++)
+		attach(a, &ep[i], (uint32_t)i + 1);
+}
+
+static void enforce(struct agree *a)
+{
+	struct berm_apply_result done = { 0 };
+	struct berm_plan *plan = NULL;
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_compile(&a->w.model, &plan, NULL, &err), &err);
+	ASSERT_OK(berm_apply(a->apply, plan, &done, &err), &err);
+	berm_plan_free(plan);
+}
+
+/* ---- packets ------------------------------------------------------------------------------------------------ */
+
+static const struct berm_addr *address_of(struct agree *a, const struct question *q)
+{
+	for (size_t i = 0; i < q->ep->addr_count; i++)
+		if (berm_addr_is_v4(&q->ep->addr[i]) == berm_addr_is_v4(&q->peer))
+			return &q->ep->addr[i];
+	(void)a;
+	return NULL;
+}
+
+/* Of few ports, so that many ride on sessions. */
+static void describe(struct agree *a, const struct question *q, struct packet *out)
+{
+	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK,
+					 TCP_RST };
+	static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+					 IPPROTO_ICMPV6 };
+
+	out->proto = q->plane == BERM_PLANE_OTHER ? (uint8_t)q->port : proto[q->plane];
+	out->sport = (uint16_t)(20000 + world_below(&a->w, 4));
+	out->dport = q->port;
+	if (world_below(&a->w, 4) == 0) {
+		out->sport = q->port; /* an answer */
+		out->dport = (uint16_t)(20000 + world_below(&a->w, 4));
+	}
+	out->flags = flags[world_below(&a->w, ARRAY_SIZE(flags))];
+	out->icmp_type = (uint8_t)(q->port >> 8);
+	out->icmp_code = (uint8_t)q->port;
+	out->icmp_id = (uint16_t)world_below(&a->w, 4);
+	out->payload_len = (uint16_t)world_below(&a->w, 64);
+	if (world_below(&a->w, 16) == 0)
+		out->vlan_inner = 7;
+}
+
+static void damage(struct agree *a, uint8_t *frame, size_t len)
+{
+	if (world_below(&a->w, 4))
+		return;
+	for (uint32_t n = world_below(&a->w, 3) + 1; n; n--)
+		frame[12 + world_below(&a->w, (uint32_t)(len < 60 ? len : 60) - 12)] ^=
+			(uint8_t)(1u << world_below(&a->w, 8));
+}
+
+static size_t make_frame(struct agree *a, const struct question *q, uint8_t *frame)
+{
+	char own[BERM_ADDR_STRLEN], peer[BERM_ADDR_STRLEN];
+	struct packet packet = { 0 };
+	size_t len;
+
+	berm_addr_format(address_of(a, q), own);
+	berm_addr_format(&q->peer, peer);
+	packet.src = q->dir == BERM_INGRESS ? peer : own;
+	packet.dst = q->dir == BERM_INGRESS ? own : peer;
+	describe(a, q, &packet);
+	len = packet_build(&packet, frame);
+	while (len < MIN_FRAME) /* the kernel's test run wants that much */
+		frame[len++] = 0;
+	damage(a, frame, len);
+	return len;
+}
+
+/* ---- agreement ---------------------------------------------------------------------------------------------- */
+
+static void ask_then_send(struct agree *a, const struct question *q)
+{
+	_Alignas(8) uint8_t frame[PACKET_MAX];
+	struct berm_explain_question ask = {
+		.dir = (int)q->dir,
+		.ifindex = q->ep->ifindex,
+		.in_ifindex = q->dir == BERM_INGRESS ? a->dp->ingress_ifindex : q->ep->ifindex,
+		.from_node = true, /* a test run always has a socket */
+		.frame = frame,
+	};
+	struct berm_explain_verdict said;
+	struct berm_err err = { 0 };
+	struct verdict got;
+
+	ask.size = make_frame(a, q, frame);
+	ASSERT_OK(berm_explain_ask(a->explain, &ask, &said, &err), &err);
+	got = datapath_send_frame(a->dp, q->dir, q->ep->ifindex, frame, ask.size);
+	a->asked++;
+	a->denied += got.retval == DROPPED;
+	a->sessions += got.reason == BERM_REASON_SESSION;
+	a->malformed += got.reason == BERM_REASON_MALFORMED;
+	if (said.is_allowed == (got.retval == ALLOWED) && said.reason == got.reason &&
+	    (!got.rule || said.rule == got.rule))
+		return;
+	test_failed(__FILE__, __LINE__,
+		    "BERM_SEED=%" PRIu64
+		    ": packet %u: explained as %s, %s, rule %u; %s, %s, rule %u",
+		    a->seed, a->asked, said.is_allowed ? "allowed" : "dropped",
+		    datapath_reason(said.reason), said.rule,
+		    got.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got.reason),
+		    got.rule);
+	test_stop();
+}
+
+static void one_world(struct agree *a, uint64_t seed)
+{
+	struct berm_err err = { 0 };
+
+	a->seed = seed;
+	world_make(&a->w, seed);
+	attach_some(a);
+	for (int i = 0; i < PER_WORLD && a->w.model.endpoint_count; i++) {
+		struct question q;
+
+		if (i % EVERY_CHANGE == 0) {
+			if (i)
+				world_change(&a->w);
+			enforce(a);
+		}
+		world_question(&a->w, &q);
+		if (address_of(a, &q) && berm_addr_is_v4(&q.peer) != (q.plane == BERM_PLANE_ICMPV6))
+			ask_then_send(a, &q);
+	}
+	for (size_t i = 0; i < a->w.model.endpoint_count; i++)
+		ASSERT_OK(berm_slot_free(&a->dp->maps, a->w.model.endpoints[i].slot,
+					 a->w.model.endpoints[i].ifindex, &err),
+			  &err);
+	world_clear(&a->w);
+}
+
+TEST(explain_agrees,
+     "a million packets, damaged ones too: explained and enforced alike, with the same rule [explain.agrees]")
+{
+	const char *given = getenv("BERM_PACKETS");
+	unsigned int packets = given ? (unsigned int)atoi(given) : MANY;
+	struct agree a = { 0 };
+	struct berm_err err = { 0 };
+	uint64_t seed = world_seed();
+
+	own_run();
+	a.dp = datapath_load(NULL);
+	ASSERT_OK(berm_apply_open(&a.dp->maps, &a.apply, &err), &err);
+	ASSERT_OK(berm_explain_open(&a.dp->maps, &a.explain, &err), &err);
+	while (a.asked < packets)
+		one_world(&a, seed++);
+	printf("# %u packets: %u denied, %u on sessions, %u malformed\n", a.asked, a.denied,
+	       a.sessions, a.malformed);
+	EXPECT_GT(a.denied, a.asked / 10);
+	EXPECT_GT(a.sessions, a.asked / 100);
+	EXPECT_GT(a.malformed, a.asked / 100);
+	berm_explain_close(a.explain);
+	berm_apply_close(a.apply);
+}
