@@ -341,9 +341,9 @@ _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
 struct berm_fragment_key {
 	struct berm_addr peer;
 	struct berm_addr local;
-	__u32 id;    /* as it lies in the header; of IPv4 16 bits */
+	__u32 id; /* as it lies in the header; of IPv4 16 bits */
 	__u32 iface; /* ifindex << 8 | protocol; of IPv6 0, its reassembly does not ask (RFC 8200, 4.5) */
-	__u32 dir;   /* enum berm_dir */
+	__u32 dir; /* enum berm_dir */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct berm_fragment_key) == 48, "berm_fragment_key is ABI");

@@ -266,7 +266,8 @@ static __always_inline bool fragment_parse(struct pkt *p)
 {
 	p->kind = PKT_FRAGMENT;
 	p->flow.q[4] = HALVES(0, p->skb->ifindex << 8 | p->proto);
-	return fragment_offset(p) >= l4_size(p->proto); /* else over the header that was judged (RFC 3128) */
+	return fragment_offset(p) >=
+	       l4_size(p->proto); /* else over the header that was judged (RFC 3128) */
 }
 
 /* ---- layer 3 ---------------------------------------------------------------------------------------- */
@@ -320,7 +321,7 @@ static __always_inline bool ipv4_parse(struct pkt *p, __u32 off, enum berm_dir d
 
 struct ipv6_ext {
 	__u8 next;
-	__u8 len; /* in 8 bytes, without the first 8 (AH: in 4 bytes, without the first 8) */
+	__u8 len;	 /* in 8 bytes, without the first 8 (AH: in 4 bytes, without the first 8) */
 	__be16 frag_off; /* offset in bytes, the lowest bit: more follow */
 	__u32 frag_id;
 };

@@ -117,8 +117,14 @@ TEST(explain_fragments, "explain follows the first fragments that were seen, and
 {
 	static const struct rule dns = { CLASS_WEB, UDP_PORT(53), 2001, BERM_ACTION_ALLOW };
 	static const struct path outside = { .iif = 4 };
-	struct packet first = { .src = WEB, .dst = DB, .proto = IPPROTO_UDP, .sport = 1, .dport = 53,
-				.frag_id = 7, .more_frags = 1, .payload_len = 56 };
+	struct packet first = { .src = WEB,
+				.dst = DB,
+				.proto = IPPROTO_UDP,
+				.sport = 1,
+				.dport = 53,
+				.frag_id = 7,
+				.more_frags = 1,
+				.payload_len = 56 };
 	struct packet later = first;
 	struct datapath *dp = datapath_load(NULL);
 	uint32_t db = datapath_pod(dp, &(struct pod){ .ifindex = 1, .addr = { DB } });

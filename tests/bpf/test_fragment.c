@@ -134,7 +134,8 @@ TEST(follow4, "later fragments follow their first one, both ways [pkt.later_frag
 	follow(false);
 }
 
-TEST(follow6, "later IPv6 fragments follow their first one, both ways [pkt.later_fragment] [pkt.v6_fragment]")
+TEST(follow6,
+     "later IPv6 fragments follow their first one, both ways [pkt.later_fragment] [pkt.v6_fragment]")
 {
 	follow(true);
 }
@@ -142,14 +143,15 @@ TEST(follow6, "later IPv6 fragments follow their first one, both ways [pkt.later
 static void strangers(bool v6)
 {
 	struct scene s = isolated(v6);
-	struct packet good = first(&s, 7), bad = at_port(first(&s, 9), 22), spy = good, other = good;
+	struct packet good = first(&s, 7), bad = at_port(first(&s, 9), 22), spy = good,
+		      other = good;
 
 	spy.src = v6 ? SPY6 : SPY;
 	other.proto = IPPROTO_TCP;
 	FRAG(s, INGRESS, good, ALLOWED, POLICY_ALLOW, RULE_UDP);
 	FRAG(s, INGRESS, bad, DROPPED, DEFAULT_DENY, BERM_REASON_DEFAULT_DENY);
 	LOST(s, INGRESS, later(bad, PIECE));
-	LOST(s, INGRESS, later(spy, PIECE)); /* another sender's 7 */
+	LOST(s, INGRESS, later(spy, PIECE));	     /* another sender's 7 */
 	LOST(s, EGRESS, later(turned(good), PIECE)); /* 7 the other way round */
 	if (v6) /* the header of a later fragment need not name the protocol truly (RFC 8200, 4.5) */
 		FRAG(s, INGRESS, later(other, PIECE), ALLOWED, POLICY_ALLOW, NO_EVENT);
@@ -158,12 +160,14 @@ static void strangers(bool v6)
 	FRAG(s, INGRESS, later(good, PIECE), ALLOWED, POLICY_ALLOW, NO_EVENT);
 }
 
-TEST(strangers4, "a fragment follows no other sender, identifier, protocol or direction [pkt.later_fragment]")
+TEST(strangers4,
+     "a fragment follows no other sender, identifier, protocol or direction [pkt.later_fragment]")
 {
 	strangers(false);
 }
 
-TEST(strangers6, "an IPv6 fragment follows no other sender, identifier or direction [pkt.v6_fragment]")
+TEST(strangers6,
+     "an IPv6 fragment follows no other sender, identifier or direction [pkt.v6_fragment]")
 {
 	strangers(true);
 }
@@ -215,7 +219,8 @@ static void tiny(bool v6)
 	tcp.proto = PACKET_PROTO_ZERO;
 	tcp.payload_len = 16;
 	for (int i = 0; i < 4; i++) {
-		static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP };
+		static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
+						 IPPROTO_SCTP };
 		static const uint8_t size[] = { 16, 7, 7, 11 };
 		_Alignas(8) char frame[PACKET_MAX];
 		size_t len;
@@ -223,20 +228,24 @@ static void tiny(bool v6)
 		tcp.payload_len = size[i];
 		len = packet_build(&tcp, frame);
 		/* the protocol, where the headers say it: IPv4's, or the fragment header's next */
-		frame[v6 ? 14 + 40 : 14 + 9] = (char)(v6 && proto[i] == IPPROTO_ICMP ? IPPROTO_ICMPV6 : proto[i]);
-		datapath_expect(__FILE__, __LINE__, datapath_send_frame(s.dp, BERM_INGRESS, 0, frame, len),
-				DROPPED, BERM_REASON_MALFORMED, BERM_REASON_MALFORMED);
+		frame[v6 ? 14 + 40 : 14 + 9] =
+			(char)(v6 && proto[i] == IPPROTO_ICMP ? IPPROTO_ICMPV6 : proto[i]);
+		datapath_expect(__FILE__, __LINE__,
+				datapath_send_frame(s.dp, BERM_INGRESS, 0, frame, len), DROPPED,
+				BERM_REASON_MALFORMED, BERM_REASON_MALFORMED);
 	}
 	tcp.proto = IPPROTO_TCP;
 	LOST(s, INGRESS, later(tcp, 24));
 }
 
-TEST(tiny4, "a first fragment too short for its header is refused, and so is what follows [pkt.tiny_fragment]")
+TEST(tiny4,
+     "a first fragment too short for its header is refused, and so is what follows [pkt.tiny_fragment]")
 {
 	tiny(false);
 }
 
-TEST(tiny6, "an IPv6 first fragment too short for its header is refused [pkt.tiny_fragment] [pkt.v6_fragment]")
+TEST(tiny6,
+     "an IPv6 first fragment too short for its header is refused [pkt.tiny_fragment] [pkt.v6_fragment]")
 {
 	tiny(true);
 }
@@ -271,7 +280,8 @@ TEST(overlap4, "no later fragment overwrites the header that was judged [pkt.fra
 	overlap(false);
 }
 
-TEST(overlap6, "no later IPv6 fragment overwrites the header that was judged [pkt.fragment_overlap] [pkt.v6_fragment]")
+TEST(overlap6,
+     "no later IPv6 fragment overwrites the header that was judged [pkt.fragment_overlap] [pkt.v6_fragment]")
 {
 	overlap(true);
 }
@@ -370,7 +380,8 @@ static void expire(bool v6)
 	FRAG(s, INGRESS, later(p, PIECE), ALLOWED, POLICY_ALLOW, NO_EVENT);
 	tamper(&s, earlier, 2 * s.dp->hz);
 	LOST(s, INGRESS, later(p, PIECE));
-	tamper(&s, earlier, 0x80000000u); /* after half a turn of the clock a deadline looks like one to come */
+	tamper(&s, earlier,
+	       0x80000000u); /* after half a turn of the clock a deadline looks like one to come */
 	LOST(s, INGRESS, later(p, PIECE));
 	/* Policy changes: what was allowed before counts no more... */
 	FRAG(s, INGRESS, p, ALLOWED, SESSION, NO_EVENT);
@@ -385,7 +396,8 @@ static void expire(bool v6)
 	LOST(s, INGRESS, later(p, PIECE));
 }
 
-TEST(expire4, "a first fragment is good for 30 s and for the policy that allowed it [pkt.later_fragment]")
+TEST(expire4,
+     "a first fragment is good for 30 s and for the policy that allowed it [pkt.later_fragment]")
 {
 	expire(false);
 }
@@ -414,12 +426,14 @@ static void made_again(bool v6)
 	FRAG(s, INGRESS, later(spy, PIECE), ALLOWED, HOST, NO_EVENT);
 }
 
-TEST(made_again4, "what was fragmented again on the node is not the node's own [pkt.later_fragment]")
+TEST(made_again4,
+     "what was fragmented again on the node is not the node's own [pkt.later_fragment]")
 {
 	made_again(false);
 }
 
-TEST(made_again6, "IPv6 that was fragmented again on the node is not the node's own [pkt.v6_refragmented]")
+TEST(made_again6,
+     "IPv6 that was fragmented again on the node is not the node's own [pkt.v6_refragmented]")
 {
 	made_again(true);
 }
