@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
 
-#define BERM_ABI_VERSION 2
+#define BERM_ABI_VERSION 3
 
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
@@ -53,7 +53,7 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(ND_SPOOF, 17, "nd-spoof", "neighbour advertisement for another's address")           \
 	X(ROGUE_RA, 18, "rogue-ra", "router advertisement or redirect from a pod")             \
 	X(FOREIGN_ETHERTYPE, 19, "foreign-ethertype", "neither IP nor ARP")                    \
-	X(FRAGMENT, 20, "fragment", "a later fragment of a pod that is isolated")              \
+	X(FRAGMENT, 20, "fragment", "a later fragment without an allowed first one")              \
 	X(TABLE_FULL, 21, "table-full", "allowed, but the session table had no room")          \
 	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")            \
 	X(SERVICE_MIXED, 23, "service-mixed", "some backends of the Service are not allowed")  \
@@ -91,6 +91,7 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_PORT_CLASSES 4096
 #define BERM_MAX_LOCAL	      1024 /* node addresses */
 #define BERM_MAX_NAMESPACES   16384
+#define BERM_MAX_FRAGMENTS    16384 /* datagrams in pieces, under way */
 
 /* ---- session table: set-associative buckets in an array map ---------------------------------- */
 
@@ -292,7 +293,8 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_SENT, "event_sent")                                                            \
 	X(EVENT_LOST, "event_lost")                                                            \
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
-	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */
+	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */   \
+	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */
 /* clang-format on */
 
 enum berm_stat {
@@ -333,6 +335,30 @@ struct berm_event {
 };
 _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
 
+/* ---- fragments ----------------------------------------------------------------------------------- */
+
+/* A datagram in pieces whose first one was allowed. LRU_HASH; written by the programs only. */
+struct berm_fragment_key {
+	struct berm_addr peer;
+	struct berm_addr local;
+	__u32 id; /* as it lies in the header; of IPv4 16 bits */
+	__u32 iface; /* ifindex << 8 | protocol; of IPv6 0, its reassembly does not ask (RFC 8200, 4.5) */
+	__u32 dir; /* enum berm_dir */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct berm_fragment_key) == 48, "berm_fragment_key is ABI");
+
+struct berm_fragment {
+	__u64 word;	/* epoch << 32 | id: an element may become another's while it is read */
+	__u32 deadline; /* jiffies */
+	__u32 rule;	/* id; of the first fragment, as the reason */
+	__u16 slot;
+	__u16 judged; /* bytes of the datagram that the verdict rests upon */
+	__u8 reason;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
+
 /* ---- names -------------------------------------------------------------------------------------- */
 
 /* Map name = pin name. (node is libbpf's ".data.node"; its pin is "berm_node".) */
@@ -340,7 +366,7 @@ _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends)
+	X(ns_isolation) X(frontends) X(fragments)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)

@@ -181,7 +181,7 @@ static __always_inline bool guard_icmp6(struct pkt *p, enum berm_dir dir)
 
 	if (!is_nd(p) && !is_mld(p))
 		return false;
-	if (p->hop_limit != hops)
+	if (p->hop_limit != hops || is_first_fragment(p)) /* in pieces: RFC 6980 */
 		deny(p, BERM_REASON_MALFORMED);
 	else if (dir == BERM_INGRESS)
 		allow(p, BERM_REASON_LINK_LOCAL);
@@ -244,13 +244,13 @@ static __always_inline bool guard_ethertype(struct pkt *p, enum berm_dir dir)
 	return true;
 }
 
-/* Later fragments carry no ports: they pass where no port is asked for. */
+/* Later fragments carry no ports: they pass where nobody asks for any, else they follow the first one. */
 static __always_inline bool guard_fragment(struct pkt *p, enum berm_dir dir)
 {
 	if (p->kind != PKT_FRAGMENT)
 		return false;
-	if (is_isolated(p, dir))
-		deny(p, BERM_REASON_FRAGMENT);
+	if (is_choosy(p->ep, dir))
+		(void)fragment_follow(p, dir);
 	else
 		allow(p, BERM_REASON_NOT_ISOLATED);
 	return true;

@@ -11,6 +11,7 @@
 #include "tcp.h"
 #include "session.h"
 #include "peer.h"
+#include "fragment.h"
 #include "guard.h"
 #include "policy.h"
 #include "event.h"
@@ -72,6 +73,8 @@ static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
 		judge(&p, dir);
 		event(&p, dir);
 	}
+	if (is_first_fragment(&p) && is_allowed(&p) && !cfg_explain)
+		(void)fragment_remember(&p, dir);
 	if (cfg_explain)
 		explain(&p);
 	else

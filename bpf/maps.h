@@ -154,6 +154,13 @@ struct {
 	__type(value, __u32);
 } berm_local SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BERM_MAX_FRAGMENTS);
+	__type(key, struct berm_fragment_key);
+	__type(value, struct berm_fragment);
+} berm_fragments SEC(".maps");
+
 /* User space only; made here so that it is pinned with the others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -39,6 +39,9 @@ struct pkt {
 	__u32 slot;
 	__u32 epoch; /* read before set and class: an entry never looks fresher than its verdict */
 	__u32 l4;    /* offset of layer 4 */
+	__u32 frag_id;	    /* in network order; says something only if frag_off does */
+	__be16 frag_off;    /* as in IPv4: 3 flags, offset in 8 bytes */
+	__u16 frag_headers; /* bytes between the fragment header and layer 4 */
 	union {
 		struct {
 			__u32 way;  /* in that bucket */
@@ -240,17 +243,34 @@ static __always_inline bool l4_parse(struct pkt *p, __u32 end, enum berm_dir dir
 	return true;
 }
 
-static __always_inline bool fragment_parse(struct pkt *p, __u32 offset)
+#define FRAG_MORE   0x2000
+#define FRAG_OFFSET 0x1fff
+
+static __always_inline bool is_later_fragment(const struct pkt *p)
+{
+	return p->frag_off & bpf_htons(FRAG_OFFSET);
+}
+
+static __always_inline bool is_first_fragment(const struct pkt *p)
+{
+	return (p->frag_off & bpf_htons(FRAG_MORE | FRAG_OFFSET)) == bpf_htons(FRAG_MORE);
+}
+
+/* Bytes of the datagram that stand before this fragment. */
+static __always_inline __u32 fragment_offset(const struct pkt *p)
+{
+	return (bpf_ntohs(p->frag_off) & FRAG_OFFSET) * 8;
+}
+
+static __always_inline bool fragment_parse(struct pkt *p)
 {
 	p->kind = PKT_FRAGMENT;
 	p->flow.q[4] = HALVES(0, p->skb->ifindex << 8 | p->proto);
-	/* At 8 bytes it would overwrite the flags of the TCP header that was judged (RFC 3128). */
-	return offset != 8 || p->proto != IPPROTO_TCP;
+	return fragment_offset(p) >=
+	       l4_size(p->proto); /* else over the header that was judged (RFC 3128) */
 }
 
 /* ---- layer 3 ---------------------------------------------------------------------------------------- */
-
-#define IPV4_OFFSET_MASK 0x1fff
 
 static __always_inline void set_source(struct pkt *p, __u64 a, __u64 b, enum berm_dir dir)
 {
@@ -278,7 +298,7 @@ static __always_inline __u32 l3_end(const struct pkt *p, __u32 start, __u32 leng
 static __always_inline bool ipv4_parse(struct pkt *p, __u32 off, enum berm_dir dir)
 {
 	struct iphdr room, *ip = header(p->skb, off, sizeof(*ip), &room);
-	__u32 size, length, end, frag;
+	__u32 size, length, end;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return false;
@@ -294,19 +314,35 @@ static __always_inline bool ipv4_parse(struct pkt *p, __u32 off, enum berm_dir d
 	p->proto = ip->protocol;
 	p->hop_limit = ip->ttl;
 	p->l4 = off + size;
-	frag = bpf_ntohs(ip->frag_off) & IPV4_OFFSET_MASK;
-	return frag ? fragment_parse(p, frag * 8) : l4_parse(p, end, dir);
+	p->frag_id = ip->id;
+	p->frag_off = ip->frag_off;
+	return is_later_fragment(p) ? fragment_parse(p) : l4_parse(p, end, dir);
 }
 
 struct ipv6_ext {
 	__u8 next;
-	__u8 len; /* in 8 bytes, without the first 8 (AH: in 4 bytes, without the first 8) */
-	__be16 frag_off;
-	__u32 rest;
+	__u8 len;	 /* in 8 bytes, without the first 8 (AH: in 4 bytes, without the first 8) */
+	__be16 frag_off; /* offset in bytes, the lowest bit: more follow */
+	__u32 frag_id;
 };
 
-#define IPV6_EXT_MAX	 6
-#define IPV6_OFFSET_MASK 0xfff8
+#define IPV6_EXT_MAX 6
+
+struct ipv6_fragment {
+	__u32 start; /* what is behind the header; 0 = there is none */
+	__u32 off;   /* as in IPv4, host order */
+	__u32 id;
+};
+
+static __always_inline void ipv6_fragment_parse(struct ipv6_fragment *f, const struct ipv6_ext *ext,
+						__u32 start)
+{
+	__u32 off = bpf_ntohs(ext->frag_off);
+
+	f->start = start;
+	f->off = off >> 3 | (off & 1) << 13;
+	f->id = ext->frag_id;
+}
 
 static __always_inline bool is_ipv6_ext(__u8 next)
 {
@@ -317,15 +353,17 @@ static __always_inline bool is_ipv6_ext(__u8 next)
 /* One extension header. A packet that still has a way to go (segments left) is not sent to the address
  * that we would judge: refuse it (for type 0 RFC 5095 says so for everybody). */
 static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext *ext,
-					   __u32 *fragment)
+					   struct ipv6_fragment *f)
 {
 	__u8 segments_left = ((const __u8 *)ext)[3];
 
 	if (p->proto == IPPROTO_ROUTING && segments_left)
 		return false;
 	if (p->proto == IPPROTO_FRAGMENT) {
-		*fragment = bpf_ntohs(ext->frag_off) & IPV6_OFFSET_MASK;
+		if (f->start) /* a fragment of a fragment: nobody makes them */
+			return false;
 		p->l4 += 8;
+		ipv6_fragment_parse(f, ext, p->l4);
 	} else {
 		p->l4 += p->proto == IPPROTO_AH ? (ext->len + 2) * 4 : (ext->len + 1) * 8;
 	}
@@ -335,22 +373,25 @@ static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext 
 
 /* Past the extension headers, at most IPV6_EXT_MAX of them. Behind the header of a later fragment there is
  * only data. */
-static __always_inline bool ipv6_walk(struct pkt *p, __u32 *fragment)
+static __always_inline bool ipv6_walk(struct pkt *p)
 {
+	struct ipv6_fragment f = {};
 	struct ipv6_ext ext;
 
 #pragma unroll
 	for (int i = 0; i < IPV6_EXT_MAX; i++) {
-		if (!is_ipv6_ext(p->proto) || *fragment)
+		if (!is_ipv6_ext(p->proto) || f.off & FRAG_OFFSET)
 			break;
 		if (bpf_skb_load_bytes(p->skb, p->l4, &ext, sizeof(ext)) ||
-		    !ipv6_ext_parse(p, &ext, fragment))
+		    !ipv6_ext_parse(p, &ext, &f))
 			return false;
 	}
 	p->proto = unknown(p->proto); /* the ways through the loop meet */
 	p->l4 = unknown(p->l4);
-	*fragment = unknown(*fragment);
-	return !is_ipv6_ext(p->proto) || *fragment;
+	p->frag_id = unknown(f.id);
+	p->frag_off = bpf_htons(unknown(f.off));
+	p->frag_headers = p->l4 - unknown(f.start);
+	return !is_ipv6_ext(p->proto) || is_later_fragment(p);
 }
 
 /* ::ffff:a.b.c.d is our form of an IPv4 address. On the wire nobody has any business with it (RFC 4038,
@@ -364,7 +405,7 @@ static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir d
 {
 	struct ipv6hdr room __attribute__((aligned(8))),
 		*ip = header(p->skb, off, sizeof(*ip), &room);
-	__u32 end, length, fragment = 0;
+	__u32 end, length;
 	const word64 *src, *dst;
 
 	if (!ip || ip->version != 6)
@@ -383,11 +424,11 @@ static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir d
 	p->proto = ip->nexthdr;
 	p->hop_limit = ip->hop_limit;
 	p->l4 = off + sizeof(*ip);
-	if (is_ipv6_ext(p->proto) && !ipv6_walk(p, &fragment))
+	if (is_ipv6_ext(p->proto) && !ipv6_walk(p))
 		return false;
 	if (p->l4 > end)
 		return false;
-	return fragment ? fragment_parse(p, fragment) : l4_parse(p, end, dir);
+	return is_later_fragment(p) ? fragment_parse(p) : l4_parse(p, end, dir);
 }
 
 /* ---- layer 2 ---------------------------------------------------------------------------------------- */

@@ -228,6 +228,40 @@ static __always_inline bool session_admits(struct pkt *p, enum berm_dir dir)
 	return session_rides(p, b, way, dir);
 }
 
+/* What a living session of the current epoch says, to whoever is not a packet of it. */
+struct session_view {
+	__u32 rule; /* id */
+	__u32 slot;
+	__u32 epoch;
+};
+
+/* Does this flow have one? Only looks: nothing is counted, prolonged or moved on. */
+static __noinline int session_peek(const union flow *flow, __u32 now, struct session_view *ret_view)
+{
+	__u64 hash = flow_hash(flow), word;
+	__u32 index = hash_bucket(hash), way;
+	struct berm_bucket *b = bucket_at(index);
+
+	if (!b)
+		return false;
+	way = bucket_find(b, flow, hash);
+	if (way == WAY_NONE && READ(b->spill)) {
+		b = bucket_at(bucket_other(index, hash_tag(hash)));
+		if (!b)
+			return false;
+		way = bucket_find(b, flow, hash);
+	}
+	way = unknown(way);
+	barrier_var(way);
+	if (way >= BERM_WAYS || clock_is_past(now, READ(b->deadline[way])))
+		return false;
+	ret_view->slot = READ(b->way[way].slot) % BERM_MAX_ENDPOINTS;
+	ret_view->epoch = READ(berm_node.epoch[ret_view->slot]);
+	ret_view->rule = READ(b->way[way].rule);
+	word = READ(b->way[way].word);
+	return word == session_word(hash, ret_view->epoch);
+}
+
 /* ---- after the endpoint is known ------------------------------------------------------------------------ */
 
 /* An entry of an older epoch: the pod's own flow, or a stranger's that had the interface before? */

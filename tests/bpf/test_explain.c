@@ -112,3 +112,31 @@ TEST(explain_agrees, "explain says what would happen, by path, and changes nothi
 	EXPECT_EQ(dp->events, 1);
 	berm_bpf__destroy(skel);
 }
+
+TEST(explain_fragments, "explain follows the first fragments that were seen, and writes none down")
+{
+	static const struct rule dns = { CLASS_WEB, UDP_PORT(53), 2001, BERM_ACTION_ALLOW };
+	static const struct path outside = { .iif = 4 };
+	struct packet first = { .src = WEB,
+				.dst = DB,
+				.proto = IPPROTO_UDP,
+				.sport = 1,
+				.dport = 53,
+				.frag_id = 7,
+				.more_frags = 1,
+				.payload_len = 56 };
+	struct packet later = first;
+	struct datapath *dp = datapath_load(NULL);
+	uint32_t db = datapath_pod(dp, &(struct pod){ .ifindex = 1, .addr = { DB } });
+	struct berm_bpf *skel;
+
+	later.frag_off = 64;
+	datapath_peer(dp, WEB, CLASS_WEB);
+	datapath_policy(dp, db, BERM_INGRESS, &dns, 1);
+	skel = load_explain(dp);
+	EXPLAIN(skel, BERM_INGRESS, &first, outside, ALLOWED, POLICY_ALLOW, 2001);
+	EXPLAIN(skel, BERM_INGRESS, &later, outside, DROPPED, FRAGMENT, BERM_REASON_FRAGMENT);
+	SEND(dp, BERM_INGRESS, &first, ALLOWED, POLICY_ALLOW, 2001);
+	EXPLAIN(skel, BERM_INGRESS, &later, outside, ALLOWED, POLICY_ALLOW, 2001);
+	berm_bpf__destroy(skel);
+}

@@ -317,45 +317,6 @@ TEST(not_linear,
 	STEPS(isolated(true, false), BERM_INGRESS, steps);
 }
 
-TEST(later_fragments,
-     "later fragments reach only who is not isolated [pkt.later_fragment] [pkt.v6_fragment]")
-{
-	static const struct step closed[] = {
-		{ "IPv4",
-		  { .src = WEB, .dst = POD, .frag_off = 64, .payload_len = 40 },
-		  REFUSED(FRAGMENT) },
-		{ "IPv6",
-		  { .src = WEB6,
-		    .dst = POD6,
-		    .ext = { IPPROTO_FRAGMENT },
-		    .ext_count = 1,
-		    .frag_off = 64,
-		    .payload_len = 40 },
-		  REFUSED(FRAGMENT) },
-	};
-	static const struct step open[] = {
-		{ "IPv4",
-		  { .src = POD, .dst = WEB, .frag_off = 64, .payload_len = 40 },
-		  ALLOWED,
-		  BERM_REASON_NOT_ISOLATED,
-		  NO_EVENT },
-		{ "IPv6",
-		  { .src = POD6,
-		    .dst = WEB6,
-		    .ext = { IPPROTO_FRAGMENT },
-		    .ext_count = 1,
-		    .frag_off = 64,
-		    .payload_len = 40 },
-		  ALLOWED,
-		  BERM_REASON_NOT_ISOLATED,
-		  NO_EVENT },
-	};
-	struct datapath *dp = isolated(true, false);
-
-	STEPS(dp, BERM_INGRESS, closed);
-	STEPS(dp, BERM_EGRESS, open);
-}
-
 static const struct packet echo = {
 	.src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 8, .icmp_id = 77
 };
