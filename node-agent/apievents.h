@@ -10,8 +10,8 @@
 
 struct berm_apievents;
 
-struct berm_apinote {		    /* borrowed */
-	const char *version, *kind; /* of the object: "v1", "Pod" */
+struct berm_apinote {		     /* borrowed */
+	const char *version, *kind;  /* of the object: "v1", "Pod" */
 	const char *ns, *name, *uid; /* ns "": in none */
 	bool is_warning;
 	const char *reason;  /* "PolicyDenied" */

@@ -42,11 +42,7 @@ static const struct kind kinds[] = {
 
 /* Policies by name that other versions or other software know. */
 static const char *const unsupported_kinds[] = {
-	"AdminNetworkPolicy",
-	"BaselineAdminNetworkPolicy",
-	"LabelMapping",
-	"IPSet",
-	"AgentConfig",
+	"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "LabelMapping", "IPSet", "AgentConfig",
 };
 
 static const struct kind *kind_of(const char *name)

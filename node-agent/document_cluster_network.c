@@ -94,9 +94,9 @@ static void read_tier(const struct berm_field *field, void *into)
 
 static void read_priority(const struct berm_field *field, void *into)
 {
-	(void)berm_field_int(
-		field, 0, 1000,
-		&((struct berm_cluster_document *)into)->policy->priority); /* errors are counted */
+	(void)berm_field_int(field, 0, 1000,
+			     &((struct berm_cluster_document *)into)
+				      ->policy->priority); /* errors are counted */
 }
 
 static void read_ingress(const struct berm_field *field, void *into)
@@ -193,5 +193,5 @@ void berm_take_cluster_network(struct berm_chunk *chunk, const struct berm_field
 		return;
 	}
 	(void)berm_field_members(root, table, ARRAY_SIZE(table), &d); /* errors are counted */
-	berm_chunk_add_policy(chunk, root, d.policy, false); /* it isolates nobody */
+	berm_chunk_add_policy(chunk, root, d.policy, false);	      /* it isolates nobody */
 }

@@ -142,7 +142,8 @@ static size_t count_peers(const struct berm_field *list)
 
 	berm_field_each(item, list)
 	{
-		bool has = cJSON_IsObject(item.node) && berm_field_get(&item, "networks", &networks);
+		bool has = cJSON_IsObject(item.node) &&
+			   berm_field_get(&item, "networks", &networks);
 
 		count += 3; /* however many alternatives a wrong item has */
 		count += has && cJSON_IsArray(networks.node)
@@ -169,9 +170,9 @@ static void read_peers(const struct berm_field *field, void *into)
 		berm_reader_alloc(field->reader, count_peers(field), sizeof(*r->rule->peer));
 	if (!r->rule->peer)
 		return;
-	berm_field_each(item, field)(void) read_one_of(
-		&item, is_egress ? egress_peer : ingress_peer,
-		is_egress ? ARRAY_SIZE(egress_peer) : ARRAY_SIZE(ingress_peer), r);
+	berm_field_each(item, field)(void)
+		read_one_of(&item, is_egress ? egress_peer : ingress_peer,
+			    is_egress ? ARRAY_SIZE(egress_peer) : ARRAY_SIZE(ingress_peer), r);
 }
 
 /* ---- protocols ------------------------------------------------------------------------------------- */
@@ -191,7 +192,8 @@ static void read_number(const struct berm_field *field, void *into)
 
 static void read_start(const struct berm_field *field, void *into)
 {
-	(void)berm_field_int(field, 1, 65535, &((struct port *)into)->first); /* errors are counted */
+	(void)berm_field_int(field, 1, 65535,
+			     &((struct port *)into)->first); /* errors are counted */
 }
 
 static void read_end(const struct berm_field *field, void *into)
@@ -272,9 +274,9 @@ static void read_transport(const struct berm_field *field, struct rule *r, uint8
 		mark_unsupported(field, r);
 	else if (berm_field_members(field, table, ARRAY_SIZE(table), &t) &&
 		 field->reader->errors == before && !has_member_of(field, table, ARRAY_SIZE(table)))
-		berm_field_error(
-			field, "{destinationPort: {range: {start: 1, end: 65535}}} is every port",
-			"the field 'destinationPort' is missing");
+		berm_field_error(field,
+				 "{destinationPort: {range: {start: 1, end: 65535}}} is every port",
+				 "the field 'destinationPort' is missing");
 }
 
 static void read_tcp(const struct berm_field *field, void *into)
@@ -308,9 +310,9 @@ static void read_port_name(const struct berm_field *field, void *into)
 	}
 	r->has_port_names = true;
 	for (size_t i = 0; i < ARRAY_SIZE(planes); i++)
-		add_port(r, &(struct berm_port_term){
-				    .plane = planes[i],
-				    .name = berm_reader_copy(field->reader, name) });
+		add_port(r,
+			 &(struct berm_port_term){ .plane = planes[i],
+						   .name = berm_reader_copy(field->reader, name) });
 }
 
 static void read_protocols(const struct berm_field *field, void *into)

@@ -57,9 +57,8 @@ bool berm_read_cidr(const struct berm_field *field, enum berm_policy_kind kind,
 
 	if (!text)
 		return false;
-	rc = kind == BERM_KIND_SEGMENTATION
-		     ? berm_cidr_parse(text, out, &err)
-		     : berm_cidr_parse_lenient(text, out, &is_changed, &err);
+	rc = kind == BERM_KIND_SEGMENTATION ? berm_cidr_parse(text, out, &err)
+					    : berm_cidr_parse_lenient(text, out, &is_changed, &err);
 	if (rc) {
 		berm_field_error(field, NULL, "%s", err.msg);
 		return false;
@@ -94,7 +93,7 @@ static void read_except(const struct berm_field *field, void *into)
 	if (!b->term->except)
 		return;
 	berm_field_each(item, field) if (berm_read_cidr(&item, b->kind,
-						   &b->term->except[b->term->except_count]))
+							&b->term->except[b->term->except_count]))
 		b->term->except_count++;
 }
 

@@ -80,7 +80,7 @@ struct berm_policy {
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
-	bool cluster_wide;   /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
+	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool has_ns_subject; /* subject.namespaceSelector given */
 	struct berm_selector ns_subject;

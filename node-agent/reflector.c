@@ -51,8 +51,8 @@ struct berm_reflector {
 	uint64_t no_stream_ms;	/* since when */
 	uint64_t started_ms;	/* of the request */
 	uint64_t since_ms;	/* of what the view says */
-	uint64_t absent_ms;	/* since when the server says that it does not know it; 0: it does */
-	unsigned int expected;	/* tries left in which it should come any moment */
+	uint64_t absent_ms;    /* since when the server says that it does not know it; 0: it does */
+	unsigned int expected; /* tries left in which it should come any moment */
 	uint64_t restarts;
 	unsigned int failures; /* in a row */
 	unsigned int retry_ms; /* what the server asks for */

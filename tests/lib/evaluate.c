@@ -382,7 +382,8 @@ static struct answer answer_rule(const struct candidate *c)
 
 	snprintf(number, sizeof(number), "#%u", c->rule->index);
 	snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:%s", tiers[c->policy->tier], c->policy->ns,
-		 *c->policy->ns ? "/" : "", c->policy->name, c->rule->name ? c->rule->name : number);
+		 *c->policy->ns ? "/" : "", c->policy->name,
+		 c->rule->name ? c->rule->name : number);
 	return a;
 }
 

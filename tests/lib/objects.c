@@ -330,11 +330,10 @@ struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind k
 	p->tier = tiers[kind];
 	p->priority = 500;
 	split_name(name, &p->ns, &p->name);
-	p->cluster_wide = kind == BERM_KIND_CLUSTER || (kind == BERM_KIND_SEGMENTATION &&
-							!strcmp(p->ns, BERM_SYSTEM_NAMESPACE));
-	p->essentials = kind == BERM_KIND_SEGMENTATION
-				? BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER
-				: 0;
+	p->cluster_wide = kind == BERM_KIND_CLUSTER ||
+			  (kind == BERM_KIND_SEGMENTATION && !strcmp(p->ns, BERM_SYSTEM_NAMESPACE));
+	p->essentials =
+		kind == BERM_KIND_SEGMENTATION ? BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER : 0;
 	p->source = copy("test.yaml");
 	put_selector(&p->pod_subject, pods);
 	ASSERT_EQ(berm_model_put_policy(m, p), 0);

@@ -335,7 +335,7 @@ static void make_cluster_peer(struct world *w, struct berm_policy_rule *r)
 static void make_cluster_port(struct world *w, struct berm_policy_rule *r)
 {
 	static const char *const names[] = { "http", "dns", "web", "nosuch" };
-	static const char *const numbers[] = { "tcp:80",   "tcp:443", "udp:53",	   "tcp:80-90",
+	static const char *const numbers[] = { "tcp:80",    "tcp:443", "udp:53",     "tcp:80-90",
 					       "tcp:0-100", "sctp:80", "tcp:81-443", "tcp:1-65535" };
 	static const char *const planes[] = { "tcp", "udp", "sctp" };
 	const char *name = PICK(w, names);

@@ -16,12 +16,14 @@ TEST(cluster_document)
 {
 	const struct berm_policy *p;
 
-	documents_parse(&d, HEAD "spec:\n  tier: Baseline\n  priority: 1000\n"
-				 "  subject: {pods: {namespaceSelector: {matchLabels: {a: b}},"
-				 " podSelector: {matchLabels: {app: db}}}}\n"
-				 "  ingress:\n  - {name: in, action: Accept, from: [" PEER "]}\n"
-				 "  - {action: Pass, from: [" PEER "]}\n"
-				 "  egress:\n  - {name: out, action: Deny, to: [{networks: [10.0.0.0/8, \"fd00::/8\"]}]}\n");
+	documents_parse(
+		&d, HEAD
+		"spec:\n  tier: Baseline\n  priority: 1000\n"
+		"  subject: {pods: {namespaceSelector: {matchLabels: {a: b}},"
+		" podSelector: {matchLabels: {app: db}}}}\n"
+		"  ingress:\n  - {name: in, action: Accept, from: [" PEER "]}\n"
+		"  - {action: Pass, from: [" PEER "]}\n"
+		"  egress:\n  - {name: out, action: Deny, to: [{networks: [10.0.0.0/8, \"fd00::/8\"]}]}\n");
 	p = documents_policy(&d);
 	EXPECT_STR_EQ(d.report, "");
 	EXPECT_EQ(p->kind, BERM_KIND_CLUSTER);
@@ -89,7 +91,8 @@ TEST(cluster_peers)
 		const struct berm_peer_term *peer;
 		char doc[512];
 
-		snprintf(doc, sizeof(doc), SPEC "  ingress: [{action: Deny, from: [%s]}]\n", c->peer);
+		snprintf(doc, sizeof(doc), SPEC "  ingress: [{action: Deny, from: [%s]}]\n",
+			 c->peer);
 		documents_parse(&d, doc);
 		EXPECT_STR_EQ(d.report, "");
 		ASSERT_EQ(documents_policy(&d)->rule[0].peer_count, 1);
@@ -140,7 +143,8 @@ TEST(cluster_protocols)
 	documents_clear(&d);
 }
 
-TEST(cluster_rule_names, "any text may be a name: it is shown in plain letters, twice the same by number")
+TEST(cluster_rule_names,
+     "any text may be a name: it is shown in plain letters, twice the same by number")
 {
 	const struct berm_policy *p;
 
