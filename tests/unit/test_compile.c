@@ -410,7 +410,8 @@ TEST(cluster_tiers, "ClusterNetworkPolicies stand in stages 2 and 4, in the orde
 		  22, YES, "baseline z:let" },
 		{ "which else holds", 3, BERM_INGRESS, "10.0.0.9", TCP, 23, NO,
 		  "default-deny:closed" },
-		{ "an Accept of a later version", 2, BERM_INGRESS, "10.0.0.9", TCP, 24, YES, "" },
+		{ "an Accept of a later version", 3, BERM_INGRESS, "10.0.0.9", TCP, 24, NO,
+		  "default-deny:closed" },
 		{ "a Pass of a later version: all ports", 4, BERM_INGRESS, "192.0.2.1", UDP, 9, NO,
 		  "admin later:#0" },
 	};
