@@ -21,6 +21,7 @@ struct berm_sheet {
 	const char *kind;    /* of an object of an API server; NULL: a file */
 	const char *carrier; /* namespace of the ConfigMap; NULL: a plain file */
 	bool is_json;
+	bool is_kept; /* it was good once: from the last-good store */
 	struct berm_place place;
 	struct berm_objects *out;
 	struct berm_problems *problems;

@@ -181,8 +181,9 @@ void berm_take_cluster_network(struct berm_chunk *chunk, const struct berm_field
 		  "spec: {tier: Admin, priority: 100, subject: {namespaces: {}}, ingress: [...]}" },
 		{ "status", BERM_MEMBER_IGNORED, NULL, NULL },
 	};
-	struct berm_cluster_document d = { .is_checked = chunk->sheet->kind &&
-							 !chunk->sheet->carrier };
+	const struct berm_sheet *sheet = chunk->sheet;
+	struct berm_cluster_document d = { .is_checked = !sheet->carrier &&
+							 (sheet->kind || sheet->is_kept) };
 
 	chunk->reader.null_is_absent = true;
 	berm_chunk_title(chunk, "ClusterNetworkPolicy", NULL, NULL);

@@ -90,6 +90,6 @@ policyapi() {
 	kube apply --server-side --force-conflicts -f "$crd" >/dev/null || die "policyapi: the CRD is not taken"
 	kube wait --for=condition=Established "crd/clusternetworkpolicies.policy.networking.k8s.io" --timeout=30s >/dev/null || die "policyapi: the CRD is not served"
 	say "the tests run; all they print is in $report/policyapi.log"
-	in_net node1 env KUBECONFIG="$DIR/kubeconfig" "$report/policyapi.test" -test.v -test.timeout=2h -test.run="TestConformance/$run" \
-		-test.skip="TestConformance/($skip)" -all-features -debug=false 2>&1 | tee "$report/policyapi.log" | policyapi_tap
+	in_net node1 env KUBECONFIG="$DIR/kubeconfig" "$report/policyapi.test" -test.v -test.timeout=2h -test.run="^TestConformance\$/$run" \
+		-test.skip="^TestConformance\$/($skip)" -all-features -debug=false 2>&1 | tee "$report/policyapi.log" | policyapi_tap
 }

@@ -292,7 +292,7 @@ static void parse_object(const char *rules)
 	memset(&d, 0, sizeof(d));
 	document.size = (size_t)snprintf(
 		d.text, sizeof(d.text),
-		"{\"metadata\": {\"name\": \"guard\", \"uid\": \"u\", \"resourceVersion\": \"1\"}, "
+		"{\"kind\": \"ClusterNetworkPolicy\", \"metadata\": {\"name\": \"guard\", \"uid\": \"u\", \"resourceVersion\": \"1\"}, "
 		"\"spec\": {\"tier\": \"Admin\", \"priority\": 0, \"subject\": {\"namespaces\": {}}, %s}, \"status\": {\"conditions\": []}}",
 		rules);
 	ASSERT_OK(berm_document_parse_object(&document, &d.objects, &d.problems, &err), &err);
@@ -329,6 +329,26 @@ TEST(cluster_later_versions, "what no field of this version says fails closed, a
 		EXPECT_EQ(documents_policy(&d)->line, 0);
 		documents_clear(&d);
 	}
+}
+
+TEST(cluster_kept, "the last good version of such an object is taken again as it was")
+{
+	struct berm_policy *again = NULL;
+	struct berm_err err = { 0 };
+	uint64_t digest;
+
+	parse_object("\"kind\": 1, \"ingress\": []"); /* not this one: unknown field */
+	EXPECT_TRUE(d.objects.item[0].broken);
+	documents_clear(&d);
+	parse_object("\"egress\": [{\"action\": \"Deny\", \"to\": [{\"nodes\": {}}]}]");
+	digest = documents_policy(&d)->digest;
+	ASSERT_OK(berm_document_parse_kept("clusternetworkpolicy guard", &d.objects.item[0], &again,
+					   &err),
+		  &err);
+	EXPECT_EQ(again->digest, digest);
+	EXPECT_TRUE(again->rule[0].unsupported);
+	berm_policy_free(again);
+	documents_clear(&d);
 }
 
 TEST(cluster_digest, "a rule that is not understood is another policy")
