@@ -19,7 +19,7 @@ struct berm_rule_name {
 	uint8_t action; /* enum berm_action */
 	uint8_t reason; /* enum berm_reason */
 	char tier[16];	/* emergency admin application networkpolicy baseline implicit */
-	char kind[24];	/* SegmentationPolicy, NetworkPolicy */
+	char kind[24];	/* SegmentationPolicy, NetworkPolicy, ClusterNetworkPolicy */
 	char ns[64];
 	char policy[254];
 	char rule[254]; /* name or "#3"; of an implicit deny: the isolating policies, comma separated */

@@ -179,13 +179,20 @@ static char *name_of(const struct berm_apinote *note)
 	return asprintf(&name, "%.*s.%s", MAX_NAME - 17, note->name, hex) < 0 ? NULL : name;
 }
 
+/* Events are in a namespace, also those on objects that are in none: then where API servers want them. */
+static const char *home_of(const struct berm_apinote *note)
+{
+	return *note->ns ? note->ns : "default";
+}
+
 static void add_object(cJSON *root, const struct berm_apinote *note)
 {
 	cJSON *object = cJSON_AddObjectToObject(root, "involvedObject");
 
 	cJSON_AddStringToObject(object, "apiVersion", note->version);
 	cJSON_AddStringToObject(object, "kind", note->kind);
-	cJSON_AddStringToObject(object, "namespace", note->ns);
+	if (*note->ns)
+		cJSON_AddStringToObject(object, "namespace", note->ns);
 	cJSON_AddStringToObject(object, "name", note->name);
 	if (note->uid && *note->uid)
 		cJSON_AddStringToObject(object, "uid", note->uid);
@@ -234,7 +241,7 @@ static char *event_text(const struct berm_apievents *events, const struct berm_a
 	cJSON_AddStringToObject(root, "kind", "Event");
 	metadata = cJSON_AddObjectToObject(root, "metadata");
 	cJSON_AddStringToObject(metadata, "name", name);
-	cJSON_AddStringToObject(metadata, "namespace", note->ns);
+	cJSON_AddStringToObject(metadata, "namespace", home_of(note));
 	add_object(root, note);
 	cJSON_AddStringToObject(root, "reason", note->reason);
 	cJSON_AddStringToObject(root, "message", message);
@@ -275,7 +282,7 @@ bool berm_apievents_add(struct berm_apievents *events, const struct berm_apinote
 	item.name = name_of(note);
 	item.text = item.name ? event_text(events, note, item.name) : NULL;
 	item.later = later_text(note);
-	if (asprintf(&item.path, "/api/v1/namespaces/%s/events", note->ns) < 0)
+	if (asprintf(&item.path, "/api/v1/namespaces/%s/events", home_of(note)) < 0)
 		item.path = NULL;
 	if (!item.name || !item.text || !item.later || !item.path) {
 		waiting_clear(&item);

@@ -10,9 +10,9 @@
 
 struct berm_apievents;
 
-struct berm_apinote {		    /* borrowed */
-	const char *version, *kind; /* of the object: "v1", "Pod" */
-	const char *ns, *name, *uid;
+struct berm_apinote {		     /* borrowed */
+	const char *version, *kind;  /* of the object: "v1", "Pod" */
+	const char *ns, *name, *uid; /* ns "": in none */
 	bool is_warning;
 	const char *reason;  /* "PolicyDenied" */
 	const char *subject; /* what makes it another Event than the last one with this reason */

@@ -21,6 +21,7 @@ struct berm_apiresource {
 	bool is_service;       /* watched only while a policy asks where a Service leads to */
 	bool keeps_uid;	       /* of its objects, for what refers to them */
 	bool is_optional;      /* servers without this resource (404) have none of it */
+	bool is_announcement;  /* its objects say that an optional resource has come */
 	bool is_filtered; /* field_selector may be dropped, because the reader of the items knows how */
 };
 

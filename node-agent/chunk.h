@@ -21,6 +21,7 @@ struct berm_sheet {
 	const char *kind;    /* of an object of an API server; NULL: a file */
 	const char *carrier; /* namespace of the ConfigMap; NULL: a plain file */
 	bool is_json;
+	bool is_kept; /* it was good once: from the last-good store */
 	struct berm_place place;
 	struct berm_objects *out;
 	struct berm_problems *problems;
@@ -46,6 +47,7 @@ void berm_take_slice(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_service_cidr(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_configmap(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_cluster_network(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *root);
 
 /* What ObjectMeta says; texts belong to the tree. */

@@ -14,7 +14,6 @@
 
 static int report(struct berm_problems *problems, const struct berm_policy *p, const char *what)
 {
-	const char *kind = p->kind == BERM_KIND_NETWORK ? "NetworkPolicy" : "SegmentationPolicy";
 	char message[160], document[384];
 	struct berm_problem problem = {
 		.severity = BERM_ERROR,
@@ -29,7 +28,7 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 		return 0;
 	snprintf(message, sizeof(message),
 		 "over the limit of %s: left out, what it selects is isolated", what);
-	snprintf(document, sizeof(document), "%s %s/%s", kind, p->ns, p->name);
+	berm_policy_title(p->kind, p->ns, p->name, document, sizeof(document));
 	return berm_problems_add(problems, &problem);
 }
 

@@ -28,8 +28,23 @@ static const uint8_t action_order[] = {
 	[BERM_RULE_PASS] = 3,
 };
 
+/* A SegmentationPolicy before a ClusterNetworkPolicy; rules of the latter as they are written. */
+#define ORDER_CLUSTER 8
+
+static uint32_t precedence_of(const struct compile_rule *r)
+{
+	uint32_t stage = (uint32_t)r->stage << 20;
+
+	if (r->policy->kind == BERM_KIND_NETWORK)
+		return stage | action_order[r->action];
+	return stage | (uint32_t)r->policy->priority << 4 |
+	       (r->policy->kind == BERM_KIND_CLUSTER ? ORDER_CLUSTER : action_order[r->action]);
+}
+
 static bool has_unsupported(const struct berm_policy_rule *rule)
 {
+	if (rule->unsupported)
+		return true;
 	for (size_t i = 0; i < rule->peer_count; i++)
 		if (rule->peer[i].unsupported)
 			return true;
@@ -54,14 +69,14 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 		/* Fail closed: a Pass that matched too much would open the tier. */
 		out.action = BERM_RULE_DENY;
 		out.all_ports = true;
+	} else if (rule->unsupported) {
+		return 0; /* an Allow of it matches nothing */
 	} else {
 		rc = berm_compile_group(c, &out, &out.group);
 	}
 	if (rc || out.group == NONE)
 		return rc; /* NONE: no peer is left, it matches nothing */
-	out.precedence = (uint32_t)out.stage << 20 | action_order[out.action];
-	if (p->kind == BERM_KIND_SEGMENTATION)
-		out.precedence |= (uint32_t)p->priority << 4;
+	out.precedence = precedence_of(&out);
 	if (berm_compile_rule_ports(c, &out))
 		return -ENOMEM;
 	return array_push(&c->rule, out);
@@ -187,8 +202,7 @@ static struct berm_rule_name name_rule(const struct compile_rule *r)
 	};
 
 	put_text(out.tier, sizeof(out.tier), tier_name[r->stage]);
-	put_text(out.kind, sizeof(out.kind),
-		 r->policy->kind == BERM_KIND_NETWORK ? "NetworkPolicy" : "SegmentationPolicy");
+	put_text(out.kind, sizeof(out.kind), berm_policy_kind_name(r->policy->kind));
 	put_text(out.ns, sizeof(out.ns), r->policy->ns);
 	put_text(out.policy, sizeof(out.policy), r->policy->name);
 	if (r->rule->name)
@@ -221,8 +235,8 @@ static void list_policies(const struct compiler *c, const uint32_t *policy, size
 	for (size_t i = 0; i < count && used < size; i++) {
 		const struct berm_policy *p = c->model->policies[policy[i]];
 
-		used += (size_t)snprintf(out + used, size - used, "%s%s/%s", i ? "," : "", p->ns,
-					 p->name);
+		used += (size_t)snprintf(out + used, size - used, "%s%s%s%s", i ? "," : "", p->ns,
+					 *p->ns ? "/" : "", p->name);
 	}
 }
 

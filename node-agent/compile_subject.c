@@ -57,7 +57,7 @@ int berm_compile_namespaces(struct compiler *c)
 		if (add_ns(c, m->pods[i]->ns, NULL))
 			return -ENOMEM;
 	for (size_t i = 0; i < m->policy_count; i++)
-		if (add_ns(c, m->policies[i]->ns, NULL))
+		if (*m->policies[i]->ns && add_ns(c, m->policies[i]->ns, NULL))
 			return -ENOMEM;
 	label_namespaces(c);
 	return 0;
@@ -67,7 +67,7 @@ int berm_compile_namespaces(struct compiler *c)
 
 static bool is_cluster_wide(const struct berm_policy *p)
 {
-	return p->cluster_wide && p->kind == BERM_KIND_SEGMENTATION;
+	return p->cluster_wide && p->kind != BERM_KIND_NETWORK;
 }
 
 static uint8_t rule_dirs(const struct berm_policy *p)
@@ -84,7 +84,8 @@ static int index_policy(struct compiler *c, uint32_t index)
 	const struct berm_policy *p = c->model->policies[index];
 	struct compile_policy *out = &c->policy[index];
 
-	if (berm_compile_ns(c, p->ns, &out->ns))
+	out->ns = NONE;
+	if (*p->ns && berm_compile_ns(c, p->ns, &out->ns))
 		return -ENOMEM; /* cannot be: its namespace was added above */
 	out->isolate = p->isolate;
 	out->essentials = p->kind == BERM_KIND_NETWORK ? 0 : p->essentials;

@@ -147,8 +147,8 @@ static void name_cause(const struct berm_names *names, const struct berm_event *
 		snprintf(out, size, "no rule allows it, and the pod is isolated%s%s",
 			 *name->rule ? " by " : "", name->rule);
 	else
-		snprintf(out, size, "rule %s of %s %s/%s denies it", name->rule, name->kind,
-			 name->ns, name->policy);
+		snprintf(out, size, "rule %s of %s %s%s%s denies it", name->rule, name->kind,
+			 name->ns, *name->ns ? "/" : "", name->policy);
 }
 
 static const struct berm_pod *pod_in(const struct berm_model *model, uint32_t slot)

@@ -35,17 +35,14 @@ static const struct kind kinds[] = {
 	{ "ServiceCIDR", "networking.k8s.io/v1", berm_take_service_cidr, false },
 	{ "ConfigMap", "v1", berm_take_configmap, false },
 	{ "NetworkPolicy", "networking.k8s.io/v1", berm_take_network, true },
+	{ "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", berm_take_cluster_network,
+	  true },
 	{ "SegmentationPolicy", NULL, berm_take_segmentation, true },
 };
 
 /* Policies by name that other versions or other software know. */
 static const char *const unsupported_kinds[] = {
-	"ClusterNetworkPolicy",
-	"AdminNetworkPolicy",
-	"BaselineAdminNetworkPolicy",
-	"LabelMapping",
-	"IPSet",
-	"AgentConfig",
+	"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "LabelMapping", "IPSet", "AgentConfig",
 };
 
 static const struct kind *kind_of(const char *name)
@@ -75,6 +72,7 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 
 	berm_nearest_try(&nearest, "SegmentationPolicy");
 	berm_nearest_try(&nearest, "NetworkPolicy");
+	berm_nearest_try(&nearest, "ClusterNetworkPolicy");
 	if ((!is_ours && !is_later && !nearest.best) || !berm_field_get(root, "kind", &kind))
 		return;
 	berm_chunk_title(chunk, name, NULL, NULL);
@@ -83,8 +81,9 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 	else
 		berm_field_error(&kind,
 				 berm_nearest_text(&nearest,
-						   "known: SegmentationPolicy, NetworkPolicy", hint,
-						   sizeof(hint)),
+						   "known: SegmentationPolicy, NetworkPolicy, "
+						   "ClusterNetworkPolicy",
+						   hint, sizeof(hint)),
 				 "'%.60s' is not a known kind", name);
 	if (is_ours || nearest.best)
 		berm_chunk_unreadable(chunk, NULL, NULL);
@@ -96,6 +95,7 @@ static bool is_version_right(struct berm_chunk *chunk, const struct berm_field *
 {
 	const cJSON *node = cJSON_GetObjectItemCaseSensitive(root->node, "apiVersion");
 	struct berm_field version;
+	char hint[64];
 
 	if (!kind->version || !node || cJSON_IsNull(node))
 		return true;
@@ -104,8 +104,8 @@ static bool is_version_right(struct berm_chunk *chunk, const struct berm_field *
 	if (!kind->is_policy || !berm_field_get(root, "apiVersion", &version))
 		return false;
 	berm_chunk_title(chunk, kind->name, NULL, NULL);
-	berm_field_error(&version, "write networking.k8s.io/v1",
-			 "a NetworkPolicy of this API is not read");
+	snprintf(hint, sizeof(hint), "write %s", kind->version);
+	berm_field_error(&version, hint, "a %s of this API is not read", kind->name);
 	berm_chunk_unreadable(chunk, NULL, NULL);
 	return false;
 }
@@ -355,6 +355,7 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
 	};
 	const char *key = key_of(sheet, again), *first_key = key_of(sheet, first);
+	bool has_ns = again->ns && *again->ns;
 	bool is_elsewhere = key && first_key && strcmp(key, first_key) != 0;
 	char document[400], message[400], source[700];
 
@@ -363,7 +364,7 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 	snprintf(document, sizeof(document), "%s %s%s%s",
 		 again->kind == BERM_OBJ_POLICY ? berm_policy_kind_name(again->policy_kind)
 						: kind[again->kind],
-		 again->ns ? again->ns : "", again->ns ? "/" : "", again->name);
+		 has_ns ? again->ns : "", has_ns ? "/" : "", again->name);
 	snprintf(message, sizeof(message),
 		 "defined twice, first in line %d%s%s: the second one is not used", first->line,
 		 is_elsewhere ? " of key " : "", is_elsewhere ? first_key : "");
@@ -519,6 +520,7 @@ int berm_document_parse_kept(const char *source, const struct berm_object *kept,
 		.source = source,
 		.key = kept->key,
 		.carrier = kept->carrier,
+		.is_kept = true,
 		.place = BERM_PLACE_FILE,
 		.out = &objects,
 		.problems = &problems,

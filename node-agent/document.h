@@ -83,7 +83,7 @@ struct berm_objects {
 
 /*
  * Parse a whole file: several documents (---), YAML or JSON, plain objects (Namespace, Pod, Service, EndpointSlice,
- * ServiceCIDR, ConfigMap, NetworkPolicy, bare SegmentationPolicy in namespace `berm-system` unless it says otherwise, List). Other Kubernetes kinds are
+ * ServiceCIDR, ConfigMap, NetworkPolicy, ClusterNetworkPolicy, bare SegmentationPolicy in namespace `berm-system` unless it says otherwise, List). Other Kubernetes kinds are
  * ignored silently (Deployment...); an unknown kind inside a policy ConfigMap is an error.
  * Returns 0 also when documents are invalid: what is wrong is in problems (appended). A document that is
  * defined twice in one file counts once: the first. -ENOMEM, -E2BIG (> 8 MiB).

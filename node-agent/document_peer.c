@@ -46,8 +46,8 @@ struct block {
 };
 
 /* The API server has taken sloppy blocks for years; our own kind need not. */
-static bool read_cidr(const struct berm_field *field, enum berm_policy_kind kind,
-		      struct berm_cidr *out)
+bool berm_read_cidr(const struct berm_field *field, enum berm_policy_kind kind,
+		    struct berm_cidr *out)
 {
 	const char *text = berm_field_text(field);
 	char right[BERM_CIDR_STRLEN], hint[80];
@@ -57,8 +57,8 @@ static bool read_cidr(const struct berm_field *field, enum berm_policy_kind kind
 
 	if (!text)
 		return false;
-	rc = kind == BERM_KIND_NETWORK ? berm_cidr_parse_lenient(text, out, &is_changed, &err)
-				       : berm_cidr_parse(text, out, &err);
+	rc = kind == BERM_KIND_SEGMENTATION ? berm_cidr_parse(text, out, &err)
+					    : berm_cidr_parse_lenient(text, out, &is_changed, &err);
 	if (rc) {
 		berm_field_error(field, NULL, "%s", err.msg);
 		return false;
@@ -78,7 +78,7 @@ static void read_block_cidr(const struct berm_field *field, void *into)
 {
 	struct block *b = into;
 
-	b->has_cidr = read_cidr(field, b->kind, &b->term->block);
+	b->has_cidr = berm_read_cidr(field, b->kind, &b->term->block);
 }
 
 static void read_except(const struct berm_field *field, void *into)
@@ -92,8 +92,8 @@ static void read_except(const struct berm_field *field, void *into)
 					    sizeof(*b->term->except));
 	if (!b->term->except)
 		return;
-	berm_field_each(item, field) if (read_cidr(&item, b->kind,
-						   &b->term->except[b->term->except_count]))
+	berm_field_each(item, field) if (berm_read_cidr(&item, b->kind,
+							&b->term->except[b->term->except_count]))
 		b->term->except_count++;
 }
 

@@ -10,4 +10,8 @@
 void berm_read_peer(const struct berm_field *field, enum berm_policy_kind kind,
 		    struct berm_peer_term *out);
 
+/* One CIDR, from a kind whose API server takes sloppy ones also those. False: a problem was added. */
+bool berm_read_cidr(const struct berm_field *field, enum berm_policy_kind kind,
+		    struct berm_cidr *out);
+
 #endif /* BERM_DOCUMENT_PEER_H */

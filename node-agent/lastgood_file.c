@@ -199,8 +199,7 @@ static bool read_document(const cJSON *object, struct berm_kept *out)
 	out->line = cJSON_IsNumber(line) ? line->valueint : 0;
 	if (!ok || !kind || !out->ns || !out->name || !out->key || !out->text)
 		return false;
-	out->kind = strcmp(kind, "NetworkPolicy") ? BERM_KIND_SEGMENTATION : BERM_KIND_NETWORK;
-	return true;
+	return berm_policy_kind_of(kind, &out->kind);
 }
 
 static bool read_body(const char *body, size_t size, struct berm_kept_source *out)

@@ -2,7 +2,10 @@
 /* policy.c - life and digest of a policy in normal form. Knows no document and no rule's meaning. */
 #include "policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
 #include "digest.h"
 
 static void peer_clear(struct berm_peer_term *peer)
@@ -43,9 +46,35 @@ void berm_policy_free(struct berm_policy *policy)
 	free(policy);
 }
 
+static const char *const kind_name[BERM_KIND_COUNT] = {
+	[BERM_KIND_SEGMENTATION] = "SegmentationPolicy",
+	[BERM_KIND_NETWORK] = "NetworkPolicy",
+	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
+};
+
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
 {
-	return kind == BERM_KIND_NETWORK ? "NetworkPolicy" : "SegmentationPolicy";
+	return kind < BERM_KIND_COUNT ? kind_name[kind] : "unknown";
+}
+
+bool berm_policy_kind_of(const char *name, enum berm_policy_kind *ret)
+{
+	for (int i = 0; i < BERM_KIND_COUNT; i++) {
+		if (strcmp(kind_name[i], name))
+			continue;
+		*ret = (enum berm_policy_kind)i;
+		return true;
+	}
+	return false;
+}
+
+void berm_policy_title(enum berm_policy_kind kind, const char *ns, const char *name, char *out,
+		       size_t size)
+{
+	bool has_ns = ns && *ns;
+
+	snprintf(out, size, "%s %s%s%s", berm_policy_kind_name(kind), has_ns ? ns : "",
+		 has_ns ? "/" : "", name ? name : "");
 }
 
 const char *berm_tier_name(enum berm_tier tier)
@@ -106,7 +135,7 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	mix_text(d, rule->name);
 	berm_digest_u64(d, rule->index);
 	berm_digest_u64(d, rule->dir);
-	berm_digest_u64(d, rule->action);
+	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);

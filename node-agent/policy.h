@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy.h - the normal form of every policy document: one struct for SegmentationPolicy and
- * NetworkPolicy. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * policy.h - the normal form of every policy document: one struct for SegmentationPolicy,
+ * NetworkPolicy and ClusterNetworkPolicy. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -28,7 +28,12 @@ enum berm_tier {
 /* What a written rule says (enum berm_action is what a cell says). */
 enum berm_rule_action { BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS, BERM_RULE_LOG };
 
-enum berm_policy_kind { BERM_KIND_SEGMENTATION, BERM_KIND_NETWORK };
+enum berm_policy_kind {
+	BERM_KIND_SEGMENTATION,
+	BERM_KIND_NETWORK,
+	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
+	BERM_KIND_COUNT
+};
 
 /* One element of from/to. Exactly one form: selector(s), block, or any. */
 struct berm_peer_term {
@@ -62,6 +67,8 @@ struct berm_policy_rule {
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
 	size_t port_count;
+	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
+			     nothing, anything else denies all */
 };
 
 #define BERM_ESSENTIAL_DNS	 0x1
@@ -71,9 +78,9 @@ struct berm_policy {
 	enum berm_policy_kind kind;
 	enum berm_tier tier;
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
-	char *ns;     /* namespace of the document */
+	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
-	bool cluster_wide;   /* from berm-system: subject may be in any namespace */
+	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool has_ns_subject; /* subject.namespaceSelector given */
 	struct berm_selector ns_subject;
@@ -96,6 +103,10 @@ uint64_t berm_policy_digest(const struct berm_policy *policy);
 
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);
+bool berm_policy_kind_of(const char *name, enum berm_policy_kind *ret); /* false: no such kind */
+/* "NetworkPolicy shop/db", "ClusterNetworkPolicy guard"; ns may be NULL. Cut to size, terminated. */
+void berm_policy_title(enum berm_policy_kind kind, const char *ns, const char *name, char *out,
+		       size_t size);
 const char *berm_tier_name(enum berm_tier tier);
 
 #endif /* BERM_POLICY_H */

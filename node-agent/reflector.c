@@ -21,7 +21,11 @@
 	10000 /* a server that ignores sendInitialEvents falls silent before it is complete */
 #define WATCH_MIN_S	300 /* the server ends it after this to twice this */
 #define TELL_AGAIN_MS	60000
-#define ABSENT_MS	60000	/* a CRD may come */
+#define ABSENT_MS	60000 /* somebody may install it */
+#define ABSENT_SURE_MS	30000 /* a server that is starting may not know yet what it serves */
+#define ABSENT_ASK_MS	5000
+#define EXPECT_MS	1000 /* what has been announced is served some seconds later */
+#define EXPECT_TRIES	15
 #define STREAM_AGAIN_MS 1800000 /* the server may have been upgraded */
 #define END_OF_LIST	"k8s.io/initial-events-end"
 
@@ -47,6 +51,8 @@ struct berm_reflector {
 	uint64_t no_stream_ms;	/* since when */
 	uint64_t started_ms;	/* of the request */
 	uint64_t since_ms;	/* of what the view says */
+	uint64_t absent_ms;    /* since when the server says that it does not know it; 0: it does */
+	unsigned int expected; /* tries left in which it should come any moment */
 	uint64_t restarts;
 	unsigned int failures; /* in a row */
 	unsigned int retry_ms; /* what the server asks for */
@@ -187,15 +193,16 @@ static int on_too_large(struct berm_reflector *r)
 
 static void complete(struct berm_reflector *r)
 {
-	bool is_first = !r->has_synced;
+	bool is_news = !r->has_synced || r->absent_ms;
 
 	if (!r->has_missed)
 		berm_objects_sweep(&r->seen);
 	r->is_complete = r->has_synced = true;
 	r->must_list_storage = false;
+	r->absent_ms = r->expected = 0;
 	r->seen.has_changed = true;
 	tell_well(r);
-	berm_log(is_first ? BERM_LOG_INFO : BERM_LOG_DEBUG, "watch-synced",
+	berm_log(is_news ? BERM_LOG_INFO : BERM_LOG_DEBUG, "watch-synced",
 		 "resource=%s objects=%u by=%s", r->opts.resource->plural, HASH_COUNT(r->seen.all),
 		 r->request == BERM_API_STREAM ? "streaming-list" : "list");
 }
@@ -355,17 +362,46 @@ static bool is_refusal_of_stream(long status)
 	       status != 429;
 }
 
-/* As good as an empty list. */
+/* When to ask again for what is absent. */
+static unsigned int absent_delay(struct berm_reflector *r, bool is_sure)
+{
+	if (r->expected) {
+		r->expected--;
+		return EXPECT_MS;
+	}
+	return jitter(is_sure ? ABSENT_MS : ABSENT_ASK_MS);
+}
+
+static void tell_absent(struct berm_reflector *r)
+{
+	if (r->absent_ms)
+		return;
+	r->absent_ms = now_ms(r) ? now_ms(r) : 1;
+	berm_log(BERM_LOG_INFO, "resource-absent",
+		 "resource=%s version=%s effect=\"%s; it is taken up when the server has it\"",
+		 r->opts.resource->plural, r->opts.resource->version,
+		 HASH_COUNT(r->seen.all) ? "what is known of it stays for half a minute"
+					 : "there is none of it");
+}
+
+/* As good as an empty list: objects go only when the server has said so for a while. */
 static void on_absent(struct berm_reflector *r)
 {
+	bool is_sure;
+
 	forget_version(r);
-	r->has_missed = false;
-	complete(r);
+	tell_absent(r);
+	is_sure = !HASH_COUNT(r->seen.all) || now_ms(r) - r->absent_ms >= ABSENT_SURE_MS;
+	if (is_sure) {
+		berm_objects_sweep(&r->seen);
+		r->seen.has_changed |= !r->has_synced;
+		r->has_synced = true;
+		*r->error = '\0';
+	}
 	r->is_absent = true;
-	r->is_complete = false; /* there is nothing to go on from */
 	pass_on(r);
 	r->since_ms = now_ms(r);
-	uv_timer_start(&r->timer, on_timer, jitter(ABSENT_MS), 0);
+	uv_timer_start(&r->timer, on_timer, absent_delay(r, is_sure), 0);
 }
 
 static void on_http_error(struct berm_reflector *r, const struct berm_apiend *end, const char *body)
@@ -581,6 +617,7 @@ void berm_reflector_start(struct berm_reflector *r)
 void berm_reflector_pause(struct berm_reflector *r)
 {
 	r->is_on = r->is_complete = r->has_synced = r->has_told = false;
+	r->absent_ms = r->expected = 0;
 	*r->error = '\0';
 	uv_timer_stop(&r->timer);
 	berm_apiget_cancel(TAKE_PTR(r->get));
@@ -588,6 +625,15 @@ void berm_reflector_pause(struct berm_reflector *r)
 	r->since_ms = now_ms(r);
 	r->seen.round++;
 	berm_objects_sweep(&r->seen);
+}
+
+void berm_reflector_expect(struct berm_reflector *r)
+{
+	if (!r->is_on || !r->absent_ms)
+		return;
+	r->expected = EXPECT_TRIES;
+	if (!r->get)
+		uv_timer_start(&r->timer, on_timer, 0, 0);
 }
 
 bool berm_reflector_is_on(const struct berm_reflector *r)

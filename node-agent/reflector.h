@@ -68,6 +68,8 @@ int berm_reflector_new(const struct berm_reflector_opts *opts, struct berm_refle
 void berm_reflector_start(struct berm_reflector *r);
 /* Until the next start: nothing is watched, and the model forgets its objects. */
 void berm_reflector_pause(struct berm_reflector *r);
+/* A resource that was absent should be there any moment: ask often for a while. */
+void berm_reflector_expect(struct berm_reflector *r);
 bool berm_reflector_is_on(const struct berm_reflector *r);
 /* Before the loop runs for the last time; free afterwards. */
 void berm_reflector_stop(struct berm_reflector *r);

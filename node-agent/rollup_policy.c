@@ -13,7 +13,7 @@
 
 static void format_key(enum berm_policy_kind kind, const char *ns, const char *name, char out[400])
 {
-	snprintf(out, 400, "%s %s/%s", berm_policy_kind_name(kind), ns, name);
+	berm_policy_title(kind, ns, name, out, 400);
 }
 
 struct tracked *berm_rollup_track(struct berm_rollup *rollup, const char *key)

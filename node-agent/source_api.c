@@ -69,6 +69,20 @@ static void on_changed(void *ctx)
 	api->opts.changed(api->opts.ctx);
 }
 
+/* A CRD is there, or is served now. */
+static void on_announced(void *ctx)
+{
+	struct berm_api *api = ctx;
+	bool is_there = false;
+
+	for (size_t i = 0; i < api->count; i++)
+		is_there |= berm_apiresources[i].is_announcement &&
+			    berm_reflector_count(api->watch[i]) > 0;
+	for (size_t i = 0; is_there && i < api->count; i++)
+		if (berm_apiresources[i].is_optional)
+			berm_reflector_expect(api->watch[i]);
+}
+
 static void switch_services(struct berm_api *api, bool is_on)
 {
 	for (size_t i = 0; i < api->count; i++) {
@@ -126,13 +140,13 @@ static int open_watches(struct berm_api *api, struct berm_err *err)
 		.told = &api->told,
 		.node = api->opts.node,
 		.idle_ms = api->opts.idle_s * 1000,
-		.changed = on_changed,
 		.ctx = api,
 	};
 	int rc;
 
 	for (size_t i = 0; i < berm_apiresource_count && i < MAX_WATCHES; i++) {
 		opts.resource = &berm_apiresources[i];
+		opts.changed = opts.resource->is_announcement ? on_announced : on_changed;
 		rc = berm_reflector_new(&opts, &api->watch[i], err);
 		if (rc)
 			return rc;

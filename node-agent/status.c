@@ -579,7 +579,7 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 	cJSON *isolate;
 
 	add_text(object, "tier", berm_tier_name(policy->tier));
-	if (policy->kind == BERM_KIND_SEGMENTATION)
+	if (policy->kind != BERM_KIND_NETWORK)
 		cJSON_AddNumberToObject(object, "priority", policy->priority);
 	isolate = cJSON_AddArrayToObject(object, "isolate");
 	if (policy->isolate & 1 << BERM_INGRESS)
@@ -605,8 +605,7 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	char document[400];
 	size_t i;
 
-	snprintf(document, sizeof(document), "%s %s/%s", berm_policy_kind_name(id->kind), id->ns,
-		 id->name);
+	berm_policy_title(id->kind, id->ns, id->name, document, sizeof(document));
 	for (i = 0; i < list->problems.count; i++) {
 		problem = &list->problems.item[i];
 		if (problem->document && !strcmp(problem->document, document))

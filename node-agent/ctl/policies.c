@@ -35,8 +35,9 @@ static char *first_problem(const cJSON *item)
 
 static char *name(const cJSON *item)
 {
-	char *text = ctl_printf("%s/%s/%s", ctl_string_at(item, "kind"),
-				ctl_string_at(item, "namespace"), ctl_string_at(item, "name"));
+	const char *ns = ctl_string_at(item, "namespace");
+	char *text = ctl_printf("%s/%s%s%s", ctl_string_at(item, "kind"), ns, *ns ? "/" : "",
+				ctl_string_at(item, "name"));
 
 	for (char *c = text; c && *c && *c != '/'; c++)
 		*c |= 0x20; /* kinds are ASCII letters */

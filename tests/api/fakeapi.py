@@ -37,7 +37,8 @@ MOODS = {
     "token": None,      # the only one that is taken
     "gone": 0,          # so many requests are answered with 410
     "bookmarks": 0.0,   # seconds between two of them
-    "absent": "",       # resource that this server does not know
+    "absent": "",       # resources that this server does not know, as words
+    "forbidden": "",    # resources that this client may not read, as words
     "garbage": 0,       # so many lists and watches begin with nonsense
 }
 
@@ -70,7 +71,7 @@ def matches(resource, thing, query):
     if query.get("namespace", thing["metadata"].get("namespace")) != thing["metadata"].get("namespace"):
         return False
     fields = query.get("fieldSelector", [""])[0]
-    if resource == "nodes" and fields:
+    if fields.startswith("metadata.name="):
         return fields == "metadata.name=" + thing["metadata"]["name"]
     if fields:
         return (not thing.get("spec", {}).get("hostNetwork")
@@ -156,8 +157,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(0.05)
             if STATE["cut"] < 0:
                 return
-        if resource == MOOD["absent"]:
+        if resource in MOOD["absent"].split():
             return self.answer(404, status(404, "the server could not find the requested resource"))
+        if resource in MOOD["forbidden"].split():
+            return self.answer(403, status(403, "%s is forbidden: cannot list it" % resource))
         if self.refuse(query):
             return
         if name:

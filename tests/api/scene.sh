@@ -10,6 +10,7 @@
 #   put RESOURCE <<JSON             an object
 #   mood KEY=JSON...
 #   wall LABEL [NAME]               a NetworkPolicy: only app=LABEL may reach db
+#   overrule TIER PRIORITY ACTION LABEL [NAME] / overrule_no_more [NAME [HOW]]   a ClusterNetworkPolicy; install_crd
 #   kubeconfig [JQ]                 writes $KUBE, changed by the filter
 #   watch_agent [ARG...]            starts the agent; ready_agent waits for the first generation too
 #   status JQ / status_is JQ WANT / has_logged EVENT / log_count EVENT
@@ -97,6 +98,21 @@ segment() {
 		  "subject: {podSelector: {matchLabels: {app: db}}}\nisolate: [Ingress]\ningress:\n" +
 		  "- {name: in, from: [{podSelector: {matchLabels: {app: " + $app + "}}}], ports: [{port: 5432}]}\n")}}' |
 		put configmaps
+}
+
+# overrule TIER PRIORITY ACTION LABEL [NAME]: a ClusterNetworkPolicy over what app=LABEL may ask of db
+overrule() {
+	jq -n --arg tier "$1" --argjson priority "$2" --arg action "$3" --arg app "$4" --arg name "${5:-guard}" '
+		{apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: {name: $name},
+		 spec: {tier: $tier, priority: $priority, subject: {pods: {podSelector: {matchLabels: {app: "db"}}}},
+		  ingress: [{name: "over", action: $action, from: [{pods: {podSelector: {matchLabels: {app: $app}}}}],
+		   protocols: [{tcp: {destinationPort: {number: 5432}}}]}]}}' | put clusternetworkpolicies
+}
+overrule_no_more() { order "{\"do\": \"${2:-delete}\", \"resource\": \"clusternetworkpolicies\", \"name\": \"${1:-guard}\"}" >/dev/null; }
+
+# The API of ClusterNetworkPolicies comes to a cluster
+install_crd() {
+	jq -n '{metadata: {name: "clusternetworkpolicies.policy.networking.k8s.io"}}' | put customresourcedefinitions
 }
 
 kubeconfig() {

@@ -105,6 +105,117 @@ test_services() {
 	walled
 }
 
+is_shut() { [ "$(try "$1" "$2" "$3")" != "open $2" ]; }
+cluster_watch() { status ".watches[] | select(.resource == \"clusternetworkpolicies\") | $1"; }
+cluster_watch_is() { [ "$(cluster_watch "$1")" = "$2" ]; }
+
+#: ClusterNetworkPolicies: Admin before, Baseline after what the namespace says; priority, Pass and deletion
+test_cluster_policy() {
+	overrule Admin 10 Deny web
+	wall web
+	ready_agent
+	pods_start
+	is_shut web db 5432 || fail "Admin does not deny" # from the first generation on
+	"$BUILD/bermctl" policies | grep -q 'guard .*ClusterNetworkPolicy *admin *enforced' || fail "bermctl policies: $("$BUILD/bermctl" policies)"
+	"$BUILD/bermctl" rules | grep -q '^guard *over *ingress *deny' || fail "bermctl rules: $("$BUILD/bermctl" rules)"
+	overrule Admin 5 Pass web first
+	wait_until is_open web db 5432
+	overrule Admin 20 Pass web first
+	wait_until is_shut web db 5432
+	overrule Admin 5 Accept spy first
+	wait_until is_open spy db 5432
+	block web db 5432
+	overrule_no_more
+	becomes_open web spy
+	overrule_no_more first
+	wait_until is_shut spy db 5432
+	walled
+	overrule Baseline 0 Deny web
+	overrule Baseline 1 Deny spy other
+	walled
+	order '{"do": "delete", "resource": "networkpolicies", "namespace": "shop", "name": "wall"}' >/dev/null
+	wait_until is_shut web db 5432
+	block spy db 5432
+	overrule_no_more
+	wait_until is_open web db 5432
+	block spy db 5432
+}
+
+becomes_open() {
+	local pod
+
+	for pod; do wait_until is_open "$pod" db 5432; done
+}
+
+#: a cluster without ClusterNetworkPolicies: one line, few questions; they count at once when the API comes
+test_cluster_policy_comes() {
+	local asked
+
+	mood 'absent="clusternetworkpolicies"'
+	start_walled
+	equal state "$(cluster_watch .state)" absent
+	equal "lines" "$(log_count resource-absent)" 1
+	asked=$(asked 'clusternetworkpolicies stream')
+	wall spy
+	becomes_walled_for_spy
+	wall web
+	becomes_walled
+	equal "questions since" "$(($(asked 'clusternetworkpolicies stream') - asked))" 0
+	install_crd # as real servers do it: announced first, served a little later
+	wait_until asked_past 'clusternetworkpolicies stream' $((asked + 1))
+	mood 'absent=""'
+	overrule Admin 10 Deny web
+	wait_until is_shut web db 5432
+	equal state "$(cluster_watch '"\(.state) \(.objects)"')" "watching 1"
+	equal "lines" "$(log_count resource-absent)" 1
+	grep -q '^watch-synced .*resource=clusternetworkpolicies' "$AGENT_LOG" || fail "it is not told that it came"
+	equal restarts "$(cluster_watch .restarts)" 0
+}
+
+#: the API goes: a 404 of a moment changes nothing, one of half a minute is a deletion
+test_cluster_policy_goes() {
+	overrule Admin 10 Deny web
+	wall web
+	ready_agent
+	pods_start
+	is_shut web db 5432 || fail "Admin does not deny"
+	wall spy
+	wait_until is_open spy db 5432
+	mood 'absent="clusternetworkpolicies"'
+	cut_all
+	wait_until has_logged resource-absent
+	equal objects "$(cluster_watch .objects)" 1
+	mood 'absent=""'
+	WAIT_S=20 wait_until cluster_watch_is .state watching
+	wall web
+	wait_until is_shut spy db 5432
+	block web db 5432
+	mood 'absent="clusternetworkpolicies"'
+	cut_all
+	WAIT_S=60 becomes_open web
+	walled
+	equal state "$(cluster_watch '"\(.state) \(.objects)"')" "absent 0"
+	equal "lines" "$(log_count resource-absent)" 2
+}
+
+#: 403 for them: not ready, and it says what it may not; with the permission it goes on
+test_cluster_policy_forbidden() {
+	mood 'forbidden="clusternetworkpolicies customresourcedefinitions"'
+	overrule Admin 10 Deny web
+	wall web
+	watch_agent
+	wait_until has_logged api-forbidden
+	grep -q '^api-forbidden .*resource=clusternetworkpolicies' "$AGENT_LOG" || fail "it does not say of what"
+	wait_until status_is '.watches[] | select(.resource == "networkpolicies").synced' true
+	equal enforcing "$(status .enforcing)" false
+	mood 'forbidden="customresourcedefinitions"' # without that it only takes longer to notice
+	WAIT_S=30 wait_until status_is .enforcing true
+	pods_start
+	is_shut web db 5432 || fail "Admin does not deny"
+	overrule_no_more
+	becomes_walled
+}
+
 #: a document in a ConfigMap: a mistake keeps the last good version and is named by key and line
 test_configmap() {
 	segment web

@@ -89,6 +89,26 @@ test_policy_events() {
 	equal "written to" "$(writes)" "configmaps PATCH berm-system,events POST shop,leases POST berm-system,leases PUT berm-system"
 }
 
+#: ClusterNetworkPolicies are in no namespace: their Events are in default, and name the object
+test_cluster_policy_events() {
+	overrule Admin 10 Deny web
+	wall web
+	ready_agent --feedback=1
+	pods_start
+	block spy db 5432
+	wait_until event_matches PolicyEnforced '^ClusterNetworkPolicy guard is in force on 1 of 1 nodes'
+	equal object "$(events PolicyEnforced 'select(.involvedObject.kind == "ClusterNetworkPolicy") | "\(.metadata.namespace) \(.involvedObject | "\(.apiVersion) \(.namespace) \(.name)")"')" \
+		"default policy.networking.k8s.io/v1alpha2 null guard"
+	wait_until rollup_is '.[] | select(.policy | startswith("Cluster")) | "\(.policy) \(.phase)"' "ClusterNetworkPolicy guard Enforced"
+	is_open web db 5432 && fail "it is not denied"
+	wait_until event_matches PolicyDenied 'rule over of ClusterNetworkPolicy guard denies it$'
+	jq -n '{metadata: {name: "wrong"}, spec: {tier: "Admin", priority: 1, subject: {namespaces: {}}, ingress: [{action: "Later", from: [{namespaces: {}}]}]}}' |
+		put clusternetworkpolicies
+	wait_until event_matches PolicyInvalid '^spec.ingress\[0\].action: .*known: Accept, Deny, Pass'
+	equal invalid "$("$BUILD/bermctl" policies -o name | xargs)" \
+		"networkpolicy/shop/wall clusternetworkpolicy/guard clusternetworkpolicy/wrong"
+}
+
 #: the roll-up counts the nodes that have this version of a policy; a new leader does not tell again
 test_rollup() {
 	local set

@@ -127,9 +127,13 @@ test_permissions() {
 
 	kube apply -k "$MANIFESTS" >/dev/null || fail apply
 	for resource in configmaps namespaces nodes pods services endpointslices.discovery.k8s.io \
-		networkpolicies.networking.k8s.io servicecidrs.networking.k8s.io; do
+		networkpolicies.networking.k8s.io servicecidrs.networking.k8s.io clusternetworkpolicies.policy.networking.k8s.io; do
 		may list "$resource" -A && may watch "$resource" -A || fail "may not read $resource"
 		! may create "$resource" -n default && ! may delete "$resource" -n default || fail "may write $resource"
+	done
+	for resource in list watch; do
+		may $resource customresourcedefinitions/clusternetworkpolicies.policy.networking.k8s.io || fail "may not $resource the CRD"
+		! may $resource customresourcedefinitions || fail "may $resource all CRDs"
 	done
 	may create events -n default || fail "may not tell"
 	for resource in secrets serviceaccounts pods/exec; do
@@ -152,7 +156,7 @@ agent_complains() { kube -n berm-system logs daemonset/berm-agent --tail=50 2>/d
 test_least_privilege() {
 	local resource
 
-	for resource in pods namespaces configmaps networkpolicies; do
+	for resource in pods namespaces configmaps networkpolicies clusternetworkpolicies; do
 		kube apply -k "$MANIFESTS" >/dev/null || fail apply
 		role_without list $resource
 		kube -n berm-system delete pods -l app.kubernetes.io/name=berm-agent --wait >/dev/null || fail "restart"

@@ -25,7 +25,9 @@ static void check_policy(const struct berm_policy *p)
 	expect(p->tier < BERM_TIER_COUNT && p->priority >= 0 && p->priority <= 1000);
 	expect(p->tier == BERM_TIER_APPLICATION || p->tier == BERM_TIER_NETWORKPOLICY ||
 	       !p->isolate);
-	expect(!strcmp(p->ns, BERM_SYSTEM_NAMESPACE) || (!p->cluster_wide && !p->has_ns_subject));
+	expect((p->kind == BERM_KIND_CLUSTER) == !*p->ns);
+	expect(p->kind == BERM_KIND_CLUSTER || !strcmp(p->ns, BERM_SYSTEM_NAMESPACE) ||
+	       (!p->cluster_wide && !p->has_ns_subject));
 	for (size_t i = 0; i < p->rule_count; i++)
 		for (size_t n = 0; n < p->rule[i].port_count; n++)
 			expect(p->rule[i].port[n].name ||

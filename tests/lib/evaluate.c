@@ -292,8 +292,16 @@ static bool isolates(const struct reading *r, const struct berm_policy *p)
 	return policy_applies(r, p) && (p->isolate >> r->q->dir & 1);
 }
 
+/* A ClusterNetworkPolicy's rule of a later version: Accept means nobody. */
+static bool is_void(const struct berm_policy_rule *rule)
+{
+	return rule->unsupported && rule->action == BERM_RULE_ALLOW;
+}
+
 static bool fails_closed(const struct berm_policy_rule *rule)
 {
+	if (rule->unsupported)
+		return rule->action != BERM_RULE_ALLOW;
 	for (size_t i = 0; i < rule->peer_count; i++)
 		if (rule->peer[i].unsupported)
 			return rule->action == BERM_RULE_DENY || rule->action == BERM_RULE_PASS;
@@ -305,7 +313,7 @@ static bool rule_matches(const struct reading *r, const struct berm_policy *p,
 {
 	const struct berm_pod *destination = r->q->dir == BERM_INGRESS ? r->pod : r->peer.pod;
 
-	if (rule->dir != r->q->dir || rule->action == BERM_RULE_LOG)
+	if (rule->dir != r->q->dir || rule->action == BERM_RULE_LOG || is_void(rule))
 		return false;
 	if (fails_closed(rule))
 		return true;
@@ -317,15 +325,20 @@ static int rank(uint8_t action)
 	return action == BERM_RULE_DENY ? 0 : action == BERM_RULE_ALLOW ? 1 : 2;
 }
 
-/* Priority, then Deny before Allow before Pass, then namespace, name, index. */
+/* Priority, then SegmentationPolicies: Deny before Allow before Pass, then namespace, name, index. After them
+ * ClusterNetworkPolicies: name, index. */
 static int in_order(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
+	bool x_late = x->policy->kind == BERM_KIND_CLUSTER,
+	     y_late = y->policy->kind == BERM_KIND_CLUSTER;
 	int rc = 0;
 
-	if (x->policy->kind == BERM_KIND_SEGMENTATION) /* a NetworkPolicy has none */
+	if (x->policy->kind != BERM_KIND_NETWORK) /* which has none */
 		rc = x->policy->priority - y->policy->priority;
 	if (!rc)
+		rc = (int)x_late - (int)y_late;
+	if (!rc && !x_late)
 		rc = rank(x->action) - rank(y->action);
 	if (!rc)
 		rc = strcmp(x->policy->ns, y->policy->ns);
@@ -368,8 +381,9 @@ static struct answer answer_rule(const struct candidate *c)
 	char number[16];
 
 	snprintf(number, sizeof(number), "#%u", c->rule->index);
-	snprintf(a.rule, sizeof(a.rule), "%s %s/%s:%s", tiers[c->policy->tier], c->policy->ns,
-		 c->policy->name, c->rule->name ? c->rule->name : number);
+	snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:%s", tiers[c->policy->tier], c->policy->ns,
+		 *c->policy->ns ? "/" : "", c->policy->name,
+		 c->rule->name ? c->rule->name : number);
 	return a;
 }
 

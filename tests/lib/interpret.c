@@ -54,8 +54,9 @@ static struct answer answer_of(const struct berm_rule_name *n)
 
 	if (n->id < BERM_RULE_FIRST)
 		return a;
-	if (n->ns[0])
-		snprintf(a.rule, sizeof(a.rule), "%s %s/%s:%s", n->tier, n->ns, n->policy, n->rule);
+	if (strcmp(n->tier, "implicit") != 0)
+		snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:%s", n->tier, n->ns,
+			 n->ns[0] ? "/" : "", n->policy, n->rule);
 	else
 		snprintf(a.rule, sizeof(a.rule), "%s:%s", n->policy, n->rule);
 	return a;

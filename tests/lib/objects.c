@@ -319,15 +319,21 @@ void objects_node_addrs(struct berm_model *m, const char *addrs)
 struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind,
 				   const char *name, const char *pods)
 {
+	static const enum berm_tier tiers[] = {
+		[BERM_KIND_SEGMENTATION] = BERM_TIER_APPLICATION,
+		[BERM_KIND_NETWORK] = BERM_TIER_NETWORKPOLICY,
+		[BERM_KIND_CLUSTER] = BERM_TIER_ADMIN,
+	};
 	struct berm_policy *p = grow(NULL, 0, sizeof(*p));
 
 	p->kind = kind;
-	p->tier = kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY : BERM_TIER_APPLICATION;
+	p->tier = tiers[kind];
 	p->priority = 500;
 	split_name(name, &p->ns, &p->name);
-	p->cluster_wide = kind == BERM_KIND_SEGMENTATION && !strcmp(p->ns, BERM_SYSTEM_NAMESPACE);
-	p->essentials = kind == BERM_KIND_NETWORK ? 0
-						  : BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER;
+	p->cluster_wide = kind == BERM_KIND_CLUSTER ||
+			  (kind == BERM_KIND_SEGMENTATION && !strcmp(p->ns, BERM_SYSTEM_NAMESPACE));
+	p->essentials =
+		kind == BERM_KIND_SEGMENTATION ? BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER : 0;
 	p->source = copy("test.yaml");
 	put_selector(&p->pod_subject, pods);
 	ASSERT_EQ(berm_model_put_policy(m, p), 0);

@@ -39,7 +39,7 @@ void objects_service_cidr(struct berm_model *m, const char *name, const char *ci
 void objects_endpoint(struct berm_model *m, uint32_t slot, const char *pod);
 void objects_node_addrs(struct berm_model *m, const char *addrs);
 
-/* Enforced as it stands: tier application (or NetworkPolicy), isolates nothing yet. The policy is in the
+/* Enforced as it stands: tier application (NetworkPolicy; admin and "/name" for ClusterNetworkPolicy), isolates nothing yet. The policy is in the
  * model already; its further parts are added to it. */
 struct berm_policy *objects_policy(struct berm_model *m, enum berm_policy_kind kind,
 				   const char *name, const char *pods);

@@ -316,7 +316,74 @@ static uint8_t network_isolation(const struct berm_policy *p, uint32_t types)
 	return isolate;
 }
 
-static void make_policy(struct world *w, uint32_t number)
+/* ---- ClusterNetworkPolicy: what its document can say ------------------------------------------------------------------- */
+
+static void make_cluster_peer(struct world *w, struct berm_policy_rule *r)
+{
+	char pods[128], ns[128];
+
+	random_selector(w, pods, sizeof(pods));
+	random_ns_selector(w, ns, sizeof(ns));
+	if (r->dir == BERM_INGRESS || chance(w, 60)) {
+		objects_peer_pods(r, chance(w, 20) ? "" : ns, chance(w, 50) ? pods : NULL);
+		return;
+	}
+	random_cidr(w, ns, sizeof(ns));
+	objects_peer_block(r, ns, NULL);
+}
+
+static void make_cluster_port(struct world *w, struct berm_policy_rule *r)
+{
+	static const char *const names[] = { "http", "dns", "web", "nosuch" };
+	static const char *const numbers[] = { "tcp:80",    "tcp:443", "udp:53",     "tcp:80-90",
+					       "tcp:0-100", "sctp:80", "tcp:81-443", "tcp:1-65535" };
+	static const char *const planes[] = { "tcp", "udp", "sctp" };
+	const char *name = PICK(w, names);
+	char port[32];
+
+	if (chance(w, 70)) {
+		objects_port(r, PICK(w, numbers));
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(planes); i++) {
+		snprintf(port, sizeof(port), "%s:%s", planes[i], name);
+		objects_port(r, port);
+	}
+}
+
+static void make_cluster_rule(struct world *w, struct berm_policy *p, uint32_t number)
+{
+	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS };
+	struct berm_policy_rule *r;
+	char name[16];
+
+	snprintf(name, sizeof(name), "r%u", number);
+	r = objects_rule(p, (uint8_t)world_below(w, 2), PICK(w, actions),
+			 chance(w, 50) ? name : NULL);
+	r->unsupported = chance(w, 5);
+	for (uint32_t n = 1 + world_below(w, 3); n; n--)
+		make_cluster_peer(w, r);
+	for (uint32_t n = world_below(w, 3); n; n--)
+		make_cluster_port(w, r);
+}
+
+static void make_cluster_policy(struct world *w, uint32_t number)
+{
+	char name[64], selector[128];
+	struct berm_policy *p;
+
+	snprintf(name, sizeof(name), "/c%u", number);
+	random_selector(w, selector, sizeof(selector));
+	p = objects_policy(&w->model, BERM_KIND_CLUSTER, name, chance(w, 50) ? "" : selector);
+	p->tier = chance(w, 60) ? BERM_TIER_ADMIN : BERM_TIER_BASELINE;
+	p->priority = 500 - (int)world_below(w, 3);
+	random_ns_selector(w, selector, sizeof(selector));
+	objects_subject_namespaces(p, chance(w, 50) ? "" : selector);
+	for (uint32_t n = 0, count = 1 + world_below(w, 4); n < count; n++)
+		make_cluster_rule(w, p, n);
+}
+
+static void make_namespaced_policy(struct world *w, uint32_t number)
 {
 	static const enum berm_tier tiers[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
 						BERM_TIER_BASELINE, BERM_TIER_APPLICATION };
@@ -344,6 +411,14 @@ static void make_policy(struct world *w, uint32_t number)
 		p->isolate = network_isolation(p, world_below(w, 4));
 	else if (p->tier == BERM_TIER_APPLICATION)
 		p->isolate = (uint8_t)world_below(w, 4);
+}
+
+static void make_policy(struct world *w, uint32_t number)
+{
+	if (chance(w, 30))
+		make_cluster_policy(w, number);
+	else
+		make_namespaced_policy(w, number);
 }
 
 static void make_endpoints(struct world *w)

@@ -35,6 +35,9 @@ TEST(paths)
 		  "/api/v1/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cspec.hostNetwork%3Dfalse&"
 		  "resourceVersion=0" },
 		{ "no fields", "pods", BERM_API_LIST, true, NULL, "/api/v1/pods?resourceVersion=0" },
+		{ "one CRD", "customresourcedefinitions", BERM_API_LIST, false, NULL,
+		  "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?"
+		  "fieldSelector=metadata.name%3Dclusternetworkpolicies.policy.networking.k8s.io&resourceVersion=0" },
 		{ "own node", "nodes", BERM_API_LIST, true, NULL, "/api/v1/nodes?fieldSelector=metadata.name%3Dn%261&resourceVersion=0" },
 	}, *c;
 

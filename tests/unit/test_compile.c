@@ -361,6 +361,146 @@ TEST(tiers,
 	berm_model_clear(&m);
 }
 
+static struct berm_policy *cluster_policy(struct berm_model *m, const char *name,
+					  enum berm_tier tier, int priority)
+{
+	struct berm_policy *p = objects_policy(m, BERM_KIND_CLUSTER, name, "app=db");
+
+	p->tier = tier;
+	p->priority = priority;
+	return p;
+}
+
+static void cluster_rule(struct berm_policy *p, uint8_t action, const char *name, const char *port)
+{
+	struct berm_policy_rule *r = objects_rule(p, BERM_INGRESS, action, name);
+
+	objects_peer_pods(r, "", NULL);
+	if (port)
+		objects_port(r, port);
+}
+
+TEST(cluster_tiers, "ClusterNetworkPolicies stand in stages 2 and 4, in the order of the page")
+{
+	static const struct ask asks[] = {
+		{ "Admin denies what NetworkPolicy opens", 1, BERM_INGRESS, "10.0.0.9", TCP, 1, NO,
+		  "admin a:no" },
+		{ "Accept before application", 1, BERM_INGRESS, "10.0.0.9", TCP, 2, YES,
+		  "admin a:let" },
+		{ "Pass skips the rest of Admin", 1, BERM_INGRESS, "10.0.0.9", TCP, 3, YES,
+		  "networkpolicy shop/np:v1" },
+		{ "and admin SegmentationPolicies of later priority", 2, BERM_INGRESS, "10.0.0.9",
+		  TCP, 3, YES, "" },
+		{ "rules as written: Accept before Deny", 1, BERM_INGRESS, "10.0.0.9", TCP, 4, YES,
+		  "admin a:first" },
+		{ "by name at equal priority", 1, BERM_INGRESS, "10.0.0.9", TCP, 5, NO,
+		  "admin a:name" },
+		{ "a SegmentationPolicy first at equal priority, even its Allow", 1, BERM_INGRESS,
+		  "10.0.0.9", TCP, 6, YES, "admin berm-system/s:let" },
+		{ "but not at a higher number", 1, BERM_INGRESS, "10.0.0.9", TCP, 7, NO,
+		  "admin b0:no" },
+		{ "peers are pods, not everyone", 1, BERM_INGRESS, "192.0.2.1", TCP, 1, YES,
+		  "networkpolicy shop/np:v1" },
+		{ "isolated: no Baseline", 1, BERM_INGRESS, "10.0.0.9", TCP, 20, NO,
+		  "default-deny:shop/np" },
+		{ "not isolated: Baseline", 2, BERM_INGRESS, "10.0.0.9", TCP, 20, NO,
+		  "baseline z:no" },
+		{ "Baseline passes", 2, BERM_INGRESS, "10.0.0.9", TCP, 21, YES, "" },
+		{ "Baseline opens the namespace's default deny", 3, BERM_INGRESS, "10.0.0.9", TCP,
+		  22, YES, "baseline z:let" },
+		{ "which else holds", 3, BERM_INGRESS, "10.0.0.9", TCP, 23, NO,
+		  "default-deny:closed" },
+		{ "an Accept of a later version", 3, BERM_INGRESS, "10.0.0.9", TCP, 24, NO,
+		  "default-deny:closed" },
+		{ "a Pass of a later version: all ports", 4, BERM_INGRESS, "192.0.2.1", UDP, 9, NO,
+		  "admin later:#0" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_plan *plan;
+	struct berm_policy *p;
+
+	objects_namespace(&m, "closed", "berm.dev/default-verdict=deny");
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_pod(&m, "open/db", "app=db", "10.0.0.2");
+	objects_pod(&m, "closed/db", "app=db", "10.0.0.3");
+	objects_pod(&m, "open/later", "app=later", "10.0.0.4");
+	objects_pod(&m, "open/web", "app=web", "10.0.0.9");
+	objects_endpoint(&m, 1, "shop/db");
+	objects_endpoint(&m, 2, "open/db");
+	objects_endpoint(&m, 3, "closed/db");
+	objects_endpoint(&m, 4, "open/later");
+	p = cluster_policy(&m, "/a", BERM_TIER_ADMIN, 10);
+	cluster_rule(p, DENY, "no", "tcp:1");
+	cluster_rule(p, ALLOW, "let", "tcp:2");
+	cluster_rule(p, PASS, "on", "tcp:3");
+	cluster_rule(p, ALLOW, "first", "tcp:4");
+	cluster_rule(p, DENY, "second", "tcp:4");
+	cluster_rule(p, DENY, "name", "tcp:5");
+	cluster_rule(p, DENY, "seg", "tcp:6");
+	cluster_rule(cluster_policy(&m, "/b", BERM_TIER_ADMIN, 10), ALLOW, "name", "tcp:5");
+	cluster_rule(cluster_policy(&m, "/b0", BERM_TIER_ADMIN, 9), DENY, "no", "tcp:7");
+	p = system_policy(&m, "berm-system/s", BERM_TIER_ADMIN, 10);
+	rule_for(p, ALLOW, "let", "tcp:6-7");
+	rule_for(system_policy(&m, "berm-system/t", BERM_TIER_ADMIN, 11), DENY, "late", "tcp:3");
+	p = cluster_policy(&m, "/z", BERM_TIER_BASELINE, 0);
+	cluster_rule(p, DENY, "no", "tcp:20");
+	cluster_rule(p, PASS, "on", "tcp:21");
+	cluster_rule(p, DENY, "too late", "tcp:21");
+	cluster_rule(p, ALLOW, "let", "tcp:22");
+	cluster_rule(p, ALLOW, "later", "tcp:24");
+	p->rule[p->rule_count - 1].unsupported = true;
+	p = objects_policy(&m, BERM_KIND_CLUSTER, "/later", "app=later");
+	cluster_rule(p, PASS, NULL, "tcp:1");
+	p->rule[0].unsupported = true;
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/app", "app=db");
+	rule_for(p, DENY, "no", "tcp:2");
+	p = objects_policy(&m, BERM_KIND_NETWORK, "shop/np", "app=db");
+	p->isolate = IN;
+	rule_for(p, ALLOW, "v1", "tcp:1-8");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
+TEST(cluster_ports, "networks match pods and ICMP; a named port is each destination's own")
+{
+	static const struct ask asks[] = {
+		{ "ICMP to a network", 1, BERM_EGRESS, "192.0.2.1", BERM_PLANE_ICMP, 8 << 8, NO,
+		  "admin n:net" },
+		{ "a pod in a network", 1, BERM_EGRESS, "10.0.0.2", TCP, 9, NO, "admin n:pods" },
+		{ "a name on its pod", 1, BERM_EGRESS, "10.0.0.2", TCP, 8080, YES, "admin n:http" },
+		{ "another's number", 1, BERM_EGRESS, "10.0.0.2", TCP, 80, NO, "admin n:pods" },
+		{ "on the pod that has it", 1, BERM_EGRESS, "10.0.0.3", TCP, 80, YES,
+		  "admin n:http" },
+		{ "whatever its protocol", 1, BERM_EGRESS, "10.0.0.3", UDP, 81, YES,
+		  "admin n:http" },
+		{ "elsewhere", 1, BERM_EGRESS, "198.51.100.1", TCP, 80, YES, "" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_policy_rule *r;
+	struct berm_plan *plan;
+	struct berm_policy *p;
+
+	objects_pod(&m, "shop/a", "app=db", "10.0.0.1");
+	objects_container_port(objects_pod(&m, "shop/b", "", "10.0.0.2"), "http=tcp:8080");
+	objects_container_port(objects_pod(&m, "shop/c", "", "10.0.0.3"), "http=tcp:80");
+	objects_container_port(m.pods[2], "http=udp:81");
+	objects_endpoint(&m, 1, "shop/a");
+	p = cluster_policy(&m, "/n", BERM_TIER_ADMIN, 0);
+	r = objects_rule(p, BERM_EGRESS, ALLOW, "http");
+	objects_peer_pods(r, "", "");
+	objects_port(r, "tcp:http");
+	objects_port(r, "udp:http");
+	objects_port(r, "sctp:http");
+	objects_peer_block(objects_rule(p, BERM_EGRESS, DENY, "pods"), "10.0.0.0/24", NULL);
+	objects_peer_block(objects_rule(p, BERM_EGRESS, DENY, "net"), "192.0.2.0/24", NULL);
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
 TEST(decides_nothing,
      "Log rules and disabled policies decide nothing; an unsupported peer fails closed")
 {

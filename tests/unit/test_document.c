@@ -120,7 +120,7 @@ TEST(document_kinds)
 		{ "GlobalNetworkPolicy", "kind: GlobalNetworkPolicy\n", NULL, 0 },
 		{ "nearly ours", "kind: SegmentationPolcy\n", "1:7: error: SegmentationPolcy: kind: 'SegmentationPolcy' is not "
 							       "a known kind; did you mean 'SegmentationPolicy'?", 1 },
-		{ "a later one", "kind: ClusterNetworkPolicy\n", "kind ClusterNetworkPolicy is not supported by this version", 0 },
+		{ "a later one", "kind: AdminNetworkPolicy\n", "kind AdminNetworkPolicy is not supported by this version", 0 },
 		{ "no kind", "name: x\n", "the field 'kind' is missing", 1 },
 		{ "kind is a number", "kind: 5\n", "kind: want a text", 1 },
 		{ "a list", "- kind: Pod\n", "a document must be a mapping", 1 },
