@@ -150,7 +150,9 @@ struct berm_node {
 	__u32 applying;	  /* a generation is being brought in: who finds it set after a crash of the
 			      * agent re-judges every session */
 	__u32 essentials; /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
-	__u64 zero;	  /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
+	__u32 cidr_version; /* goes up after every write to berm_cidrs: what berm_cidr_hot says is old */
+	__u32 pad;
+	__u64 zero; /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
 	__s32 held[2][256];		 /* ways by [established][owner] */
 	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
 };
@@ -207,6 +209,19 @@ struct berm_cidr_key { /* LPM: prefixlen counts the 32 bits of table too */
 	__u8 addr[16]; /* v4-mapped */
 };
 _Static_assert(sizeof(struct berm_cidr_key) == 24, "berm_cidr_key is ABI");
+
+/*
+ * What a look-up in berm_cidrs has found: a trie of many prefixes costs more than all the rest, and who is denied
+ * comes again. PERCPU_ARRAY, direct-mapped by address and table; written by the programs only.
+ */
+#define BERM_CIDR_HOT 1024
+struct berm_cidr_hot {
+	__u64 addr[2];
+	__u64 of; /* table << 32 | node->cidr_version as it was before */
+	__u32 cls;
+	__u32 check; /* of all the above: an element that was half overwritten says nothing */
+};
+_Static_assert(sizeof(struct berm_cidr_hot) == 32, "berm_cidr_hot is ABI");
 
 #define BERM_CLASS_NONE	  0 /* never in a map */
 #define BERM_CLASS_WORLD4 1 /* addresses that nothing names */
@@ -366,7 +381,7 @@ _Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends) X(fragments)
+	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)

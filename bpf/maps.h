@@ -68,6 +68,13 @@ struct {
 } berm_cidrs SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, BERM_CIDR_HOT);
+	__type(key, __u32);
+	__type(value, struct berm_cidr_hot);
+} berm_cidr_hot SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, BERM_MAX_ROWS);

@@ -17,6 +17,46 @@ static __always_inline __u32 cidr_class(const struct berm_addr *addr, __u32 tabl
 	return cls ? READ(*cls) : BERM_CLASS_NONE;
 }
 
+/* Whoever has no entry of his own is looked for among all prefixes: once, then he is known for a while. */
+static __always_inline __u64 hot_hash(const word64 *addr, __u64 of)
+{
+	__u64 h = addr[0] * 0x9e3779b97f4a7c15ull ^ addr[1] * 0xc2b2ae3d27d4eb4full ^
+		  of * 0x165667b19e3779f9ull;
+
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93ull;
+	return h ^ h >> 32;
+}
+
+static __always_inline __u32 hot_check(__u64 hash, __u32 cls)
+{
+	return (__u32)(hash >> 32) ^ cls * 0x9e3779b1u;
+}
+
+static __always_inline __u32 cidr_class_hot(const struct berm_addr *addr, __u32 table)
+{
+	const word64 *a = (const word64 *)addr;
+	__u64 of = (__u64)table << 32 | READ(berm_node.cidr_version), hash = hot_hash(a, of);
+	__u32 index = hash % BERM_CIDR_HOT, cls;
+	struct berm_cidr_hot *hot = bpf_map_lookup_elem(&berm_cidr_hot, &index);
+
+	if (!hot)
+		return cidr_class(addr, table);
+	cls = READ(hot->cls);
+	if (hot->addr[1] == a[1] && hot->addr[0] == a[0] && hot->of == of &&
+	    hot->check == hot_check(hash, cls))
+		return cls;
+	cls = cidr_class(addr, table);
+	if (cfg_explain)
+		return cls;
+	hot->addr[0] = a[0];
+	hot->addr[1] = a[1];
+	hot->of = of;
+	hot->check = hot_check(hash, cls);
+	hot->cls = cls;
+	return cls;
+}
+
 /* A Service, nodePort or hostPort has a class that stands for those behind it (docs/policy.md, "Services"). */
 static __always_inline __u32 frontend_class(const struct berm_frontend_key *key)
 {
@@ -52,7 +92,7 @@ static __always_inline __u32 peer_class(const struct pkt *p, __u32 table, __u32 
 		return cls != BERM_CLASS_NONE ? cls : value & BERM_PEER_CLASS;
 	}
 	if (table)
-		cls = cidr_class(&p->flow.peer, table);
+		cls = cidr_class_hot(&p->flow.peer, table);
 	if (cls != BERM_CLASS_NONE)
 		return cls;
 	return p->is_v4 ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;

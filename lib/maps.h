@@ -92,6 +92,8 @@ int berm_cidr_set(const struct berm_maps *maps, const struct berm_cidr_key *key,
 		  struct berm_err *err);
 int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key,
 		     struct berm_err *err);
+/* After every other way of writing to berm_cidrs: what programs remember of it is old (struct berm_cidr_hot). */
+void berm_cidrs_changed(const struct berm_maps *maps);
 int berm_row_set(const struct berm_maps *maps, uint32_t set, uint32_t cls, uint32_t row,
 		 struct berm_err *err);
 int berm_row_delete(const struct berm_maps *maps, uint32_t set, uint32_t cls, struct berm_err *err);

@@ -50,13 +50,24 @@ int berm_peer_delete(const struct berm_maps *maps, const struct berm_addr *addr,
 int berm_cidr_set(const struct berm_maps *maps, const struct berm_cidr_key *key, uint32_t cls,
 		  struct berm_err *err)
 {
-	return update(maps, BERM_MAP_cidrs, key, &cls, err);
+	int rc = update(maps, BERM_MAP_cidrs, key, &cls, err);
+
+	berm_cidrs_changed(maps);
+	return rc;
+}
+
+void berm_cidrs_changed(const struct berm_maps *maps)
+{
+	__atomic_fetch_add(&maps->node->cidr_version, 1, __ATOMIC_SEQ_CST);
 }
 
 int berm_cidr_delete(const struct berm_maps *maps, const struct berm_cidr_key *key,
 		     struct berm_err *err)
 {
-	return delete (maps, BERM_MAP_cidrs, key, err);
+	int rc = delete (maps, BERM_MAP_cidrs, key, err);
+
+	berm_cidrs_changed(maps);
+	return rc;
 }
 
 int berm_row_set(const struct berm_maps *maps, uint32_t set, uint32_t cls, uint32_t row,

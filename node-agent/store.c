@@ -90,7 +90,7 @@ static size_t put_batches(struct kernel_store *k, enum berm_map_id map, const ch
 	return done;
 }
 
-static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *keys,
+static int put_all(struct berm_store *s, enum berm_map_id map, const void *keys,
 		      const void *values, size_t count, struct berm_err *err)
 {
 	struct kernel_store *k = kernel(s);
@@ -107,7 +107,17 @@ static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *ke
 	return 0;
 }
 
-static int kernel_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
+static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *keys,
+		      const void *values, size_t count, struct berm_err *err)
+{
+	int rc = put_all(s, map, keys, values, count, err);
+
+	if (map == BERM_MAP_cidrs)
+		berm_cidrs_changed(kernel(s)->maps); /* some may be in though one failed */
+	return rc;
+}
+
+static int del_all(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
 		      struct berm_err *err)
 {
 	const char *key = keys;
@@ -119,6 +129,16 @@ static int kernel_del(struct berm_store *s, enum berm_map_id map, const void *ke
 			return berm_fail(err, rc, "delete from %s", berm_map_name(map));
 	}
 	return 0;
+}
+
+static int kernel_del(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
+		      struct berm_err *err)
+{
+	int rc = del_all(s, map, keys, count, err);
+
+	if (map == BERM_MAP_cidrs)
+		berm_cidrs_changed(kernel(s)->maps);
+	return rc;
 }
 
 static int kernel_get(struct berm_store *s, enum berm_map_id map, const void *key, void *value,

@@ -2,6 +2,11 @@
 /* test_verdict.c - endpoint, class, matrix, node: who may talk to whom, and which rule says so. */
 #include <bpf/bpf.h>
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <stdlib.h>
+
 #include "datapath.h"
 
 #define WEB  "10.0.0.2"
@@ -117,6 +122,73 @@ TEST(classes, "exact address, then longest prefix of the set's own table, then w
 	SEND(dp, BERM_INGRESS, &world6, ALLOWED, POLICY_ALLOW, 2006);
 	/* The event names the class. */
 	EXPECT_EQ(dp->event.cls, BERM_CLASS_WORLD6);
+}
+
+/* Another source port each time: no session shall answer. */
+static struct verdict from_cidr(struct datapath *dp, uint16_t port)
+{
+	struct packet p = to_db("10.20.9.1", port, 80);
+
+	return datapath_send(dp, BERM_INGRESS, 0, &p);
+}
+
+TEST(remembered, "what is remembered of a CIDR look-up is forgotten with any change of the tables")
+{
+	static const struct rule rules[] = {
+		{ CLASS_WIDE, TCP_PORT(80), 2002, BERM_ACTION_ALLOW },
+		{ CLASS_NARROW, TCP_PORT(80), 2003, BERM_ACTION_DENY },
+	};
+	struct berm_cidr_key key = { .prefixlen = 32 + 120, .table = htonl(5) };
+	struct berm_addr addr;
+	struct berm_err err = { 0 };
+	uint32_t db;
+	struct datapath *dp = db_node(&db);
+
+	datapath_cidr(dp, 5, "10.20.0.0/16", CLASS_WIDE);
+	datapath_cidr(dp, 6, "10.20.0.0/16", CLASS_NARROW);
+	datapath_set(dp, db, BERM_INGRESS, datapath_matrix(dp, 5, rules, ARRAY_SIZE(rules)));
+	EXPECT_EQ(from_cidr(dp, 1).retval, ALLOWED);
+	EXPECT_EQ(from_cidr(dp, 2).rule, 2002u); /* remembered */
+	datapath_set(dp, db, BERM_INGRESS, datapath_matrix(dp, 6, rules, ARRAY_SIZE(rules)));
+	EXPECT_EQ(from_cidr(dp, 3).rule, 2003u); /* of another table */
+	datapath_set(dp, db, BERM_INGRESS, datapath_matrix(dp, 5, rules, ARRAY_SIZE(rules)));
+	EXPECT_EQ(from_cidr(dp, 4).rule, 2002u);
+	datapath_cidr(dp, 5, "10.20.9.0/24", CLASS_NARROW);
+	EXPECT_EQ(from_cidr(dp, 5).rule, 2003u);
+	ASSERT_EQ(berm_addr_parse("10.20.9.0", &addr), 0);
+	memcpy(key.addr, &addr, sizeof(key.addr));
+	ASSERT_OK(berm_cidr_delete(&dp->maps, &key, &err), &err);
+	EXPECT_EQ(from_cidr(dp, 6).rule, 2002u);
+	EXPECT_EQ(from_cidr(dp, 7).rule, 2002u);
+}
+
+TEST(damaged_memory, "what is remembered and does not fit together is not believed")
+{
+	static const struct rule rules[] = {
+		{ CLASS_WIDE, TCP_PORT(80), 2002, BERM_ACTION_ALLOW },
+		{ CLASS_NARROW, TCP_PORT(80), 2003, BERM_ACTION_DENY },
+	};
+	int cpus = libbpf_num_possible_cpus(), fd;
+	struct berm_cidr_hot *hot;
+	uint32_t db;
+	struct datapath *dp = db_node(&db);
+
+	ASSERT_TRUE(cpus > 0);
+	hot = calloc((size_t)cpus, sizeof(*hot));
+	ASSERT_TRUE(hot);
+	datapath_cidr(dp, 5, "10.20.0.0/16", CLASS_NARROW);
+	datapath_set(dp, db, BERM_INGRESS, datapath_matrix(dp, 5, rules, ARRAY_SIZE(rules)));
+	EXPECT_EQ(from_cidr(dp, 1).rule, 2003u);
+	fd = dp->maps.fd[BERM_MAP_cidr_hot];
+	for (uint32_t i = 0; i < BERM_CIDR_HOT; i++) {
+		ASSERT_EQ(bpf_map_lookup_elem(fd, &i, hot), 0);
+		for (int cpu = 0; cpu < cpus; cpu++)
+			if (hot[cpu].of)
+				hot[cpu].cls = CLASS_WIDE; /* as if overwritten half */
+		ASSERT_EQ(bpf_map_update_elem(fd, &i, hot, BPF_ANY), 0);
+	}
+	EXPECT_EQ(from_cidr(dp, 2).rule, 2003u);
+	free(hot);
 }
 
 TEST(holes_deny, "what nobody wrote denies: a set, a cell, a rule, a column beyond the matrix")
