@@ -73,6 +73,39 @@ test_admin_tier() {
 	reach web db 81
 }
 
+cluster_policy() {
+	cat <<-YAML
+	apiVersion: policy.networking.k8s.io/v1alpha2
+	kind: ClusterNetworkPolicy
+	metadata: {name: high}
+	spec:
+	  tier: $1
+	  priority: 0
+	  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+	  ingress:
+	  - {name: in, action: Accept, from: [{namespaces: {}}]}
+	  - {name: late, action: Deny, from: [{namespaces: {}}]}
+	YAML
+}
+
+#: a ClusterNetworkPolicy is not for tenants, not even about their own pods; from berm-system, and by itself, it is
+test_cluster_policy() {
+	stage
+	for tier in Admin Baseline; do
+		{ cluster_policy $tier; own_part; } | settle policy evil evil
+		must_be_refused "a ClusterNetworkPolicy is not for namespace evil"
+	done
+	cluster_policy Admin | settle policy high berm-system
+	reach spy db 80
+	reach web db 81
+	cluster_policy Baseline | settle policy high berm-system
+	shop_stands # a Baseline has no say where somebody isolates
+	cluster_policy Admin | sed 's/Accept/Deny/' | settle apply - high.yaml # by itself in that file
+	block web db 80
+	cluster_policy Admin | sed 's/Accept/Pass/' | settle policy high berm-system
+	shop_stands
+}
+
 network_policy() {
 	cat <<-YAML
 	apiVersion: networking.k8s.io/v1

@@ -380,6 +380,60 @@ static void cluster_rule(struct berm_policy *p, uint8_t action, const char *name
 		objects_port(r, port);
 }
 
+static void cluster_pods(struct berm_model *m)
+{
+	objects_namespace(m, "closed", "berm.dev/default-verdict=deny");
+	objects_pod(m, "shop/db", "app=db", "10.0.0.1");
+	objects_pod(m, "open/db", "app=db", "10.0.0.2");
+	objects_pod(m, "closed/db", "app=db", "10.0.0.3");
+	objects_pod(m, "open/later", "app=later", "10.0.0.4");
+	objects_pod(m, "open/web", "app=web", "10.0.0.9");
+	objects_endpoint(m, 1, "shop/db");
+	objects_endpoint(m, 2, "open/db");
+	objects_endpoint(m, 3, "closed/db");
+	objects_endpoint(m, 4, "open/later");
+}
+
+static void cluster_policies(struct berm_model *m)
+{
+	struct berm_policy *p;
+
+	p = cluster_policy(m, "/a", BERM_TIER_ADMIN, 10);
+	cluster_rule(p, DENY, "no", "tcp:1");
+	cluster_rule(p, ALLOW, "let", "tcp:2");
+	cluster_rule(p, PASS, "on", "tcp:3");
+	cluster_rule(p, ALLOW, "first", "tcp:4");
+	cluster_rule(p, DENY, "second", "tcp:4");
+	cluster_rule(p, DENY, "name", "tcp:5");
+	cluster_rule(p, DENY, "seg", "tcp:6");
+	cluster_rule(cluster_policy(m, "/b", BERM_TIER_ADMIN, 10), ALLOW, "name", "tcp:5");
+	cluster_rule(cluster_policy(m, "/b0", BERM_TIER_ADMIN, 9), DENY, "no", "tcp:7");
+	p = system_policy(m, "berm-system/s", BERM_TIER_ADMIN, 10);
+	rule_for(p, ALLOW, "let", "tcp:6-7");
+	rule_for(system_policy(m, "berm-system/t", BERM_TIER_ADMIN, 11), DENY, "late", "tcp:3");
+	p = cluster_policy(m, "/z", BERM_TIER_BASELINE, 0);
+	cluster_rule(p, DENY, "no", "tcp:20");
+	cluster_rule(p, PASS, "on", "tcp:21");
+	cluster_rule(p, DENY, "too late", "tcp:21");
+	cluster_rule(p, ALLOW, "let", "tcp:22");
+	cluster_rule(p, ALLOW, "later", "tcp:24");
+	p->rule[p->rule_count - 1].unsupported = true;
+}
+
+static void other_policies(struct berm_model *m)
+{
+	struct berm_policy *p;
+
+	p = objects_policy(m, BERM_KIND_CLUSTER, "/later", "app=later");
+	cluster_rule(p, PASS, NULL, "tcp:1");
+	p->rule[0].unsupported = true;
+	p = objects_policy(m, BERM_KIND_SEGMENTATION, "shop/app", "app=db");
+	rule_for(p, DENY, "no", "tcp:2");
+	p = objects_policy(m, BERM_KIND_NETWORK, "shop/np", "app=db");
+	p->isolate = IN;
+	rule_for(p, ALLOW, "v1", "tcp:1-8");
+}
+
 TEST(cluster_tiers, "ClusterNetworkPolicies stand in stages 2 and 4, in the order of the page")
 {
 	static const struct ask asks[] = {
@@ -417,46 +471,10 @@ TEST(cluster_tiers, "ClusterNetworkPolicies stand in stages 2 and 4, in the orde
 	};
 	struct berm_model m = { 0 };
 	struct berm_plan *plan;
-	struct berm_policy *p;
 
-	objects_namespace(&m, "closed", "berm.dev/default-verdict=deny");
-	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
-	objects_pod(&m, "open/db", "app=db", "10.0.0.2");
-	objects_pod(&m, "closed/db", "app=db", "10.0.0.3");
-	objects_pod(&m, "open/later", "app=later", "10.0.0.4");
-	objects_pod(&m, "open/web", "app=web", "10.0.0.9");
-	objects_endpoint(&m, 1, "shop/db");
-	objects_endpoint(&m, 2, "open/db");
-	objects_endpoint(&m, 3, "closed/db");
-	objects_endpoint(&m, 4, "open/later");
-	p = cluster_policy(&m, "/a", BERM_TIER_ADMIN, 10);
-	cluster_rule(p, DENY, "no", "tcp:1");
-	cluster_rule(p, ALLOW, "let", "tcp:2");
-	cluster_rule(p, PASS, "on", "tcp:3");
-	cluster_rule(p, ALLOW, "first", "tcp:4");
-	cluster_rule(p, DENY, "second", "tcp:4");
-	cluster_rule(p, DENY, "name", "tcp:5");
-	cluster_rule(p, DENY, "seg", "tcp:6");
-	cluster_rule(cluster_policy(&m, "/b", BERM_TIER_ADMIN, 10), ALLOW, "name", "tcp:5");
-	cluster_rule(cluster_policy(&m, "/b0", BERM_TIER_ADMIN, 9), DENY, "no", "tcp:7");
-	p = system_policy(&m, "berm-system/s", BERM_TIER_ADMIN, 10);
-	rule_for(p, ALLOW, "let", "tcp:6-7");
-	rule_for(system_policy(&m, "berm-system/t", BERM_TIER_ADMIN, 11), DENY, "late", "tcp:3");
-	p = cluster_policy(&m, "/z", BERM_TIER_BASELINE, 0);
-	cluster_rule(p, DENY, "no", "tcp:20");
-	cluster_rule(p, PASS, "on", "tcp:21");
-	cluster_rule(p, DENY, "too late", "tcp:21");
-	cluster_rule(p, ALLOW, "let", "tcp:22");
-	cluster_rule(p, ALLOW, "later", "tcp:24");
-	p->rule[p->rule_count - 1].unsupported = true;
-	p = objects_policy(&m, BERM_KIND_CLUSTER, "/later", "app=later");
-	cluster_rule(p, PASS, NULL, "tcp:1");
-	p->rule[0].unsupported = true;
-	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/app", "app=db");
-	rule_for(p, DENY, "no", "tcp:2");
-	p = objects_policy(&m, BERM_KIND_NETWORK, "shop/np", "app=db");
-	p->isolate = IN;
-	rule_for(p, ALLOW, "v1", "tcp:1-8");
+	cluster_pods(&m);
+	cluster_policies(&m);
+	other_policies(&m);
 	plan = compile(&m);
 	expect_all(&m, plan, asks);
 	berm_plan_free(plan);
