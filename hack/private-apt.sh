@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # work is the caller's
 #
 # private-apt.sh - apt with everything it writes in private folders: /etc/apt and apt's own lists stay as
 # they are, and nothing is installed. Sourced; $work is the folder, entries go into $work/sources.d. apt

@@ -31,7 +31,6 @@ part_packets() {
 
 part_pods() {
 	run pods 600 "$TOP/tests/kernels/guest/pods.sh"
-	run test_attach 600 "$TOP/tests/netns/test_attach.sh"
 }
 
 for part in "$@"; do "part_$part"; done
