@@ -10,7 +10,7 @@ set -u
 TOP=/berm
 export BERM_BUILD=$TOP/build TERM=dumb TMPDIR=/tmp
 # Emulation is some 20 times slower than the machine itself.
-export WAIT_S=60 BLOCK_MS=1000 REACH_MS=10000 TEST_TIMEOUT_S=400 BERM_SLOW=1
+export WAIT_S=60 BLOCK_MS=1000 REACH_MS=10000 TEST_TIMEOUT_S=400 BERM_TEST_SHARED=1
 
 run() {
 	local name=$1 seconds=$2 rc=0 start=$SECONDS
