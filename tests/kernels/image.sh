@@ -7,7 +7,7 @@
 #   image_base FILE           everything but the kernel's own
 #   image_modules DIR FILE    the modules that hack/kernels left in DIR; the kernel takes both, one behind the other
 
-IMAGE_PROGRAMS=(bash sh env cat cp mv rm ln ls mkdir mktemp touch chmod head tail wc sort uniq cut tr tee paste seq
+IMAGE_PROGRAMS=(bash sh env echo cat cp mv rm ln ls mkdir mktemp touch chmod head tail wc sort uniq cut tr tee paste seq
 	date sleep timeout dirname basename readlink realpath sha256sum base64 stat id uname sync true false nproc
 	sed grep awk find xargs flock mount umount unshare nsenter setsid ip tc ping curl jq python3 ps kill od)
 IMAGE_CNI=(bridge ptp host-local loopback)
@@ -72,7 +72,7 @@ image_plugin() {
 image_python() {
 	local root=$1 names
 
-	names=$(sed -n 's/^import \([a-z]*\)$/\1/p' tests/lib/cni.py tests/netns/*.py | sort -u | paste -sd ,)
+	names=$(sed -n 's/^import \([a-z0-9_]*\)$/\1/p' tests/lib/cni.py tests/netns/*.py | sort -u | paste -sd ,)
 	while read -r file; do image_take "$root" "$file"; done < <(/usr/bin/python3 -I -c "
 import $names, encodings.idna, site, sys
 for m in list(sys.modules.values()):
