@@ -196,7 +196,6 @@ void datapath_local(struct datapath *dp, const char *addr)
 	struct berm_err err = { 0 };
 
 	ASSERT_OK(berm_local_add(&dp->maps, &a, &err), &err);
-	dp->has_local = true;
 }
 
 void datapath_cidr(struct datapath *dp, uint32_t table, const char *cidr, uint32_t cls)
@@ -368,15 +367,31 @@ static void counters_diff(const struct berm_counters *a, const struct berm_count
 		v->reason = BERM_REASON_MAX;
 }
 
-/* Before 5.16 a test run cannot say by which device a packet came. Only the node's own addresses make a
- * difference then: their packets would pass for the node's own traffic. */
+/* Does it claim to come from an address of the node? */
+static bool is_from_node(const struct datapath *dp, const struct bpf_test_run_opts *opts)
+{
+	const uint8_t *frame = opts->data_in;
+	struct berm_addr from = { 0 };
+	uint32_t value;
+
+	if (opts->data_size_in >= 34 && frame[12] == 0x08 && frame[13] == 0x00) {
+		from.w[2] = htonl(0xffff);
+		memcpy(&from.w[3], frame + 26, 4);
+	} else if (opts->data_size_in >= 54 && frame[12] == 0x86 && frame[13] == 0xdd) {
+		memcpy(&from, frame + 22, 16);
+	}
+	return !bpf_map_lookup_elem(dp->maps.fd[BERM_MAP_local], &from, &value);
+}
+
+/* Before 5.16 a test run cannot say by which device a packet came. That tells the node's own traffic from
+ * what only claims a node address, and makes no difference otherwise. */
 static void run_frame(struct datapath *dp, int fd, struct __sk_buff *ctx,
 		      struct bpf_test_run_opts *opts)
 {
 	int rc = bpf_prog_test_run_opts(fd, opts);
 
 	if (rc == -EINVAL && ctx->ingress_ifindex) {
-		if (dp->has_local)
+		if (is_from_node(dp, opts))
 			test_skip("kernel: no ingress_ifindex in a test run before 5.16");
 		ctx->ingress_ifindex = 0;
 		rc = bpf_prog_test_run_opts(fd, opts);

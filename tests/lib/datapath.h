@@ -47,7 +47,6 @@ struct datapath {
 	struct ring_buffer *ring;
 	uint32_t hz, event_ms;
 	uint32_t ingress_ifindex; /* what packets into a pod come in by; 0 = made on this node */
-	bool has_local;		  /* the node has addresses */
 	uint32_t next_set, next_rule, next_cell, next_col, next_port_class;
 	struct berm_event event; /* last one read */
 	uint32_t events;	 /* read so far */
