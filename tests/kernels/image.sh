@@ -9,7 +9,7 @@
 
 IMAGE_PROGRAMS=(bash sh env echo cat cp mv rm ln ls mkdir mktemp touch chmod head tail wc sort uniq cut tr tee paste seq
 	date sleep timeout dirname basename readlink realpath sha256sum base64 stat id uname sync true false nproc
-	sed grep awk find xargs flock mount umount unshare nsenter setsid ip tc ping curl jq python3 ps kill od)
+	sed grep awk find xargs flock mount umount unshare nsenter setsid ip tc ping sysctl curl jq python3 ps kill od)
 IMAGE_CNI=(bridge ptp host-local loopback)
 IMAGE_TREE=(tests/lib tests/netns tests/kernels bpf/abi.h)
 
@@ -49,7 +49,7 @@ image_programs() {
 		[ -x "$path" ] || image_die "no program '$name' on this machine; run hack/setup test kernels"
 		image_take "$root" "$path"
 	done
-	cp -L "$(command -v busybox)" "$root/usr/bin/busybox"
+	image_take "$root" /usr/bin/busybox
 	for name in "${IMAGE_CNI[@]}"; do
 		path=$(image_plugin "$name") || image_die "no CNI plugin '$name'; run hack/setup test"
 		mkdir -p "$root/usr/lib/cni" && cp -L "$path" "$root/usr/lib/cni/"
