@@ -179,7 +179,7 @@ $O/berm-install: $(call objs,$(deploy_src)) $O/libberm.a
 # The plugin runs on hosts that have none of our libraries: it is static, and
 # archives that the distribution does not ship are built from its own sources.
 ifeq ($(SAN),)
-$O/static/.done: hack/static-libs
+$O/static/.done: hack/static-libs hack/private-apt.sh
 	$(call say,STATIC,$(@D))
 	$QBERM_STATIC_CACHE='$(STATIC_CACHE)' hack/static-libs $(@D)
 	$Qtouch $@
@@ -257,6 +257,8 @@ check-cni: build-tests ## the plugin behind real CNI plugins and runtimes: needs
 	$Qhack/test --no-build --build-dir=$O cni
 check-netns: build-tests ## real traffic between pods out of namespaces: needs root
 	$Qhack/test --no-build --build-dir=$O netns
+check-kernels: build-tests ## the core on other kernels, in qemu: needs root
+	$Qhack/test --no-build --build-dir=$O kernels
 check-cluster: build-tests ## two nodes of real Kubernetes: needs root and Go
 	$Qhack/test --no-build --build-dir=$O cluster
 fuzz: build-fuzz ## each fuzzer for some seconds (FUZZ_SECONDS=5)
@@ -337,7 +339,7 @@ help: ## this text
 	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'Variables: O= build folder, V=1 show commands, SAN=1 sanitizers, CC=, CLANG=, DESTDIR=, PREFIX=, CNI_BIN_DIR='
 
-.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-cluster fuzz bench bench-cluster man doctor lint fmt \
+.PHONY: all build-tests unit-tests build-bench build-fuzz check check-bpf check-cni check-netns check-kernels check-cluster fuzz bench bench-cluster man doctor lint fmt \
 	image image-root manifests install uninstall clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:

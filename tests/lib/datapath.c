@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #include "jiffies.h"
+#include "preload.h"
 
 #include "berm.skel.h" /* wants abi.h before it */
 
 #define DEFAULT_MAC	"02:00:00:00:00:01"
-#define DEFAULT_BUCKETS 1024
+#define DEFAULT_BUCKETS PRELOAD_BUCKETS
 #define CELLS_PER_SET	256
 #define OUTSIDE		4 /* device that packets into a pod come in by */
 
@@ -96,6 +97,20 @@ static int read_event(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+static struct berm_bpf *load(const struct datapath *dp, const struct datapath_opts *opts)
+{
+	struct berm_bpf *skel = berm_bpf__open();
+
+	ASSERT_TRUE(skel);
+	ASSERT_EQ(bpf_map__set_max_entries(skel->maps.berm_sessions, dp->maps.buckets), 0);
+	skel->rodata->cfg_buckets = dp->maps.buckets;
+	skel->rodata->cfg_hz = dp->hz;
+	skel->rodata->cfg_event_ms = dp->event_ms;
+	skel->rodata->cfg_explain = opts->explain;
+	ASSERT_EQ(berm_bpf__load(skel), 0);
+	return skel;
+}
+
 struct datapath *datapath_load(const struct datapath_opts *opts)
 {
 	static const struct datapath_opts none;
@@ -108,15 +123,12 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	libbpf_set_print(print_warnings);
 	own_namespace();
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
-	dp->skel = berm_bpf__open();
-	ASSERT_TRUE(dp->skel);
+	dp->event_ms = opts->event_ms;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
-	ASSERT_EQ(bpf_map__set_max_entries(dp->skel->maps.berm_sessions, dp->maps.buckets), 0);
-	dp->skel->rodata->cfg_buckets = dp->maps.buckets;
-	dp->skel->rodata->cfg_hz = dp->hz;
-	dp->event_ms = dp->skel->rodata->cfg_event_ms = opts->event_ms;
-	dp->skel->rodata->cfg_explain = opts->explain;
-	ASSERT_EQ(berm_bpf__load(dp->skel), 0);
+	if (!opts->explain && !opts->event_ms && dp->maps.buckets == PRELOAD_BUCKETS)
+		dp->skel = preload_take();
+	if (!dp->skel)
+		dp->skel = load(dp, opts);
 	fds_fill(dp);
 	memory_map(dp);
 	randomize(dp->maps.node);
@@ -355,6 +367,38 @@ static void counters_diff(const struct berm_counters *a, const struct berm_count
 		v->reason = BERM_REASON_MAX;
 }
 
+/* Does it claim to come from an address of the node? */
+static bool is_from_node(const struct datapath *dp, const struct bpf_test_run_opts *opts)
+{
+	const uint8_t *frame = opts->data_in;
+	struct berm_addr from = { 0 };
+	uint32_t value;
+
+	if (opts->data_size_in >= 34 && frame[12] == 0x08 && frame[13] == 0x00) {
+		from.w[2] = htonl(0xffff);
+		memcpy(&from.w[3], frame + 26, 4);
+	} else if (opts->data_size_in >= 54 && frame[12] == 0x86 && frame[13] == 0xdd) {
+		memcpy(&from, frame + 22, 16);
+	}
+	return !bpf_map_lookup_elem(dp->maps.fd[BERM_MAP_local], &from, &value);
+}
+
+/* Before 5.16 a test run cannot say by which device a packet came. That tells the node's own traffic from
+ * what only claims a node address, and makes no difference otherwise. */
+static void run_frame(struct datapath *dp, int fd, struct __sk_buff *ctx,
+		      struct bpf_test_run_opts *opts)
+{
+	int rc = bpf_prog_test_run_opts(fd, opts);
+
+	if (rc == -EINVAL && ctx->ingress_ifindex) {
+		if (is_from_node(dp, opts))
+			test_skip("kernel: no ingress_ifindex in a test run before 5.16");
+		ctx->ingress_ifindex = 0;
+		rc = bpf_prog_test_run_opts(fd, opts);
+	}
+	ASSERT_EQ(rc, 0);
+}
+
 struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
 				   const void *frame, size_t len)
 {
@@ -369,7 +413,7 @@ struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint3
 
 	ctx.ingress_ifindex = dir == BERM_EGRESS ? ctx.ifindex : dp->ingress_ifindex;
 	counters_read(dp, &before);
-	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
+	run_frame(dp, bpf_program__fd(prog), &ctx, &opts);
 	counters_read(dp, &after);
 	ring_buffer__consume(dp->ring);
 	v.retval = (int)opts.retval;
