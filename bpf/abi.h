@@ -58,7 +58,8 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(LOOPBACK_SOURCE, 22, "loopback-source", "a loopback address on the wire")            \
 	X(SERVICE_MIXED, 23, "service-mixed", "some backends of the Service are not allowed")  \
 	X(SERVICE_UNKNOWN, 24, "service-unknown", "no backend is known behind this address")   \
-	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")
+	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")              \
+	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")
 /* clang-format on */
 
 enum berm_reason {

@@ -13,6 +13,7 @@
 #include "peer.h"
 #include "fragment.h"
 #include "guard.h"
+#include "related.h"
 #include "policy.h"
 #include "event.h"
 #include "sweep.h"
@@ -45,7 +46,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	if (!endpoint_find(p))
 		return;
 	session_inspect(p, dir);
-	if (!guard_decides(p, dir))
+	if (!guard_decides(p, dir) && !related_admits(p, dir))
 		policy_decide(p, dir);
 	pkt_forget(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)

@@ -236,7 +236,8 @@ struct session_view {
 };
 
 /* Does this flow have one? Only looks: nothing is counted, prolonged or moved on. */
-static __noinline int session_peek(const union flow *flow, __u32 now, struct session_view *ret_view)
+static __always_inline bool session_peek(const union flow *flow, __u32 now,
+					 struct session_view *ret_view)
 {
 	__u64 hash = flow_hash(flow), word;
 	__u32 index = hash_bucket(hash), way;
