@@ -216,5 +216,6 @@ test_admission() {
 	shop_close # a namespace that holds a policy can be deleted, by the cluster's own collectors
 }
 
+# shellcheck disable=SC2034 # bed.sh reads it
 TEST_TIMEOUT_S=240 # an agent starts anew for each permission that it lacks
 bed_tests "$@"
