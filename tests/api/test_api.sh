@@ -374,7 +374,7 @@ refused() {
 test_401() { refused 401 api-unauthorized 1; }
 
 #: 403: the same, a line for each resource [api.401_403_429]
-test_403() { refused 403 api-forbidden 5; }
+test_403() { refused 403 api-forbidden 7; }
 
 #: 429: the same, and no sooner than the server asks for [api.401_403_429]
 test_429() { refused 429 api-throttled 1; }
