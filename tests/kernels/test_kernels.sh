@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 3000
+# timeout: 3900
 #
 # test_kernels.sh - the data path, plugin and agent on Debian's kernels, each started by qemu under software
 # emulation with an initramfs of this machine's programs. What a guest prints is TAP; here it becomes one.
@@ -17,13 +17,13 @@ usage() {
 
 	Without a PART: load packets pods, with BERM_LONG=1 rest too. Without a KERNEL (hack/kernels --list):
 	every one. BERM_BUILD is the build folder, default build/. BERM_GUEST_S is how long a guest may take
-	(1200), BERM_GUEST_CPUS how many CPUs it has (1), BERM_GUEST_JOBS how many run side by side (2).
+	(1800), BERM_GUEST_CPUS how many CPUs it has (1), BERM_GUEST_JOBS how many run side by side (2).
 	TEXT
 }
 
 cd "$(dirname "$0")/../.."
 BUILD=$(realpath "${BERM_BUILD:-build}")
-GUEST_S=${BERM_GUEST_S:-1200}
+GUEST_S=${BERM_GUEST_S:-1800}
 JOBS=${BERM_GUEST_JOBS:-2}
 
 # shellcheck source=tests/kernels/image.sh
