@@ -385,18 +385,19 @@ static bool is_from_node(const struct datapath *dp, const struct bpf_test_run_op
 
 /* Before 5.16 a test run cannot say by which device a packet came. That tells the node's own traffic from
  * what only claims a node address, and makes no difference otherwise. */
-static void run_frame(struct datapath *dp, int fd, struct __sk_buff *ctx,
-		      struct bpf_test_run_opts *opts)
+int datapath_run(const struct datapath *dp, const struct bpf_program *prog,
+		 struct bpf_test_run_opts *opts)
 {
-	int rc = bpf_prog_test_run_opts(fd, opts);
+	int rc = bpf_prog_test_run_opts(bpf_program__fd(prog), opts);
+	struct __sk_buff *ctx = (struct __sk_buff *)(uintptr_t)opts->ctx_in;
 
 	if (rc == -EINVAL && ctx->ingress_ifindex) {
 		if (is_from_node(dp, opts))
 			test_skip("kernel: no ingress_ifindex in a test run before 5.16");
 		ctx->ingress_ifindex = 0;
-		rc = bpf_prog_test_run_opts(fd, opts);
+		rc = bpf_prog_test_run_opts(bpf_program__fd(prog), opts);
 	}
-	ASSERT_EQ(rc, 0);
+	return rc;
 }
 
 struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
@@ -413,7 +414,7 @@ struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint3
 
 	ctx.ingress_ifindex = dir == BERM_EGRESS ? ctx.ifindex : dp->ingress_ifindex;
 	counters_read(dp, &before);
-	run_frame(dp, bpf_program__fd(prog), &ctx, &opts);
+	ASSERT_EQ(datapath_run(dp, prog, &opts), 0);
 	counters_read(dp, &after);
 	ring_buffer__consume(dp->ring);
 	v.retval = (int)opts.retval;

@@ -22,6 +22,8 @@
 #include "test.h"
 
 struct berm_bpf;
+struct bpf_program;
+struct bpf_test_run_opts;
 struct ring_buffer;
 
 #define ALLOWED (-1)
@@ -103,6 +105,11 @@ struct verdict datapath_send(struct datapath *dp, enum berm_dir dir, uint32_t if
 			     const struct packet *p);
 struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint32_t ifindex,
 				   const void *frame, size_t len);
+
+/* bpf_prog_test_run_opts(), also where the kernel takes no ingress_ifindex in ctx_in, a struct __sk_buff of the
+ * caller's. Skips the test if that would change what the packet is. */
+int datapath_run(const struct datapath *dp, const struct bpf_program *prog,
+		 struct bpf_test_run_opts *opts);
 
 /* Sends and expects everything at once. */
 void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason,

@@ -67,7 +67,7 @@ static uint32_t run(struct generator *g, const struct bpf_program *prog, enum be
 	g->skel->bss->gen_by_peer = f->by_peer;
 	g->skel->bss->gen_one_peer = f->one_peer;
 	g->skel->bss->gen_net = ntohl(net.s_addr);
-	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
+	ASSERT_EQ(datapath_run(g->dp, prog, &opts), 0);
 	if (retval)
 		*retval = (int)opts.retval;
 	return opts.duration;
