@@ -3,7 +3,8 @@
 """datagram.py - big UDP datagrams there and back.
 
   datagram.py serve PORT...          says "ready", then sends every datagram back whence it came, both families
-  datagram.py ask ADDR PORT BYTES MS one datagram: prints "whole" when it came back unchanged, "changed", or "silent"
+  datagram.py ask ADDR PORT BYTES MS one datagram: prints "whole" when it came back unchanged, "changed",
+                                     "refused" (an ICMP error came) or "silent"
 
 Knows nothing of Berm.
 """
@@ -39,8 +40,10 @@ def ask(addr, port, size, ms):
     s.send(data)
     try:
         print("whole" if s.recv(BIGGEST) == data else "changed")
-    except (TimeoutError, ConnectionRefusedError):
+    except TimeoutError:
         print("silent")
+    except ConnectionRefusedError:
+        print("refused")
 
 
 if __name__ == "__main__":
