@@ -245,7 +245,13 @@ static void garbage(bool v6)
 	if (!v6) {
 		WITH(ihl, 4);
 		WITH(ihl, 15);
-		WITH(frag_off, 64);
+		bad = out; /* a later fragment, with data that look like the ports */
+		bad.frag_off = 64;
+		bad.payload = "\x0f\xa0\0\x50"
+			      "data";
+		bad.payload_len = 8;
+		e = about(&s, bad);
+		REFUSED(s, INGRESS, e);
 		bad = out;
 		bad.ip_options = 8;
 		e = about(&s, bad);
@@ -291,7 +297,9 @@ TEST(garbage_headers,
 	e = about(&s, out);
 	PASSES(s, INGRESS, e);
 	out.frag_off = 64;
-	out.payload_len = 64;
+	out.payload = "\x0f\xa0\0\x50"
+		      "data";
+	out.payload_len = 8;
 	out.ext_count = 2;
 	e = about(&s, out); /* ports of nobody */
 	REFUSED(s, INGRESS, e);
