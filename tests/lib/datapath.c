@@ -116,6 +116,7 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	dp->skel->rodata->cfg_hz = dp->hz;
 	dp->event_ms = dp->skel->rodata->cfg_event_ms = opts->event_ms;
 	dp->skel->rodata->cfg_explain = opts->explain;
+	dp->skel->rodata->cfg_strict_tcp = opts->strict_tcp;
 	ASSERT_EQ(berm_bpf__load(dp->skel), 0);
 	fds_fill(dp);
 	memory_map(dp);
