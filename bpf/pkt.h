@@ -160,17 +160,17 @@ static __always_inline __u32 two_ports(__be16 local, __be16 peer)
 
 static __always_inline bool tcp_parse(struct pkt *p, const union l4_header *h)
 {
-	__u8 flags = h->byte[13];
+	__u32 flags = h->byte[13], opens;
 
 	if (h->byte[12] < 5 << 4) /* data offset */
 		return false;
 	if (flags & TCP_SYN && flags & (TCP_FIN | TCP_RST))
 		return false;
 	p->tcp_flags = flags;
-	/* The end of a flow that we do not know opens nothing, nor does what no TCP sends. */
-	p->flags = flags & (TCP_FIN | TCP_RST) || !(flags & (TCP_SYN | TCP_ACK))
-			   ? PKT_RIDES
-			   : PKT_RIDES | PKT_OPENS;
+	/* The end of a flow that we do not know opens nothing, nor does what no TCP sends. (No branch.) */
+	opens = (flags / TCP_SYN | flags / TCP_ACK) & ~(flags / TCP_FIN | flags / TCP_RST) & 1;
+	barrier_var(opens);
+	p->flags = PKT_RIDES | opens * PKT_OPENS;
 	return true;
 }
 

@@ -16,23 +16,41 @@
 	16	    /* a flow that is never answered is established after so many packets... */
 #define ONE_WAY_S 1 /* ...over at least this time */
 
-static __always_inline enum berm_timeout timeout_of(__u32 state, __u8 proto)
+static __always_inline __u32 bit_of(__u32 state, __u32 bit)
 {
-	if (state & BERM_SESSION_RESET)
-		return BERM_TIMEOUT_RESET;
-	if (!(state & BERM_SESSION_ESTABLISHED))
-		return BERM_TIMEOUT_HALF_OPEN;
-	if (proto == IPPROTO_TCP)
-		return tcp_timeout(state);
-	return proto == IPPROTO_UDP ? BERM_TIMEOUT_UDP : BERM_TIMEOUT_OTHER;
+	return state / bit & 1;
+}
+
+/* {half-open, tcp, half-closed, closing, reset, udp, other}, without a branch: each would double what old
+ * verifiers go through from there on. */
+static __always_inline __u32 timeout_of(__u32 state, __u8 proto)
+{
+	__u32 no_tcp = ((proto ^ IPPROTO_TCP) + 0xffu) >> 8;
+	__u32 no_udp = ((proto ^ IPPROTO_UDP) + 0xffu) >> 8;
+	__u32 fins =
+		bit_of(state, BERM_SESSION_OPENER_FIN) + bit_of(state, BERM_SESSION_ANSWERER_FIN);
+	__u32 which =
+		BERM_TIMEOUT_TCP + no_tcp * (BERM_TIMEOUT_UDP - BERM_TIMEOUT_TCP + no_udp) + fins;
+
+	which *= bit_of(state, BERM_SESSION_ESTABLISHED);
+	return which;
+}
+_Static_assert(BERM_TIMEOUT_HALF_OPEN == 0 && BERM_TIMEOUT_HALF_CLOSED == BERM_TIMEOUT_TCP + 1 &&
+		       BERM_TIMEOUT_CLOSING == BERM_TIMEOUT_TCP + 2 &&
+		       BERM_TIMEOUT_OTHER == BERM_TIMEOUT_UDP + 1,
+	       "timeout_of() counts on their order");
+
+static __always_inline __u32 timeout_ticks(__u32 which)
+{
+	barrier_var(which);
+	return cfg_timeout_s[which % BERM_TIMEOUT_ROOM] * cfg_hz;
 }
 
 static __always_inline __u32 session_timeout(__u32 state, __u8 proto)
 {
-	__u32 which = unknown(timeout_of(state, proto));
+	__u32 reset = bit_of(state, BERM_SESSION_RESET), which = timeout_of(state, proto);
 
-	barrier_var(which);
-	return cfg_timeout_s[which % BERM_TIMEOUT_ROOM] * cfg_hz;
+	return timeout_ticks(which + reset * (BERM_TIMEOUT_RESET - which));
 }
 
 static __always_inline __u32 half_open_timeout(void)
@@ -65,17 +83,33 @@ static __always_inline __u32 session_state(const struct berm_session *s)
 	return READ(s->state) | (READ(s->slot) & BERM_SESSION_ORIGIN);
 }
 
-/* The state after this packet; | TCP_ILLEGAL. */
-static __always_inline __u32 session_next(const struct pkt *p, __u32 state, enum berm_dir dir)
+/* Can this packet change nothing? True of nearly every one. */
+static __always_inline bool session_is_settled(const struct pkt *p, __u32 state)
 {
-	bool opener = is_from_opener(state, dir);
+	const __u32 both = BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED;
 
-	if (p->proto == IPPROTO_TCP)
-		return tcp_is_settled(p->tcp_flags, state) ? state
-							   : tcp_next(state, p->tcp_flags, opener);
+	return p->proto == IPPROTO_TCP ? tcp_is_settled(p->tcp_flags, state)
+				       : (state & both) == both;
+}
+
+/* What a packet makes of a state, | TCP_ILLEGAL. Global on purpose: the verifier proves it once by itself. */
+__noinline int flow_next(__u32 state, __u32 proto, __u32 flags, __u32 opener)
+{
+	if (proto == IPPROTO_TCP)
+		return tcp_next(state, flags, opener);
 	if (!opener)
 		return state | BERM_SESSION_ANSWERED;
 	return state & BERM_SESSION_ANSWERED ? state | BERM_SESSION_ESTABLISHED : state;
+}
+
+/* The state after this packet, | TCP_ILLEGAL. */
+static __always_inline __u32 session_next(const struct pkt *p, __u32 state, enum berm_dir dir)
+{
+	__u32 opener = (state / BERM_SESSION_FROM_POD & 1) ^ (dir == BERM_INGRESS);
+
+	if (session_is_settled(p, state))
+		return state;
+	return flow_next(state, p->proto, p->tcp_flags, opener);
 }
 
 static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b,
@@ -94,10 +128,13 @@ static __always_inline bool is_one_way_flow(const struct pkt *p, const struct be
 static __always_inline __u32 deadline_after(__u32 deadline, __u32 state, __u32 now, __u32 timeout)
 {
 	__u32 next = now + timeout;
+	__u32 reset = bit_of(state, BERM_SESSION_RESET), answered, sooner, take;
 
-	if (state & BERM_SESSION_RESET)
-		return clock_is_past(deadline, next) ? next : deadline;
-	return session_is_prolonged(state) ? next : deadline;
+	answered = bit_of(state, BERM_SESSION_ANSWERED) | bit_of(state, BERM_SESSION_ESTABLISHED);
+	sooner = (next - deadline) >> 31;
+	take = (answered & ~reset) | (reset & sooner);
+	barrier_var(take);
+	return deadline + take * (next - deadline);
 }
 
 /* A new state is written under the lock, and only if the way still carries this key. */
@@ -454,7 +491,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	put.value.peer_port = p->flow.peer_port;
 	put.value.iface = p->flow.iface;
 	put.value.rule = p->rule;
-	put.value.slot = p->slot | (p->state & BERM_SESSION_ORIGIN);
+	put.value.slot = unknown(p->slot | (p->state & BERM_SESSION_ORIGIN));
 	put.value.seen = clock_tick(p->now);
 	put.value.state = p->state | BERM_SESSION_OPEN;
 	put.value.packets[dir] = 1;
@@ -517,6 +554,7 @@ static __always_inline void session_remember(struct pkt *p, enum berm_dir dir)
 		p->state |= BERM_SESSION_FROM_POD;
 	if (tcp_is_middle(p))
 		p->state |= BERM_SESSION_ADOPTED;
+	pkt_forget(p);
 	session_record(p, dir);
 }
 

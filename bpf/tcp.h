@@ -102,9 +102,8 @@ static __always_inline enum tcp_segment tcp_segment_of(__u32 flags)
 	return flags & TCP_FIN ? TCP_SEG_FIN : TCP_SEG_ACK;
 }
 
-/* The state after a segment, | TCP_ILLEGAL. Global on purpose: the verifier proves it once by itself; it is
- * called for what is not settled only. */
-__noinline int tcp_next(__u32 state, __u32 flags, __u32 opener)
+/* The state after a segment, | TCP_ILLEGAL. */
+static __always_inline __u32 tcp_next(__u32 state, __u32 flags, __u32 opener)
 {
 	const struct tcp_rule *rule =
 		&tcp_rules[opener & 1][tcp_segment_of(flags) & (TCP_SEG_ROOM - 1)];
@@ -134,14 +133,6 @@ static __always_inline bool tcp_is_settled(__u8 flags, __u32 state)
 static __always_inline bool tcp_is_over(__u32 state)
 {
 	return state & BERM_SESSION_RESET || (state & TCP_BOTH_FIN) == TCP_BOTH_FIN;
-}
-
-/* How long an established one lives without a segment. */
-static __always_inline enum berm_timeout tcp_timeout(__u32 state)
-{
-	if (!(state & TCP_BOTH_FIN))
-		return BERM_TIMEOUT_TCP;
-	return tcp_is_over(state) ? BERM_TIMEOUT_CLOSING : BERM_TIMEOUT_HALF_CLOSED;
 }
 
 static __always_inline bool tcp_is_syn(const struct pkt *p)
