@@ -5,11 +5,16 @@
     talk.py serve PORT                 both families, until killed; prints "ready"
     talk.py idle ADDR PORT SECONDS     the server speaks after SECONDS of silence, then after SECONDS more on a
                                        connection that the client has closed; prints "late end", or what came
+    talk.py leave ADDR PORT SECONDS    the server closes; the client does so SECONDS later
+    talk.py reset ADDR PORT SECONDS    the client resets after SECONDS
     talk.py churn ADDR PORT SECONDS    few ports, many connections, ended in every way; prints how many of how many
+
+BERM_SPORT sets the client's port.
 """
 
 import errno
 import itertools
+import os
 import socket
 import struct
 import sys
@@ -53,8 +58,31 @@ def line_of(stream):
         return "silent"
 
 
+def connected(addr, port):
+    source = ("", int(os.environ.get("BERM_SPORT", "0")))
+    return socket.create_connection((addr, port), timeout=PATIENCE_S, source_address=source)
+
+
+def resets(conn):
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def leave(addr, port, seconds):
+    with connected(addr, port) as conn:
+        conn.sendall(b"close\n")
+        conn.recv(1)
+        time.sleep(seconds)
+
+
+def reset(addr, port, seconds):
+    with connected(addr, port) as conn:
+        conn.sendall(b"hold\n")
+        resets(conn)
+        time.sleep(seconds)
+
+
 def idle(addr, port, seconds):
-    conn = socket.create_connection((addr, port), timeout=PATIENCE_S)
+    conn = connected(addr, port)
     conn.settimeout(seconds + PATIENCE_S)
     conn.sendall(b"idle %g\n" % seconds)
     stream = conn.makefile("r")
@@ -74,7 +102,7 @@ def churn_one(addr, port, source, how):
         conn.recv(1)
     else:
         conn.sendall(b"hold\n")
-        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        resets(conn)
     conn.close()
 
 
@@ -98,7 +126,7 @@ def main(argv):
     if argv[1] == "serve":
         serve(int(argv[2]))
     else:
-        {"idle": idle, "churn": churn}[argv[1]](argv[2], int(argv[3]), float(argv[4]))
+        {"idle": idle, "leave": leave, "reset": reset, "churn": churn}[argv[1]](argv[2], int(argv[3]), float(argv[4]))
 
 
 if __name__ == "__main__":

@@ -214,13 +214,73 @@ test_tcp_states() {
 	asked_only
 	curtain_up
 	arrives web db tcp:sport=6000,dport=80,flags=S
+	has_session db 6000 || fail "no session of a SYN: $("$BUILD/bermctl" sessions)"
 	stream_open talk web db 80
-	is_in_state db 80 syn-sent || has_session db 6000 || fail "no session of a SYN: $("$BUILD/bermctl" sessions)"
 	stream_runs talk
 	equal "illegal segments" "$(status .stats.tcp_illegal)" 0
 	lost web db tcp:sport=6001,dport=81,flags=S
-	arrives web db tcp:sport=6000,dport=80,flags=A
+	arrives web db tcp:sport=6000,dport=80,flags=P
 	equal "illegal segments" "$(status .stats.tcp_illegal)" 2 # of web's wall and of db's
+}
+
+# The wall of db and the conntrack of web, of the connection from web's port
+wall_says() {
+	"$BUILD/bermctl" sessions -o json | jq -r --argjson port "$1" \
+		'.sessions[] | select(.local.pod == "db" and .peer.port == $port) | .tcp_state'
+}
+conntrack_says() { in_pod web cat /proc/net/nf_conntrack | awk -v p="sport=$1" '$3 == "tcp" && $9 == p { print $6 }'; }
+both_say() { [ "$(wall_says "$1")/$(conntrack_says "$1")" = "$2/$3" ]; }
+
+# agree PORT OURS THEIRS
+agree() {
+	wait_until both_say "$@" || fail "port $1: $(wall_says "$1")/$(conntrack_says "$1"), want $2/$3"
+	note "$2 = $3"
+}
+
+conntrack_on() {
+	local v p
+	for v in iptables ip6tables; do
+		p=71
+		[ $v = ip6tables ] || p=70
+		in_pod web $v -A INPUT -m conntrack --ctstate INVALID -j DROP 2>/dev/null || skip "kernel: no connection tracking"
+		in_pod web $v -t raw -A OUTPUT -p tcp --sport ${p}00 --tcp-flags SYN,ACK,RST,FIN ACK -j DROP 2>/dev/null ||
+			skip "kernel: no raw table"
+		in_pod db $v -A INPUT -p tcp --sport ${p}01 -j DROP
+	done
+	[ -e /proc/net/nf_conntrack ] || skip "kernel: no /proc/net/nf_conntrack"
+}
+
+talk_from() { # PORT MODE SECONDS
+	BERM_SPORT=$1 in_pod web "$TALK" "$2" "$to" 90 "$3" >/dev/null 2>&1 &
+}
+
+#: a connection has the state that the kernel's own connection tracking gives it [session.tcp_states]
+test_conntrack_agrees() {
+	local to p=70 # ports of their own for each family: what one leaves behind is still there
+	cast db app=db -- web app=web
+	asked_only
+	talk_serve db
+	conntrack_on
+	curtain_up
+	for to in "${POD_IP4[db]}" "${POD_IP6[db]}"; do
+		talk_from ${p}00 idle 1 # its ACKs do not get out
+		agree ${p}00 syn-received SYN_RECV
+		talk_from ${p}01 idle 1 # its SYN is not heard
+		agree ${p}01 syn-sent SYN_SENT
+		talk_from ${p}02 idle 2
+		agree ${p}02 established ESTABLISHED
+		agree ${p}02 fin-wait-2 CLOSE_WAIT
+		agree ${p}02 time-wait TIME_WAIT
+		talk_from ${p}03 leave 2 # the side that was asked closes first
+		agree ${p}03 fin-wait-2 CLOSE_WAIT
+		agree ${p}03 time-wait TIME_WAIT
+		talk_from ${p}04 reset 1
+		agree ${p}04 established ESTABLISHED
+		agree ${p}04 closed CLOSE
+		"$BUILD/tools/nodectl" forget-sessions "$(ifindex db)" >/dev/null
+		p=71
+	done
+	equal "illegal segments" "$(status .stats.tcp_illegal)" 0
 }
 
 #: timeouts are settings: what is out of range is refused, a change swaps programs under running connections
