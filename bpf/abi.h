@@ -99,15 +99,51 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_WAYS	     7
 #define BERM_BUCKETS_DEFAULT 37450 /* 262,150 sessions, 19 MB */
 
-/* Session state bits (slot and header carry the same byte). */
-#define BERM_SESSION_OPEN	 0x01 /* the opener has spoken */
-#define BERM_SESSION_ANSWERED	 0x02 /* the other side has answered */
-#define BERM_SESSION_CLOSING	 0x04 /* FIN or RST seen */
-#define BERM_SESSION_HOST	 0x08 /* opened by the node itself: needs no policy */
-#define BERM_SESSION_FROM_POD	 0x10 /* opener is the pod: judged as egress; else as ingress */
-#define BERM_SESSION_ADOPTED	 0x20 /* picked up in the middle of a flow */
-#define BERM_SESSION_SPILLED	 0x40 /* stands in its second bucket */
-#define BERM_SESSION_ESTABLISHED 0x80 /* decides the replacement class */
+/*
+ * How far a session has come (slot and header carry the same byte). Bits are only added, so that CPUs that
+ * race cannot move it back; RESET alone is taken away again, by the next segment that is no RST.
+ */
+#define BERM_SESSION_OPEN	    0x01 /* the opener has spoken */
+#define BERM_SESSION_ANSWERED	    0x02 /* the other side has answered */
+#define BERM_SESSION_OPENER_FIN	    0x04 /* TCP: the opener has said that it will send no more */
+#define BERM_SESSION_ANSWERER_FIN   0x08 /* TCP: the other side has */
+#define BERM_SESSION_OPENER_ACKED   0x10 /* TCP: the opener's FIN has been acknowledged */
+#define BERM_SESSION_ANSWERER_ACKED 0x20 /* TCP: the other side's has */
+#define BERM_SESSION_RESET	    0x40 /* TCP: RST seen, and nothing since */
+#define BERM_SESSION_ESTABLISHED    0x80 /* decides the replacement class */
+#define BERM_SESSION_PROGRESS	    0xff
+
+/* What a session is, from its first packet on: the upper bits of berm_session.slot. */
+#define BERM_SESSION_HOST     0x1000 /* opened by the node itself: needs no policy */
+#define BERM_SESSION_FROM_POD 0x2000 /* opener is the pod: judged as egress; else as ingress */
+#define BERM_SESSION_ADOPTED  0x4000 /* picked up in the middle of a flow */
+#define BERM_SESSION_SPILLED  0x8000 /* stands in its second bucket */
+#define BERM_SESSION_ORIGIN   0xf000
+#define BERM_SESSION_SLOT     0x0fff
+_Static_assert(BERM_SESSION_SLOT == BERM_MAX_ENDPOINTS - 1, "a slot leaves four bits");
+
+/*
+ * How long a session lives without a packet: id, name of the setting, default, least, most (seconds), what it
+ * is for. The agent's options and docs come from this list; at most BERM_TIMEOUT_ROOM.
+ */
+/* clang-format off */
+#define BERM_TIMEOUTS(X)                                                                       \
+	X(HALF_OPEN, "half-open", 30, 5, 600, "not established yet, from the first packet")    \
+	X(TCP, "tcp", 10800, 300, 604800, "established TCP")                                   \
+	X(HALF_CLOSED, "half-closed", 3600, 30, 604800, "TCP of which one side has sent FIN")  \
+	X(CLOSING, "closing", 120, 5, 3600, "TCP of which both sides have sent FIN")           \
+	X(RESET, "reset", 10, 1, 600, "TCP after an RST")                                      \
+	X(UDP, "udp", 180, 10, 604800, "established UDP")                                      \
+	X(OTHER, "other", 180, 10, 604800, "established flows of other protocols")
+/* clang-format on */
+
+enum berm_timeout {
+#define X(id, name, seconds, least, most, help) BERM_TIMEOUT_##id,
+	BERM_TIMEOUTS(X)
+#undef X
+		BERM_TIMEOUT_COUNT
+};
+#define BERM_TIMEOUT_ROOM 16
 
 /* One way, one cache line. Keyed from the pod's point of view, so both directions find it. */
 struct berm_session {
@@ -118,9 +154,9 @@ struct berm_session {
 	__be16 peer_port;
 	__u32 iface; /* ifindex << 8 | IP protocol */
 	__u32 rule;  /* id of the rule that allowed it */
-	__u16 slot;  /* endpoint slot = index of the epoch */
+	__u16 slot;  /* endpoint slot = index of the epoch | BERM_SESSION_ORIGIN bits */
 	__u8 seen;   /* jiffies >> 6 of the last packet */
-	__u8 state;  /* BERM_SESSION_* */
+	__u8 state;  /* BERM_SESSION_PROGRESS bits */
 	__u32 packets[BERM_DIR_COUNT];
 	__u64 bytes[BERM_DIR_COUNT];
 };
@@ -310,7 +346,8 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_LOST, "event_lost")                                                            \
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
 	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */   \
-	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */
+	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */ \
+	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */
 /* clang-format on */
 
 enum berm_stat {

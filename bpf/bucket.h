@@ -321,6 +321,22 @@ static __always_inline void way_write(struct berm_bucket *b, __u32 i,
 	WRITE(b->tag[i], tag);
 }
 
+/* What leaves a way: {LEFT_*, owner, tag}; 0 = it was free. */
+#define LEFT_ESTABLISHED 0x80
+#define LEFT_SPILLED	 0x40
+#define LEFT_OWNER(left) ((left) >> 8 & 0xff)
+#define LEFT_TAG(left)	 ((left) >> 16)
+
+static __always_inline __u32 way_leaving(const struct berm_bucket *b, __u32 i)
+{
+	__u32 spilled = b->way[i].slot & BERM_SESSION_SPILLED ? LEFT_SPILLED : 0;
+
+	if (!b->tag[i])
+		return 0;
+	return (b->state[i] & LEFT_ESTABLISHED) | spilled | b->owner[i] << 8 |
+	       (__u32)b->tag[i] << 16;
+}
+
 static __always_inline void way_clear(struct berm_bucket *b, __u32 i)
 {
 	WRITE(b->tag[i], 0);

@@ -25,8 +25,9 @@ enum pkt_kind {
 /* What was found in the session table. */
 enum pkt_session {
 	SESSION_NONE,
-	SESSION_STALE,	/* an entry of an older epoch: judge its opener's direction again */
-	SESSION_REPLACE /* an entry that is over: a new one takes its place */
+	SESSION_STALE,	 /* an entry of an older epoch: judge its opener's direction again */
+	SESSION_REPLACE, /* an entry that is over: a new one takes its place */
+	SESSION_CROSSED	 /* a SYN of the side that was asked, while its answer is awaited */
 };
 
 struct pkt {
@@ -53,7 +54,8 @@ struct pkt {
 	};
 	union {
 		struct {
-			__u8 kind; /* enum pkt_kind */
+			__u16 state; /* BERM_SESSION_* of the entry found, or of the one to be made */
+			__u8 kind;   /* enum pkt_kind */
 			__u8 proto;
 			__u8 flags; /* PKT_RIDES, PKT_OPENS */
 			__u8 is_v4;
@@ -64,10 +66,9 @@ struct pkt {
 			__u8 is_group; /* sent to a multicast or broadcast MAC */
 			__u8 found;    /* enum pkt_session */
 			__u8 opener;   /* enum berm_dir: who opened the flow */
-			__u8 state; /* BERM_SESSION_* of the entry found, or of the one to be made */
-			__u8 is_new; /* a session was recorded */
-			__u8 action; /* enum berm_action */
-			__u8 reason; /* enum berm_reason */
+			__u8 is_new;   /* a session was recorded */
+			__u8 action;   /* enum berm_action */
+			__u8 reason;   /* enum berm_reason */
 		};
 		__u64 facts[2];
 	};
@@ -162,15 +163,17 @@ static __always_inline __u32 two_ports(__be16 local, __be16 peer)
 
 static __always_inline bool tcp_parse(struct pkt *p, const union l4_header *h)
 {
-	__u8 flags = h->byte[13];
+	__u32 flags = h->byte[13], opens;
 
 	if (h->byte[12] < 5 << 4) /* data offset */
 		return false;
 	if (flags & TCP_SYN && flags & (TCP_FIN | TCP_RST))
 		return false;
 	p->tcp_flags = flags;
-	/* The end of a flow that we do not know opens nothing. */
-	p->flags = flags & (TCP_FIN | TCP_RST) ? PKT_RIDES : PKT_RIDES | PKT_OPENS;
+	/* The end of a flow that we do not know opens nothing, nor does what no TCP sends. (No branch.) */
+	opens = (flags / TCP_SYN | flags / TCP_ACK) & ~(flags / TCP_FIN | flags / TCP_RST) & 1;
+	barrier_var(opens);
+	p->flags = PKT_RIDES | opens * PKT_OPENS;
 	return true;
 }
 

@@ -141,7 +141,7 @@ static __always_inline bool may_adopt(const struct pkt *p)
 {
 	__u32 until = p->ep->adopt_until;
 
-	return p->found == SESSION_NONE && tcp_is_middle(p) && until &&
+	return !cfg_strict_tcp && p->found != SESSION_STALE && tcp_is_middle(p) && until &&
 	       !clock_is_past(p->now, until);
 }
 

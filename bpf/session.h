@@ -12,28 +12,55 @@
 
 /* ---- how long ---------------------------------------------------------------------------------------- */
 
-#define HALF_OPEN_S 30
-#define RESET_S	    10
-#define CLOSING_S   120
-#define TCP_S	    10800 /* more than the 2 h 4 min that RFC 5382 demands of a NAT */
-#define OTHER_S	    180
-
 #define ONE_WAY_PACKETS                                                                            \
 	16	    /* a flow that is never answered is established after so many packets... */
 #define ONE_WAY_S 1 /* ...over at least this time */
 
-static __always_inline __u32 session_timeout(__u8 state, __u8 proto)
+static __always_inline __u32 bit_of(__u32 state, __u32 bit)
 {
-	if (state & BERM_SESSION_CLOSING)
-		return CLOSING_S * cfg_hz;
-	if (!(state & BERM_SESSION_ESTABLISHED))
-		return HALF_OPEN_S * cfg_hz;
-	return (proto == IPPROTO_TCP ? TCP_S : OTHER_S) * cfg_hz;
+	return state / bit & 1;
+}
+
+/* {half-open, tcp, half-closed, closing, reset, udp, other}, without a branch: each would double what old
+ * verifiers go through from there on. */
+static __always_inline __u32 timeout_of(__u32 state, __u8 proto)
+{
+	__u32 no_tcp = ((proto ^ IPPROTO_TCP) + 0xffu) >> 8;
+	__u32 no_udp = ((proto ^ IPPROTO_UDP) + 0xffu) >> 8;
+	__u32 fins =
+		bit_of(state, BERM_SESSION_OPENER_FIN) + bit_of(state, BERM_SESSION_ANSWERER_FIN);
+	__u32 which =
+		BERM_TIMEOUT_TCP + no_tcp * (BERM_TIMEOUT_UDP - BERM_TIMEOUT_TCP + no_udp) + fins;
+
+	which *= bit_of(state, BERM_SESSION_ESTABLISHED);
+	return which;
+}
+_Static_assert(BERM_TIMEOUT_HALF_OPEN == 0 && BERM_TIMEOUT_HALF_CLOSED == BERM_TIMEOUT_TCP + 1 &&
+		       BERM_TIMEOUT_CLOSING == BERM_TIMEOUT_TCP + 2 &&
+		       BERM_TIMEOUT_OTHER == BERM_TIMEOUT_UDP + 1,
+	       "timeout_of() counts on their order");
+
+static __always_inline __u32 timeout_ticks(__u32 which)
+{
+	barrier_var(which);
+	return cfg_timeout_s[which % BERM_TIMEOUT_ROOM] * cfg_hz;
+}
+
+static __always_inline __u32 session_timeout(__u32 state, __u8 proto)
+{
+	__u32 reset = bit_of(state, BERM_SESSION_RESET), which = timeout_of(state, proto);
+
+	return timeout_ticks(which + reset * (BERM_TIMEOUT_RESET - which));
+}
+
+static __always_inline __u32 half_open_timeout(void)
+{
+	return cfg_timeout_s[BERM_TIMEOUT_HALF_OPEN] * cfg_hz;
 }
 
 /* An unanswered flow keeps the deadline of its first packet: a flood dies whatever it repeats, and the
  * deadline tells how old the flow is. */
-static __always_inline bool session_is_prolonged(__u8 state)
+static __always_inline bool session_is_prolonged(__u32 state)
 {
 	return state & (BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED);
 }
@@ -45,35 +72,69 @@ static __always_inline struct berm_bucket *bucket_at(__u32 index)
 	return bpf_map_lookup_elem(&berm_sessions, &index);
 }
 
-static __always_inline bool is_from_opener(__u8 state, enum berm_dir dir)
+static __always_inline bool is_from_opener(__u32 state, enum berm_dir dir)
 {
 	return (dir == BERM_EGRESS) == !!(state & BERM_SESSION_FROM_POD);
 }
 
-/* What this packet adds to the state. */
-static __always_inline __u8 session_advance(const struct pkt *p, __u8 state, enum berm_dir dir)
+/* Progress and origin in one. */
+static __always_inline __u32 session_state(const struct berm_session *s)
 {
-	bool opener = is_from_opener(state, dir);
+	return READ(s->state) | (READ(s->slot) & BERM_SESSION_ORIGIN);
+}
 
-	if (p->tcp_flags & TCP_FIN)
-		state |= BERM_SESSION_CLOSING;
-	if (!opener && tcp_is_answer(p))
-		state |= BERM_SESSION_ANSWERED;
-	if (opener && state & BERM_SESSION_ANSWERED && tcp_proves_opener(p))
-		state |= BERM_SESSION_ESTABLISHED;
-	return state;
+/* Can this packet change nothing? True of nearly every one. */
+static __always_inline bool session_is_settled(const struct pkt *p, __u32 state)
+{
+	const __u32 both = BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED;
+
+	return p->proto == IPPROTO_TCP ? tcp_is_settled(p->tcp_flags, state)
+				       : (state & both) == both;
+}
+
+/* What a packet makes of a state, | TCP_ILLEGAL. Global on purpose: the verifier proves it once by itself. */
+__noinline int flow_next(__u32 state, __u32 proto, __u32 flags, __u32 opener)
+{
+	if (proto == IPPROTO_TCP)
+		return tcp_next(state, flags, opener);
+	if (!opener)
+		return state | BERM_SESSION_ANSWERED;
+	return state & BERM_SESSION_ANSWERED ? state | BERM_SESSION_ESTABLISHED : state;
+}
+
+/* The state after this packet, | TCP_ILLEGAL. */
+static __always_inline __u32 session_next(const struct pkt *p, __u32 state, enum berm_dir dir)
+{
+	__u32 opener = (state / BERM_SESSION_FROM_POD & 1) ^ (dir == BERM_INGRESS);
+
+	if (session_is_settled(p, state))
+		return state;
+	return flow_next(state, p->proto, p->tcp_flags, opener);
 }
 
 static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b,
-					    __u32 way, __u8 state, enum berm_dir dir)
+					    __u32 way, __u32 state, enum berm_dir dir)
 {
 	__u32 made;
 
 	if (p->proto == IPPROTO_TCP || !is_from_opener(state, dir) || session_is_prolonged(state) ||
 	    READ(b->way[way].packets[dir]) < ONE_WAY_PACKETS)
 		return false;
-	made = READ(b->deadline[way]) - HALF_OPEN_S * cfg_hz;
+	made = READ(b->deadline[way]) - half_open_timeout();
 	return clock_is_past(p->now, made + ONE_WAY_S * cfg_hz);
+}
+
+/* Until when does it live in its new state? An RST never prolongs; what has no answer, nothing does. */
+static __always_inline __u32 deadline_after(__u32 deadline, __u32 state, __u32 now, __u32 timeout)
+{
+	__u32 next = now + timeout;
+	__u32 reset = bit_of(state, BERM_SESSION_RESET), answered, sooner, take;
+
+	answered = bit_of(state, BERM_SESSION_ANSWERED) | bit_of(state, BERM_SESSION_ESTABLISHED);
+	sooner = (next - deadline) >> 31;
+	take = (answered & ~reset) | (reset & sooner);
+	barrier_var(take);
+	return deadline + take * (next - deadline);
 }
 
 /* A new state is written under the lock, and only if the way still carries this key. */
@@ -87,16 +148,14 @@ static __noinline int session_move(struct pkt *p, __u32 state)
 	barrier_var(way);
 	if (!b || way >= BERM_WAYS)
 		return 0;
-	if (p->tcp_flags & TCP_RST)
-		timeout = RESET_S * cfg_hz;
 	bpf_spin_lock(&b->lock);
 	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash)) {
 		before = b->state[way];
 		owner = b->owner[way];
-		state |= before;
+		state |= before & ~BERM_SESSION_RESET;
 		b->state[way] = state;
 		WRITE(b->way[way].state, state);
-		b->deadline[way] = p->now + timeout;
+		b->deadline[way] = deadline_after(b->deadline[way], state, p->now, timeout);
 		moved = true;
 	}
 	bpf_spin_unlock(&b->lock);
@@ -109,9 +168,10 @@ static __noinline int session_move(struct pkt *p, __u32 state)
 	return 0;
 }
 
-/* Once a tick: is it over, and until when does it live from now on? The header's line is read only then. */
+/* Once a tick: is it over, and until when does it live from now on? The header's line is read only then.
+ * `state` is the one after this packet: what is illegal, or an RST, prolongs nothing. */
 static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket *b, __u32 way,
-					 __u8 state)
+					 __u32 state)
 {
 	struct berm_session *s = &b->way[way];
 	__u8 tick = clock_tick(p->now);
@@ -120,7 +180,7 @@ static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket
 		return true;
 	if (clock_is_past(p->now, READ(b->deadline[way])))
 		return false;
-	if (cfg_explain)
+	if (cfg_explain || state & (TCP_ILLEGAL | BERM_SESSION_RESET))
 		return true;
 	s->seen = tick;
 	if (session_is_prolonged(state))
@@ -144,43 +204,58 @@ static __always_inline void session_found(struct pkt *p, struct berm_bucket *b, 
 }
 
 /*
- * A SYN is never an answer. On a session that is over it opens a new one; from the other side of a living
- * one it is judged by itself and leaves no trace.
+ * On a session that is over a SYN opens a new one. From the other side of a living one it is judged by
+ * itself; if it is allowed while the answer is awaited, both have opened at once.
  */
-static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u32 way, __u8 state,
+static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u32 way, __u32 state,
 				      enum berm_dir dir)
 {
-	if (state & BERM_SESSION_CLOSING) {
+	if (tcp_is_over(state) || clock_is_past(p->now, READ(b->deadline[way]))) {
 		session_found(p, b, way, SESSION_REPLACE);
 		return false;
 	}
 	if (is_from_opener(state, dir))
 		return true;
 	p->flags &= ~PKT_OPENS;
+	if (!(state & BERM_SESSION_ANSWERED))
+		session_found(p, b, way, SESSION_CROSSED);
 	return false;
+}
+
+/* The entry follows the packet. */
+static __always_inline void session_follow(struct pkt *p, struct berm_bucket *b, __u32 way,
+					   __u32 next)
+{
+	if (next & TCP_ILLEGAL) {
+		account_stat(BERM_STAT_TCP_ILLEGAL);
+		return;
+	}
+	session_found(p, b, way, SESSION_NONE);
+	(void)session_move(p, next);
 }
 
 /* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */
 static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way,
 					  enum berm_dir dir)
 {
+	__u32 slot, state, next;
 	struct berm_session *s;
-	__u8 state, next;
-	__u32 slot;
 
 	barrier_var(way);
 	if (way >= BERM_WAYS)
 		return false;
 	s = &b->way[way];
-	slot = READ(s->slot) % BERM_MAX_ENDPOINTS;
-	state = READ(s->state);
+	slot = READ(s->slot);
+	state = READ(s->state) | (slot & BERM_SESSION_ORIGIN);
+	slot %= BERM_MAX_ENDPOINTS;
 	if (tcp_is_syn(p) && !syn_rides(p, b, way, state, dir))
 		return false;
 	if (READ(s->word) != session_word(p->hash, READ(berm_node.epoch[slot]))) {
 		session_found(p, b, way, SESSION_STALE);
 		return false;
 	}
-	if (!session_tick(p, b, way, state)) {
+	next = session_next(p, state, dir);
+	if (!session_tick(p, b, way, next)) {
 		session_found(p, b, way, SESSION_REPLACE);
 		return false;
 	}
@@ -190,13 +265,10 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	if (cfg_explain)
 		return true;
 	session_count(p, s, dir);
-	next = session_advance(p, state, dir);
 	if (is_one_way_flow(p, b, way, state, dir))
 		next |= BERM_SESSION_ESTABLISHED;
-	if (next != state || p->tcp_flags & TCP_RST) {
-		session_found(p, b, way, SESSION_NONE);
-		(void)session_move(p, next);
-	}
+	if (next != state)
+		session_follow(p, b, way, next);
 	return true;
 }
 
@@ -277,35 +349,28 @@ static __always_inline void session_inspect(struct pkt *p, enum berm_dir dir)
 		return;
 	s = &p->bucket->way[way];
 	epoch = READ(s->word) >> 32;
-	if (READ(s->slot) != p->slot || (__s32)(epoch - p->ep->born) < 0 ||
+	if (READ(s->slot) % BERM_MAX_ENDPOINTS != p->slot || (__s32)(epoch - p->ep->born) < 0 ||
 	    clock_is_past(p->now, READ(p->bucket->deadline[way]))) {
 		p->found = SESSION_REPLACE;
 		return;
 	}
-	p->state = READ(s->state);
+	p->state = session_state(s);
 	p->opener = p->state & BERM_SESSION_FROM_POD ? BERM_EGRESS : BERM_INGRESS;
 }
 
 /* ---- recording --------------------------------------------------------------------------------------------- */
 
-/* What left a way when something else took it: {state, owner, tag}, 0 = it was free. */
-static __always_inline __u32 way_leaving(const struct berm_bucket *b, __u32 way)
-{
-	return b->tag[way] ? b->state[way] | b->owner[way] << 8 | (__u32)b->tag[way] << 16 : 0;
-}
-
 /* The books after an entry has left bucket `index`: its owner's count, its home's spill. */
 static __always_inline void session_left(__u32 index, __u32 left)
 {
-	__u8 state = left;
 	struct berm_bucket *home;
 
 	if (!left)
 		return;
-	ADD(berm_node.held[state >> 7][left >> 8 & 0xff], -1);
-	if (!(state & BERM_SESSION_SPILLED))
+	ADD(berm_node.held[!!(left & LEFT_ESTABLISHED)][LEFT_OWNER(left)], -1);
+	if (!(left & LEFT_SPILLED))
 		return;
-	home = bucket_at(bucket_other(index, left >> 16));
+	home = bucket_at(bucket_other(index, LEFT_TAG(left)));
 	if (home)
 		ADD(home->spill, -1);
 }
@@ -354,7 +419,7 @@ static __always_inline enum put_result put_locked(struct berm_bucket *b, const s
 	if (way >= BERM_WAYS)
 		return PUT_FULL;
 	*left = way_leaving(b, way);
-	way_write(b, way, &put->value, hash_tag(p->hash), p->now + HALF_OPEN_S * cfg_hz);
+	way_write(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
 	return PUT_NEW;
 }
 
@@ -402,7 +467,7 @@ static __always_inline bool put_spills(const struct pkt *p, struct berm_bucket *
 		return false;
 	put->hint = there;
 	put->index = index;
-	put->value.state |= BERM_SESSION_SPILLED;
+	put->value.slot |= BERM_SESSION_SPILLED;
 	return true;
 }
 
@@ -428,13 +493,12 @@ static __always_inline enum put_result put_again(struct pkt *p, struct put *put)
 {
 	struct berm_bucket *home;
 	enum put_result result;
-	__u8 spilled = 0;
-	__u32 way = p->way;
+	__u32 way = p->way, spilled;
 
 	barrier_var(way);
 	if (!p->bucket || way >= BERM_WAYS)
 		return PUT_FULL;
-	spilled = READ(p->bucket->way[way].state) & BERM_SESSION_SPILLED;
+	spilled = READ(p->bucket->way[way].slot) & BERM_SESSION_SPILLED;
 	put->forced = way;
 	if (!spilled)
 		return session_put(p, put);
@@ -442,7 +506,7 @@ static __always_inline enum put_result put_again(struct pkt *p, struct put *put)
 	if (!home)
 		return PUT_FULL;
 	put->index = bucket_other(put->index, hash_tag(p->hash));
-	put->value.state |= BERM_SESSION_SPILLED;
+	put->value.slot |= BERM_SESSION_SPILLED;
 	ADD(home->spill, 1); /* session_left takes the old one's away */
 	result = session_put(p, put);
 	if (result != PUT_NEW)
@@ -462,7 +526,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	put.value.peer_port = p->flow.peer_port;
 	put.value.iface = p->flow.iface;
 	put.value.rule = p->rule;
-	put.value.slot = p->slot;
+	put.value.slot = unknown(p->slot | (p->state & BERM_SESSION_ORIGIN));
 	put.value.seen = clock_tick(p->now);
 	put.value.state = p->state | BERM_SESSION_OPEN;
 	put.value.packets[dir] = 1;
@@ -484,7 +548,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 {
 	struct berm_bucket *b = p->bucket;
-	__u32 way = p->way;
+	__u32 way = p->way, next;
 
 	barrier_var(way);
 	if (!b || way >= BERM_WAYS)
@@ -497,6 +561,10 @@ static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 	bpf_spin_unlock(&b->lock);
 	session_count(p, &b->way[way], dir);
 	account_stat(BERM_STAT_SESSION_REJUDGED);
+	next = session_next(p, p->state, dir);
+	(void)session_tick(p, b, way, next);
+	if (next != p->state)
+		session_follow(p, b, way, next);
 }
 
 /* Keep what was decided. A denied flow keeps nothing; a denied session stays as it is and is judged again. */
@@ -511,12 +579,17 @@ static __always_inline void session_remember(struct pkt *p, enum berm_dir dir)
 			account_stat(BERM_STAT_SESSION_REVOKED);
 		return;
 	}
-	if (!is_allowed(p) || !(p->flags & PKT_OPENS))
+	if (!is_allowed(p))
+		return;
+	if (p->found == SESSION_CROSSED)
+		(void)session_move(p, BERM_SESSION_OPEN | BERM_SESSION_ANSWERED);
+	if (!(p->flags & PKT_OPENS) || (cfg_strict_tcp && tcp_is_middle(p)))
 		return;
 	if (p->opener == BERM_EGRESS)
 		p->state |= BERM_SESSION_FROM_POD;
 	if (tcp_is_middle(p))
 		p->state |= BERM_SESSION_ADOPTED;
+	pkt_forget(p);
 	session_record(p, dir);
 }
 

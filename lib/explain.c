@@ -30,13 +30,15 @@ static int share_maps(struct berm_bpf *skel, const struct berm_maps *maps, struc
 	return 0;
 }
 
-static int load(struct berm_explain *e, const struct berm_maps *maps, struct berm_err *err)
+static int load(struct berm_explain *e, const struct berm_maps *maps,
+		const struct berm_session_opts *sessions, struct berm_err *err)
 {
 	int rc;
 
 	e->skel->rodata->cfg_explain = 1;
 	e->skel->rodata->cfg_buckets = maps->buckets;
 	e->skel->rodata->cfg_hz = berm_jiffies_hz();
+	e->skel->rodata->cfg_strict_tcp = sessions->strict_tcp; /* no timeout is ever written */
 	rc = share_maps(e->skel, maps, err);
 	if (rc)
 		return rc;
@@ -48,7 +50,8 @@ static int load(struct berm_explain *e, const struct berm_maps *maps, struct ber
 	return 0;
 }
 
-int berm_explain_open(const struct berm_maps *maps, struct berm_explain **ret, struct berm_err *err)
+int berm_explain_open(const struct berm_maps *maps, const struct berm_session_opts *sessions,
+		      struct berm_explain **ret, struct berm_err *err)
 {
 	struct berm_explain *e = calloc(1, sizeof(*e));
 	int rc = -ENOMEM;
@@ -59,7 +62,7 @@ int berm_explain_open(const struct berm_maps *maps, struct berm_explain **ret, s
 		free(e);
 		return berm_fail(err, rc, "open the data path, to explain");
 	}
-	rc = load(e, maps, err);
+	rc = load(e, maps, sessions, err);
 	if (rc)
 		berm_explain_close(e);
 	else

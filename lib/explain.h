@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "maps.h"
+#include "timeouts.h"
 
 struct berm_explain;
 
@@ -32,9 +33,10 @@ struct berm_explain_verdict {
 	uint32_t cls;	/* of the peer; 0: nobody asked who it is */
 };
 
-/* Loads the programs: some 100 ms of the verifier's time. Borrows the maps' descriptors during the call. */
-int berm_explain_open(const struct berm_maps *maps, struct berm_explain **ret,
-		      struct berm_err *err) must_check;
+/* Loads the programs: some 100 ms of the verifier's time. sessions: as the
+ * enforcing programs were loaded. Borrows the maps' descriptors during the call. */
+int berm_explain_open(const struct berm_maps *maps, const struct berm_session_opts *sessions,
+		      struct berm_explain **ret, struct berm_err *err) must_check;
 void berm_explain_close(struct berm_explain *explain); /* accepts NULL */
 
 /* Some microseconds. */

@@ -139,7 +139,7 @@ static int pin_dirs_ensure(struct berm_err *err)
 /* ---- which build made the programs -------------------------------------------------------------------- */
 
 /* Says all that makes programs what they are: the object, and what is configured into it. */
-static void build_name(__u32 buckets, char out[64])
+static void build_name(const struct berm_session_opts *sessions, __u32 buckets, char out[64])
 {
 	size_t size = 0;
 	const unsigned char *elf = berm_bpf__elf_bytes(&size);
@@ -147,23 +147,27 @@ static void build_name(__u32 buckets, char out[64])
 
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ elf[i]) * 0x100000001b3u;
+	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
+		hash = (hash ^ berm_timeout_of(sessions, i)) * 0x100000001b3u;
+	hash = (hash ^ sessions->strict_tcp) * 0x100000001b3u;
 	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, berm_jiffies_hz());
 }
 
-static int build_write(__u32 buckets, struct berm_err *err)
+static int build_write(const struct berm_session_opts *sessions, __u32 buckets,
+		       struct berm_err *err)
 {
 	char name[64];
 
-	build_name(buckets, name);
+	build_name(sessions, buckets, name);
 	return symlink(name, BERM_PIN_BUILD) ? berm_fail(err, -errno, "link " BERM_PIN_BUILD) : 0;
 }
 
-static bool build_is(__u32 buckets)
+static bool build_is(const struct berm_session_opts *sessions, __u32 buckets)
 {
 	char name[64], have[64];
 	ssize_t n = readlink(BERM_PIN_BUILD, have, sizeof(have));
 
-	build_name(buckets, name);
+	build_name(sessions, buckets, name);
 	return n == (ssize_t)strlen(name) && !memcmp(have, name, (size_t)n);
 }
 
@@ -184,12 +188,12 @@ static bool prog_uses(const char *pin, __u32 map_id)
 }
 
 /* Are the pinned programs this binary's, over the maps that are pinned? Then a start loads nothing. */
-static bool progs_are_ours(const struct berm_maps *maps)
+static bool progs_are_ours(const struct berm_load_opts *opts, const struct berm_maps *maps)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
-	if (!build_is(maps->buckets) ||
+	if (!build_is(&opts->sessions, maps->buckets) ||
 	    bpf_obj_get_info_by_fd(maps->fd[BERM_MAP_sessions], &info, &len))
 		return false;
 	for (int i = 0; i < PROG_COUNT; i++)
@@ -317,6 +321,9 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 		return berm_refuse(err, -EINVAL, "a session table of %u buckets", buckets);
 	l->skel->rodata->cfg_buckets = buckets;
 	l->skel->rodata->cfg_hz = berm_jiffies_hz();
+	l->skel->rodata->cfg_strict_tcp = opts->sessions.strict_tcp;
+	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
+		l->skel->rodata->cfg_timeout_s[i] = berm_timeout_of(&opts->sessions, i);
 	l->skel->data_node->berm_node.abi = 0;
 	return 0;
 }
@@ -408,7 +415,7 @@ static int progs_pin(const struct load *l, struct berm_err *err)
 	return rc;
 }
 
-static int pin_all(struct load *l, struct berm_err *err)
+static int pin_all(struct load *l, const struct berm_load_opts *opts, struct berm_err *err)
 {
 	struct berm_node *node =
 		&l->skel->data_node->berm_node; /* since loading: the map's memory */
@@ -424,7 +431,7 @@ static int pin_all(struct load *l, struct berm_err *err)
 	if (!rc)
 		rc = progs_pin(l, err);
 	if (!rc)
-		rc = build_write(l->skel->rodata->cfg_buckets, err);
+		rc = build_write(&opts->sessions, l->skel->rodata->cfg_buckets, err);
 	if (!rc)
 		__atomic_store_n(&node->abi, BERM_ABI_VERSION, __ATOMIC_RELEASE);
 	return rc;
@@ -455,7 +462,7 @@ static int load_with(struct load *l, const struct berm_load_opts *opts, struct b
 	rc = berm_bpf__load(l->skel);
 	if (rc)
 		return load_failed(rc, err);
-	rc = pin_all(l, err);
+	rc = pin_all(l, opts, err);
 	if (rc)
 		pins_take_back(l);
 	return rc;
@@ -486,7 +493,7 @@ static int find_usable(const struct berm_load_opts *opts, struct berm_maps *out,
 		return rc ? rc : find_loaded(out, err);
 	}
 	rc = find_loaded(out, err);
-	if (rc || progs_are_ours(out))
+	if (rc || progs_are_ours(opts, out))
 		return rc == -EPROTO ? -ENOENT : rc; /* loading says what is wrong */
 	berm_maps_close(out);
 	return -ENOENT;
@@ -585,7 +592,7 @@ static int maps_pin_again(const struct berm_maps *maps, struct berm_err *err)
 }
 
 int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COUNT],
-		      struct berm_err *err)
+		      const struct berm_session_opts *sessions, struct berm_err *err)
 {
 	auto_close int lock = -1;
 	int rc = berm_flock_take(BERM_LOAD_LOCK, DEFAULT_LOCK_MS / 10, &lock, err);
@@ -600,8 +607,8 @@ int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COU
 	for (int i = 0; !rc && i < PROG_COUNT; i++)
 		if (access(prog_pins[i], F_OK))
 			rc = prog_pin(prog[i], prog_pins[i], err);
-	if (!rc && access(BERM_PIN_BUILD, F_OK) && !build_is(maps->buckets))
-		rc = build_write(maps->buckets, err);
+	if (!rc && access(BERM_PIN_BUILD, F_OK) && !build_is(sessions, maps->buckets))
+		rc = build_write(sessions, maps->buckets, err);
 	return rc ? rc : maps_pin_again(maps, err);
 }
 

@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "maps.h"
+#include "timeouts.h"
 
 struct berm_load_opts {
 	uint32_t buckets;   /* of a session table that has to be made; 0 = default */
@@ -20,6 +21,7 @@ struct berm_load_opts {
 	bool mount_bpffs;   /* mount BERM_BPFFS if the host has none */
 	bool replace_progs; /* agent: the programs of this binary, though others are pinned or another
 			     * version's data path is there; else that is refused */
+	struct berm_session_opts sessions; /* of programs that have to be loaded */
 };
 
 /* From nothing: bpffs, maps (random hash seed and epochs, node addresses seeded), programs, pins. All or
@@ -40,9 +42,9 @@ int berm_prog_open(int dir, int *ret_fd, struct berm_err *err) must_check;
 int berm_pins_hold(int prog[BERM_PROG_COUNT], struct berm_err *err) must_check;
 /* 0: all there; -ENOENT: some are missing; -ESTALE: somebody has made another data path in their place. */
 int berm_pins_check(const struct berm_maps *maps) must_check;
-/* Pins what is missing, mounts bpffs if need be. */
+/* Pins what is missing, mounts bpffs if need be. `sessions`: what the programs were loaded with. */
 int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COUNT],
-		      struct berm_err *err) must_check;
+		      const struct berm_session_opts *sessions, struct berm_err *err) must_check;
 
 /* Free the sessions of an interface (ifindex != 0) or the expired ones, through berm_sweep.
  * Returns the number freed or -errno. */

@@ -25,6 +25,7 @@
 #include "source_api.h"
 #include "source_cni.h"
 #include "source_files.h"
+#include "timeouts.h"
 
 struct berm_agent_opts {
 	const char *manifests; /* or: */
@@ -35,6 +36,7 @@ struct berm_agent_opts {
 	const char *state_dir;
 	const char *socket;
 	enum berm_attach_mode attach;
+	struct berm_session_opts sessions;
 	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
 	bool keep_install; /* the plugin stays where berm-install has put it */
 	struct berm_keeper_opts install;

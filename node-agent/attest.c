@@ -285,7 +285,7 @@ static int check_pins(struct berm_attest *at)
 		return 0;
 	}
 	if (rc == -ENOENT)
-		rc = berm_pins_restore(&at->agent->maps, at->prog, &err);
+		rc = berm_pins_restore(&at->agent->maps, at->prog, &at->agent->opts.sessions, &err);
 	if (!rc) {
 		at->agent->tampered++;
 		at->has_pin_failure = false;

@@ -526,7 +526,9 @@ static int open_source(struct berm_agent *agent, struct berm_err *err)
 
 static int open_parts(struct berm_agent *agent, struct berm_err *err)
 {
-	struct berm_load_opts opts = { .mount_bpffs = true, .replace_progs = true };
+	struct berm_load_opts opts = { .mount_bpffs = true,
+				       .replace_progs = true,
+				       .sessions = agent->opts.sessions };
 	int rc;
 
 	rc = berm_load_ensure(&opts, &agent->maps, err);

@@ -48,7 +48,9 @@ enum {
 	OPT_CONF_NAME,
 	OPT_BIN_DIR,
 	OPT_PLUGIN,
-	OPT_CNI_SETTINGS
+	OPT_CNI_SETTINGS,
+	OPT_STRICT_TCP,
+	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
 static const struct argp_option options[] = {
@@ -75,6 +77,8 @@ static const struct argp_option options[] = {
 	  "How adopted pods are attached: auto, tcx or clsact (default: auto)", 0 },
 	{ "missing-state", OPT_MISSING, "VERDICT", 0,
 	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
+	{ "strict-tcp", OPT_STRICT_TCP, NULL, 0,
+	  "A TCP session begins with a SYN: connections that run already are not adopted", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -89,7 +93,17 @@ static const struct argp_option options[] = {
 	{ "plugin", OPT_PLUGIN, "FILE", 0, "The plugin (default: /usr/bin/berm-cni)", 1 },
 	{ "cni-settings", OPT_CNI_SETTINGS, "JSON", 0,
 	  "Settings of the plugin, such as {\"waitForPolicy\": \"5s\"}", 1 },
-	{ 0 },
+	{ NULL, 0, NULL, 0, "How long a session lives without a packet:", 2 },
+#define X(id, name, seconds, least, most, help)                                                    \
+	{ "timeout-" name,                                                                         \
+	  OPT_TIMEOUT + BERM_TIMEOUT_##id,                                                         \
+	  "SECONDS",                                                                               \
+	  0,                                                                                       \
+	  help " (" #least " to " #most ", default: " #seconds ")",                                \
+	  2 },
+	BERM_TIMEOUTS(X)
+#undef X
+		{ 0 },
 };
 
 struct settings {
@@ -180,6 +194,28 @@ static void set_feedback(struct settings *settings, const char *word, struct arg
 	settings->has_feedback = true;
 }
 
+static void set_timeout(struct settings *settings, enum berm_timeout which, const char *word,
+			struct argp_state *state)
+{
+	struct berm_err err = { 0 };
+
+	if (berm_timeout_parse(which, word, &settings->agent.sessions.timeout_s[which], &err))
+		argp_error(state, "--%s", err.msg);
+}
+
+static error_t on_session_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+
+	if (key == OPT_STRICT_TCP)
+		settings->agent.sessions.strict_tcp = true;
+	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)
+		set_timeout(settings, (enum berm_timeout)(key - OPT_TIMEOUT), arg, state);
+	else
+		return ARGP_ERR_UNKNOWN;
+	return 0;
+}
+
 static error_t on_api_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -202,7 +238,7 @@ static error_t on_api_option(int key, char *arg, struct argp_state *state)
 		set_feedback(settings, arg, state);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return on_session_option(key, arg, state);
 	}
 }
 

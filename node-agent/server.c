@@ -270,7 +270,8 @@ static void on_load(uv_work_t *work)
 {
 	struct berm_server *server = work->data;
 
-	if (berm_explain_open(&server->agent->maps, &server->explain, &server->load_failure))
+	if (berm_explain_open(&server->agent->maps, &server->agent->opts.sessions, &server->explain,
+			      &server->load_failure))
 		server->explain = NULL;
 }
 

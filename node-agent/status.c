@@ -238,6 +238,16 @@ static void add_usage(cJSON *root, const struct berm_agent *agent)
 	add_number(object, "rules", usage.rules);
 }
 
+static void add_session_settings(cJSON *root, const struct berm_session_opts *opts)
+{
+	cJSON *object = cJSON_AddObjectToObject(root, "session_settings");
+	cJSON *timeouts = cJSON_AddObjectToObject(object, "timeout_seconds");
+
+	cJSON_AddBoolToObject(object, "strict_tcp", opts->strict_tcp);
+	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
+		add_number(timeouts, berm_timeout_name(i), berm_timeout_of(opts, i));
+}
+
 static void add_last_apply(cJSON *root, const struct berm_engine *engine)
 {
 	cJSON *object = cJSON_AddObjectToObject(root, "last_apply");
@@ -428,6 +438,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(endpoints, "repaired", agent->repaired);
 	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
+	add_session_settings(root, &agent->opts.sessions);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);
 	add_counters(root, agent);

@@ -32,11 +32,36 @@ char *ctl_protocol(unsigned int proto)
 	return ctl_printf("%u", proto);
 }
 
+#define BOTH_FIN   (BERM_SESSION_OPENER_FIN | BERM_SESSION_ANSWERER_FIN)
+#define BOTH_ACKED (BERM_SESSION_OPENER_ACKED | BERM_SESSION_ANSWERER_ACKED)
+
 const char *ctl_session_state(const struct berm_session *way)
 {
-	if (way->state & BERM_SESSION_CLOSING)
+	if (way->state & BERM_SESSION_RESET)
+		return "reset";
+	if (!(way->state & BERM_SESSION_ESTABLISHED))
+		return "half-open";
+	if (!(way->state & BOTH_FIN))
+		return "established";
+	return (way->state & BOTH_FIN) == BOTH_FIN ? "closing" : "half-closed";
+}
+
+/* A connection has two ends; this is the state of the one that is further on in closing (RFC 9293, 3.3.2). */
+const char *ctl_session_tcp_state(const struct berm_session *way)
+{
+	if ((way->iface & 0xff) != IPPROTO_TCP)
+		return NULL;
+	if (way->state & BERM_SESSION_RESET)
+		return "closed";
+	if (!(way->state & BERM_SESSION_ANSWERED))
+		return "syn-sent";
+	if (!(way->state & BOTH_FIN))
+		return way->state & BERM_SESSION_ESTABLISHED ? "established" : "syn-received";
+	if ((way->state & BOTH_FIN) != BOTH_FIN)
+		return way->state & BOTH_ACKED ? "fin-wait-2" : "fin-wait-1";
+	if (!(way->state & BOTH_ACKED))
 		return "closing";
-	return way->state & BERM_SESSION_ESTABLISHED ? "established" : "half-open";
+	return (way->state & BOTH_ACKED) == BOTH_ACKED ? "time-wait" : "last-ack";
 }
 
 static bool is_live(const struct ctl_session_context *ctx, const struct ctl_session *session)
@@ -72,6 +97,13 @@ static bool peer_matches(const struct ctl_session_context *ctx, const char *patt
 	return rec && ctl_name_matches(pattern, rec->ns, rec->pod);
 }
 
+static bool has_state(const struct berm_session *way, const char *state)
+{
+	const char *tcp = ctl_session_tcp_state(way);
+
+	return !strcmp(state, ctl_session_state(way)) || (tcp && !strcmp(state, tcp));
+}
+
 bool ctl_session_is_wanted(const struct ctl_session_context *ctx,
 			   const struct ctl_session_filter *filter,
 			   const struct ctl_session *session)
@@ -81,7 +113,7 @@ bool ctl_session_is_wanted(const struct ctl_session_context *ctx,
 
 	if (is_live(ctx, session) == filter->expired)
 		return false;
-	if (filter->state && strcmp(filter->state, ctl_session_state(way)) != 0)
+	if (filter->state && !has_state(way, filter->state))
 		return false;
 	if (filter->port && ntohs(way->local_port) != filter->port &&
 	    ntohs(way->peer_port) != filter->port)
@@ -144,12 +176,11 @@ static void add_flags(cJSON *item, const struct ctl_session_context *ctx,
 		      const struct berm_session *way)
 {
 	const struct berm_node *node = ctx->node->maps.node;
-	bool stale = way->slot < BERM_MAX_ENDPOINTS &&
-		     node->epoch[way->slot] != (uint32_t)(way->word >> 32);
+	bool stale = node->epoch[way->slot & BERM_SESSION_SLOT] != (uint32_t)(way->word >> 32);
 
 	cJSON_AddBoolToObject(item, "to_be_judged_again", stale);
-	cJSON_AddBoolToObject(item, "adopted", !!(way->state & BERM_SESSION_ADOPTED));
-	cJSON_AddBoolToObject(item, "by_node", !!(way->state & BERM_SESSION_HOST));
+	cJSON_AddBoolToObject(item, "adopted", !!(way->slot & BERM_SESSION_ADOPTED));
+	cJSON_AddBoolToObject(item, "by_node", !!(way->slot & BERM_SESSION_HOST));
 }
 
 cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
@@ -158,12 +189,15 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
 	const struct berm_session *way = &session->way;
 	const struct berm_record *owner = owner_of(ctx, way);
 	auto_free char *proto = ctl_protocol(way->iface & 0xff);
+	const char *tcp = ctl_session_tcp_state(way);
 	cJSON *item = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(item, "protocol", proto ? proto : "");
 	cJSON_AddStringToObject(item, "direction",
-				way->state & BERM_SESSION_FROM_POD ? "egress" : "ingress");
+				way->slot & BERM_SESSION_FROM_POD ? "egress" : "ingress");
 	cJSON_AddStringToObject(item, "state", ctl_session_state(way));
+	if (tcp)
+		cJSON_AddStringToObject(item, "tcp_state", tcp);
 	add_end(item, "local", owner, local_addr(owner, way));
 	add_end(item, "peer", ctl_node_by_addr(ctx->node, &way->peer), &way->peer);
 	add_ports(item, way);

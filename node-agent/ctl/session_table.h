@@ -16,7 +16,7 @@ struct ctl_session_filter {
 	const char *pod, *ns; /* shell patterns, see ctl_name_matches() */
 	int port;	      /* of either end; 0 = any */
 	const char *peer;     /* address or [ns/]pod pattern */
-	const char *state;    /* half-open, established, closing; NULL: all of those that live */
+	const char *state;    /* of either naming below; NULL: all of those that live */
 	bool expired;	      /* those that live no more instead */
 };
 
@@ -26,7 +26,12 @@ struct ctl_session_context {
 	uint32_t now, hz; /* jiffies */
 };
 
+#define CTL_SESSION_STATES "half-open", "established", "half-closed", "closing", "reset"
 const char *ctl_session_state(const struct berm_session *way);
+/* By RFC 9293; NULL for what is not TCP. */
+#define CTL_TCP_STATES                                                                             \
+	"syn-sent", "syn-received", "fin-wait-1", "fin-wait-2", "last-ack", "time-wait", "closed"
+const char *ctl_session_tcp_state(const struct berm_session *way);
 bool ctl_session_is_wanted(const struct ctl_session_context *ctx,
 			   const struct ctl_session_filter *filter,
 			   const struct ctl_session *session);

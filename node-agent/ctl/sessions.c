@@ -70,6 +70,13 @@ static char *notes(const cJSON *item)
 			  ctl_true_at(item, "by_node") ? "by the node" : "");
 }
 
+static char *state(const cJSON *item)
+{
+	const char *tcp = ctl_string_at(item, "tcp_state");
+
+	return strdup(*tcp ? tcp : ctl_string_at(item, "state"));
+}
+
 static enum ctl_tone state_tone(const cJSON *item)
 {
 	return strcmp(ctl_string_at(item, "state"), "established") ? CTL_DIM : CTL_GOOD;
@@ -80,7 +87,7 @@ static const struct ctl_column columns[] = {
 	{ .title = "POD", .text = local },
 	{ .title = "OPENED", .path = "direction" },
 	{ .title = "PEER", .text = peer },
-	{ .title = "STATE", .path = "state", .tone = state_tone },
+	{ .title = "STATE", .text = state, .tone = state_tone },
 	{ .title = "PACKETS IN/OUT", .text = packets, .flags = CTL_COL_RIGHT },
 	{ .title = "EXPIRES", .text = expires, .flags = CTL_COL_RIGHT },
 	{ .title = "RULE", .path = "rule.label" },
@@ -220,7 +227,7 @@ enum { OPT_PORT = 0x200, OPT_PEER, OPT_STATE, OPT_LIMIT, OPT_COUNT };
 
 static void set_state(struct args *args, const char *arg, struct argp_state *state)
 {
-	static const char *const known[] = { "half-open", "established", "closing", "expired" };
+	static const char *const known[] = { CTL_SESSION_STATES, CTL_TCP_STATES, "expired" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		if (strcmp(known[i], arg) != 0)
@@ -229,7 +236,9 @@ static void set_state(struct args *args, const char *arg, struct argp_state *sta
 		args->filter.state = args->filter.expired ? NULL : known[i];
 		return;
 	}
-	argp_error(state, "'%s' is no state; there are half-open, established, closing and expired",
+	argp_error(state,
+		   "'%s' is no state; there are half-open, established, half-closed, closing, reset, expired, "
+		   "and of TCP syn-sent, syn-received, fin-wait-1, fin-wait-2, last-ack, time-wait and closed",
 		   arg);
 }
 
@@ -274,7 +283,9 @@ static const struct argp_option options_of_sessions[] = {
 	{ "namespace", 'n', "NS", 0, "sessions of pods in this namespace", 1 },
 	{ "port", OPT_PORT, "N", 0, "with this port on either end", 1 },
 	{ "peer", OPT_PEER, "IP|[NS/]POD", 0, "with this other end", 1 },
-	{ "state", OPT_STATE, "STATE", 0, "half-open, established, closing or expired", 1 },
+	{ "state", OPT_STATE, "STATE", 0,
+	  "half-open, established, half-closed, closing, reset, a state of TCP such as time-wait, or expired",
+	  1 },
 	{ "limit", OPT_LIMIT, "N", 0, "at most so many (tables: 1000; 0 = all)", 2 },
 	{ "count", OPT_COUNT, NULL, 0, "only say how many", 2 },
 	{ 0 },

@@ -189,21 +189,24 @@ static void add_agent_usage(cJSON *doc)
 
 struct session_count {
 	uint32_t now;
-	size_t half_open, established, closing;
+	size_t half_open, established, half_closed, closing;
 };
 
 static int count_session(const struct ctl_session *session, void *arg)
 {
 	struct session_count *count = arg;
+	const char *state = ctl_session_state(&session->way);
 
 	if ((int32_t)(session->deadline - count->now) <= 0)
 		return 0;
-	if (session->way.state & BERM_SESSION_CLOSING)
-		count->closing++;
-	else if (session->way.state & BERM_SESSION_ESTABLISHED)
+	if (!strcmp(state, "established"))
 		count->established++;
-	else
+	else if (!strcmp(state, "half-open"))
 		count->half_open++;
+	else if (!strcmp(state, "half-closed"))
+		count->half_closed++;
+	else
+		count->closing++;
 	return 0;
 }
 
@@ -217,10 +220,11 @@ static void add_sessions(cJSON *doc, const struct ctl_node *node)
 	if (berm_jiffies_read(&count.now, &hz, NULL) ||
 	    ctl_sessions_walk(&node->maps, count_session, &count, NULL))
 		return;
-	live = (double)(count.half_open + count.established + count.closing);
+	live = (double)(count.half_open + count.established + count.half_closed + count.closing);
 	object = cJSON_AddObjectToObject(doc, "sessions");
 	cJSON_AddNumberToObject(object, "established", (double)count.established);
 	cJSON_AddNumberToObject(object, "half_open", (double)count.half_open);
+	cJSON_AddNumberToObject(object, "half_closed", (double)count.half_closed);
 	cJSON_AddNumberToObject(object, "closing", (double)count.closing);
 	cJSON_AddNumberToObject(object, "max", room);
 	cJSON_AddNumberToObject(object, "ratio", room > 0 ? live / room : 0);

@@ -221,7 +221,9 @@ TEST(explain_agrees,
 	own_run();
 	a.dp = datapath_load(NULL);
 	ASSERT_OK(berm_apply_open(&a.dp->maps, &a.apply, &err), &err);
-	ASSERT_OK(berm_explain_open(&a.dp->maps, &a.explain, &err), &err);
+	ASSERT_OK(berm_explain_open(&a.dp->maps, &(struct berm_session_opts){ 0 }, &a.explain,
+				    &err),
+		  &err);
 	while (a.asked < packets)
 		one_world(&a, seed++);
 	printf("# %u packets: %u denied, %u on sessions, %u malformed\n", a.asked, a.denied,

@@ -51,12 +51,12 @@ static void establish(struct datapath *dp)
 	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
 }
 
-static uint8_t state_of(struct datapath *dp, uint16_t local_port, uint16_t peer_port)
+static uint32_t state_of(struct datapath *dp, uint16_t local_port, uint16_t peer_port)
 {
 	struct berm_session s = { 0 };
 
 	EXPECT_TRUE(session_find(dp, 1, WEB, local_port, peer_port, &s));
-	return s.state;
+	return s.state | (s.slot & BERM_SESSION_ORIGIN);
 }
 
 TEST(established_rule, "a flow is established when its opener speaks again after an answer")
@@ -69,8 +69,9 @@ TEST(established_rule, "a flow is established when its opener speaks again after
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN);
 	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT); /* nobody has answered */
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN);
+	EXPECT_EQ(datapath_stat(dp, BERM_STAT_TCP_ILLEGAL), 1);
 	SEND(dp, BERM_EGRESS, &rst, ALLOWED, SESSION, NO_EVENT); /* no answer either */
-	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN);
+	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_RESET);
 	SEND(dp, BERM_EGRESS, &syn_ack, ALLOWED, SESSION, NO_EVENT);
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN | BERM_SESSION_ANSWERED);
 	SEND(dp, BERM_INGRESS, &syn, ALLOWED, SESSION,
@@ -225,7 +226,7 @@ TEST(forged, "a sibling with raw sockets neither opens nor ends another's sessio
 	};
 	uint32_t db;
 	struct datapath *dp = closed_db(&db);
-	uint8_t before;
+	uint32_t before;
 
 	datapath_pod(dp,
 		     &(struct pod){ .ifindex = 2, .addr = { SPY }, .mac = "02:00:00:00:00:04" });
@@ -335,7 +336,8 @@ TEST(ports_reused, "a SYN on a session that is closing opens a new one, judged a
 	SEND(dp, BERM_INGRESS, &fin, ALLOWED, SESSION, NO_EVENT);
 	SEND(dp, BERM_EGRESS, &fin_back, ALLOWED, SESSION, NO_EVENT);
 	SEND(dp, BERM_INGRESS, &ack, ALLOWED, SESSION, NO_EVENT);
-	EXPECT_EQ(state_of(dp, 5432, 40000) & BERM_SESSION_CLOSING, BERM_SESSION_CLOSING);
+	EXPECT_EQ(state_of(dp, 5432, 40000),
+		  (BERM_SESSION_PROGRESS & ~BERM_SESSION_RESET)); /* TIME-WAIT */
 	SEND(dp, BERM_INGRESS, &syn, ALLOWED, POLICY_ALLOW, 2001);
 	EXPECT_EQ(state_of(dp, 5432, 40000), BERM_SESSION_OPEN);
 	EXPECT_BOOKS(dp);

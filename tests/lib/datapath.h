@@ -41,6 +41,7 @@ struct datapath_opts {
 	uint32_t buckets;  /* 0 = 1,024 */
 	uint32_t event_ms; /* 0 = every verdict that wants an event has one */
 	bool explain;	   /* load the explain build */
+	bool strict_tcp;
 };
 
 struct datapath {

@@ -94,7 +94,7 @@ struct table_sum table_sum(struct datapath *dp, const struct table *t)
 				sum.established++;
 			else
 				sum.half_open++;
-			sum.spilled += !!(b->state[w] & BERM_SESSION_SPILLED);
+			sum.spilled += !!(b->way[w].slot & BERM_SESSION_SPILLED);
 			sum.copies_differ += b->state[w] != b->way[w].state;
 		}
 	}

@@ -101,7 +101,7 @@ static void forget(struct model *m, struct berm_bucket *b, uint32_t way, uint32_
 			m->lost_of[b->owner[way]]++;
 	}
 	berm_node.held[state >> 7][b->owner[way]]--;
-	if (state & BERM_SESSION_SPILLED)
+	if (m->bucket[index].way[way].slot & BERM_SESSION_SPILLED)
 		m->bucket[bucket_other(index, b->tag[way])].spill--;
 }
 
@@ -136,7 +136,7 @@ static bool model_open(struct model *m, const union flow *f, uint8_t owner)
 	}
 	forget(m, &m->bucket[index], way, index);
 	if (index != home) {
-		value.state |= BERM_SESSION_SPILLED;
+		value.slot |= BERM_SESSION_SPILLED;
 		m->bucket[home].spill++;
 	}
 	way_write(&m->bucket[index], way, &value, hash_tag(h), m->now + HALF_OPEN_S * HZ);
@@ -211,7 +211,7 @@ static void expect_books(const struct model *m)
 			if (!m->bucket[i].tag[w])
 				continue;
 			entries[m->bucket[i].state[w] >> 7]++;
-			spilled += !!(m->bucket[i].state[w] & BERM_SESSION_SPILLED);
+			spilled += !!(m->bucket[i].way[w].slot & BERM_SESSION_SPILLED);
 		}
 	}
 	for (int i = 0; i < 256; i++) {
