@@ -117,6 +117,7 @@ end_guest() {
 
 	wait "${GUEST_PID[0]}" || rc=$?
 	GUEST_PID=("${GUEST_PID[@]:1}") GUEST_DIR=("${GUEST_DIR[@]:1}")
+	[ "$rc" -ne 0 ] || grep -q 'reboot: Power down' "$dir/console" || rc=1 # it has panicked
 	release=$(cat "$dir/release")
 	out=$(relay "$release" "$n" "$dir/tap")
 	sed '$d' <<<"$out"
