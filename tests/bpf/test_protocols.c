@@ -162,3 +162,164 @@ TEST(sctp_truncated, "SCTP without a whole chunk header is malformed [pkt.sctp] 
 		IN(1, INIT, NEW);
 	}
 }
+
+/* ---- extension headers --------------------------------------------------------------------------------- */
+
+#define EXT	 (14 + 40) /* where the first one begins */
+#define TCP_RULE ALLOWED, BERM_REASON_POLICY_ALLOW, RULE_TCP
+#define REFUSED_ DROPPED, BERM_REASON_DEFAULT_DENY, DENIED
+#define BROKEN	 DROPPED, BERM_REASON_MALFORMED, BERM_REASON_MALFORMED
+
+/* A TCP packet to the pod behind two headers of 8 bytes, of which the first says that it has `len` units. */
+static struct verdict send_ext(struct datapath *dp, uint8_t kind, uint8_t len, uint16_t dport)
+{
+	static uint16_t sport = 1000;
+	struct packet p = { .src = WEB6, .dst = POD6, .sport = sport++, .dport = dport };
+	_Alignas(8) char frame[PACKET_MAX];
+	size_t size;
+
+	p.ext[0] = kind;
+	p.ext[1] = IPPROTO_DSTOPTS;
+	p.ext[2] = IPPROTO_DSTOPTS;
+	p.ext_count = 3;
+	size = packet_build(&p, frame);
+	frame[EXT] = IPPROTO_TCP; /* what follows the first one; the others are its data */
+	frame[EXT + 1] = (char)len;
+	return datapath_send_frame(dp, BERM_INGRESS, 0, frame, size);
+}
+
+#define EXPECT_EXT(kind, len, dport, ...)                                                          \
+	datapath_expect(__FILE__, __LINE__, send_ext(dp, kind, len, dport), __VA_ARGS__)
+
+TEST(ext_length,
+     "the length of an extension header is believed, in its own units, to the end of the packet [pkt.v6_hopopts] [pkt.v6_dstopts] [pkt.v6_routing]")
+{
+	static const uint8_t in_eights[] = { IPPROTO_HOPOPTS, IPPROTO_DSTOPTS, IPPROTO_ROUTING };
+	struct datapath *dp = isolated();
+
+	for (size_t i = 0; i < ARRAY_SIZE(in_eights); i++) {
+		EXPECT_EXT(in_eights[i], 2, 80, TCP_RULE); /* 24 bytes */
+		EXPECT_EXT(in_eights[i], 2, 22, REFUSED_);
+		EXPECT_EXT(in_eights[i], 3, 80, BROKEN); /* 32: into the TCP header */
+		EXPECT_EXT(in_eights[i], 255, 80, BROKEN);
+	}
+	EXPECT_EXT(IPPROTO_AH, 4, 80, TCP_RULE); /* in 4 bytes, without the first 8 */
+	EXPECT_EXT(IPPROTO_AH, 4, 22, REFUSED_);
+	EXPECT_EXT(IPPROTO_AH, 6, 80, BROKEN);
+	EXPECT_EXT(IPPROTO_AH, 255, 80, BROKEN);
+}
+
+TEST(ext_out,
+     "extension headers of what leaves a pod are walked too [pkt.v6_hopopts] [pkt.v6_dstopts] [pkt.v6_routing]")
+{
+	static const uint8_t kinds[] = { IPPROTO_HOPOPTS, IPPROTO_DSTOPTS, IPPROTO_ROUTING,
+					 IPPROTO_AH, IPPROTO_FRAGMENT };
+	struct datapath *dp = isolated();
+	struct packet in = { .src = WEB6, .dst = POD6, .sport = 7, .dport = 80 };
+	struct packet out = {
+		.src = POD6, .dst = WEB6, .sport = 80, .dport = 7, .flags = TCP_SYN | TCP_ACK
+	};
+
+	SEND(dp, BERM_INGRESS, &in, ALLOWED, POLICY_ALLOW, RULE_TCP);
+	out.ext_count = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		out.ext[0] = kinds[i];
+		out.dport = 7;
+		SEND(dp, BERM_EGRESS, &out, ALLOWED, SESSION, NO_EVENT);
+		out.dport = 8;
+		SEND(dp, BERM_EGRESS, &out, DROPPED, DEFAULT_DENY, DENIED);
+	}
+}
+
+TEST(ah4,
+     "AH in IPv4 is a protocol by its number, and hides no port from the policy [pkt.unknown_l4]")
+{
+	struct datapath *dp = isolated();
+	struct packet p = { .src = WEB, .dst = POD, .proto = IPPROTO_AH, .payload_len = 44 };
+	struct packet tcp = { .src = WEB, .dst = POD, .sport = 1, .dport = 80 };
+
+	SEND(dp, BERM_INGRESS, &p, DROPPED, DEFAULT_DENY, DENIED);
+	SEND(dp, BERM_INGRESS, &tcp, ALLOWED, POLICY_ALLOW, RULE_TCP);
+}
+
+static void qinq(bool v6)
+{
+	struct datapath *dp = isolated();
+	struct packet in = { .src = v6 ? WEB6 : WEB,
+			     .dst = v6 ? POD6 : POD,
+			     .sport = 7,
+			     .dport = 80,
+			     .vlan = 5,
+			     .vlan_inner = 6 };
+	struct packet out = { .src = in.dst,
+			      .dst = in.src,
+			      .sport = 80,
+			      .dport = 7,
+			      .flags = TCP_SYN | TCP_ACK,
+			      .vlan = 5,
+			      .vlan_inner = 6 };
+
+	SEND(dp, BERM_INGRESS, &in, ALLOWED, POLICY_ALLOW, RULE_TCP);
+	SEND(dp, BERM_EGRESS, &out, ALLOWED, SESSION, NO_EVENT);
+	in.vlan_inner = 0;
+	SEND(dp, BERM_INGRESS, &in, ALLOWED, SESSION, NO_EVENT); /* tags do not make another flow */
+	in.dport = 22;
+	in.vlan_inner = 6;
+	SEND(dp, BERM_INGRESS, &in, DROPPED, DEFAULT_DENY, DENIED);
+	out.dport = 8;
+	SEND(dp, BERM_EGRESS, &out, DROPPED, DEFAULT_DENY, DENIED);
+	out.src = v6 ? WEB6 : WEB;
+	SEND(dp, BERM_EGRESS, &out, DROPPED, SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE);
+}
+
+TEST(qinq4, "what stands behind two tags is judged, both ways [pkt.vlan]")
+{
+	qinq(false);
+}
+
+TEST(qinq6, "IPv6 behind two tags too [pkt.vlan]")
+{
+	qinq(true);
+}
+
+/* ---- UDP --------------------------------------------------------------------------------------------------- */
+
+static void datagrams(bool v6)
+{
+	struct datapath *dp = isolated();
+	struct packet ask = { .src = v6 ? WEB6 : WEB,
+			      .dst = v6 ? POD6 : POD,
+			      .proto = IPPROTO_UDP,
+			      .sport = 7,
+			      .dport = 53 };
+	struct packet answer = {
+		.src = ask.dst, .dst = ask.src, .proto = IPPROTO_UDP, .sport = 53, .dport = 7
+	};
+	struct berm_session s = { 0 };
+
+	SEND(dp, BERM_EGRESS, &answer, DROPPED, DEFAULT_DENY, DENIED); /* nobody has asked */
+	SEND(dp, BERM_INGRESS, &ask, ALLOWED, POLICY_ALLOW, RULE_UDP);
+	SEND(dp, BERM_INGRESS, &ask, ALLOWED, SESSION, NO_EVENT);
+	ASSERT_TRUE(session_find(dp, 1, ask.src, 53, 7, &s));
+	EXPECT_FALSE(s.state & (BERM_SESSION_ESTABLISHED | BERM_SESSION_ANSWERED));
+	SEND(dp, BERM_EGRESS, &answer, ALLOWED, SESSION, NO_EVENT);
+	SEND(dp, BERM_EGRESS, &answer, ALLOWED, SESSION, NO_EVENT);
+	ASSERT_TRUE(session_find(dp, 1, ask.src, 53, 7, &s));
+	EXPECT_TRUE(s.state & BERM_SESSION_ANSWERED);
+	EXPECT_FALSE(s.state & BERM_SESSION_ESTABLISHED); /* or a forged query would do */
+	SEND(dp, BERM_INGRESS, &ask, ALLOWED, SESSION, NO_EVENT);
+	ASSERT_TRUE(session_find(dp, 1, ask.src, 53, 7, &s));
+	EXPECT_TRUE(s.state & BERM_SESSION_ESTABLISHED);
+	EXPECT_BOOKS(dp);
+}
+
+TEST(datagrams4,
+     "UDP is half-open until its opener speaks after an answer [session.udp_spoof_flood]")
+{
+	datagrams(false);
+}
+
+TEST(datagrams6, "UDP over IPv6 too [session.udp_spoof_flood]")
+{
+	datagrams(true);
+}
