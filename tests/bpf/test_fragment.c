@@ -221,7 +221,7 @@ static void tiny(bool v6)
 	for (int i = 0; i < 4; i++) {
 		static const uint8_t proto[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
 						 IPPROTO_SCTP };
-		static const uint8_t size[] = { 16, 7, 7, 11 };
+		static const uint8_t size[] = { 16, 7, 7, 15 };
 		_Alignas(8) char frame[PACKET_MAX];
 		size_t len;
 

@@ -248,6 +248,8 @@ static void put_sctp(struct builder *b, const struct packet *p)
 	put_u16(b, p->sport);
 	put_u16(b, p->dport);
 	(void)put(b, 8); /* tag and CRC32c: nobody on the way looks at them */
+	*(uint8_t *)put(b, 2) = p->chunk == PACKET_CHUNK_DATA ? 0 : p->chunk ? p->chunk : 1;
+	put_u16(b, (uint16_t)(4 + p->payload_len));
 	put_payload(b, p);
 }
 

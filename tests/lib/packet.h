@@ -40,6 +40,7 @@ struct packet {
 
 	uint16_t sport, dport; /* TCP, UDP, SCTP */
 	uint8_t flags;	       /* TCP_SYN | ...; 0 = SYN, PACKET_NO_FLAGS for none */
+	uint8_t chunk; /* SCTP: type of the first one; 0 = INIT, PACKET_CHUNK_DATA for 0 itself */
 	uint32_t seq, ack;
 
 	uint8_t icmp_type, icmp_code; /* ICMP and ICMPv6 */
@@ -52,6 +53,7 @@ struct packet {
 };
 
 #define PACKET_PROTO_ZERO 255 /* 255 is reserved, nobody sends it */
+#define PACKET_CHUNK_DATA 255
 #define PACKET_NO_FLAGS	  0x80
 
 /* Writes the frame to buf (PACKET_MAX bytes), returns its length. Aborts on a description
