@@ -86,10 +86,8 @@ static __always_inline __u32 session_state(const struct berm_session *s)
 /* Can this packet change nothing? True of nearly every one. */
 static __always_inline bool session_is_settled(const struct pkt *p, __u32 state)
 {
-	const __u32 both = BERM_SESSION_ANSWERED | BERM_SESSION_ESTABLISHED;
-
 	return p->proto == IPPROTO_TCP ? tcp_is_settled(p->tcp_flags, state)
-				       : (state & both) == both;
+				       : state & BERM_SESSION_ESTABLISHED;
 }
 
 /* What a packet makes of a state, | TCP_ILLEGAL. Global on purpose: the verifier proves it once by itself. */
@@ -100,16 +98,6 @@ __noinline int flow_next(__u32 state, __u32 proto, __u32 flags, __u32 opener)
 	if (!opener)
 		return state | BERM_SESSION_ANSWERED;
 	return state & BERM_SESSION_ANSWERED ? state | BERM_SESSION_ESTABLISHED : state;
-}
-
-/* The state after this packet, | TCP_ILLEGAL. */
-static __always_inline __u32 session_next(const struct pkt *p, __u32 state, enum berm_dir dir)
-{
-	__u32 opener = (state / BERM_SESSION_FROM_POD & 1) ^ (dir == BERM_INGRESS);
-
-	if (session_is_settled(p, state))
-		return state;
-	return flow_next(state, p->proto, p->tcp_flags, opener);
 }
 
 static __always_inline bool is_one_way_flow(const struct pkt *p, const struct berm_bucket *b,
@@ -168,24 +156,17 @@ static __noinline int session_move(struct pkt *p, __u32 state)
 	return 0;
 }
 
-/* Once a tick: is it over, and until when does it live from now on? The header's line is read only then.
- * `state` is the one after this packet: what is illegal, or an RST, prolongs nothing. */
-static __always_inline bool session_tick(const struct pkt *p, struct berm_bucket *b, __u32 way,
-					 __u32 state)
+/* Once a tick, and only then is the header's line read. */
+static __always_inline void session_prolong(const struct pkt *p, struct berm_bucket *b, __u32 way,
+					    __u32 state)
 {
-	struct berm_session *s = &b->way[way];
 	__u8 tick = clock_tick(p->now);
 
-	if (s->seen == tick)
-		return true;
-	if (clock_is_past(p->now, READ(b->deadline[way])))
-		return false;
-	if (cfg_explain || state & (TCP_ILLEGAL | BERM_SESSION_RESET))
-		return true;
-	s->seen = tick;
-	if (session_is_prolonged(state))
+	if (b->way[way].seen == tick)
+		return;
+	b->way[way].seen = tick;
+	if (session_is_prolonged(state) && !(state & BERM_SESSION_RESET))
 		WRITE(b->deadline[way], p->now + session_timeout(state, p->proto));
-	return true;
 }
 
 static __always_inline void session_count(const struct pkt *p, struct berm_session *s,
@@ -222,23 +203,36 @@ static __always_inline bool syn_rides(struct pkt *p, struct berm_bucket *b, __u3
 	return false;
 }
 
-/* The entry follows the packet. */
-static __always_inline void session_follow(struct pkt *p, struct berm_bucket *b, __u32 way,
-					   __u32 next)
+/* The entry found follows a packet that may change it. What is illegal, or one more RST, prolongs nothing. A
+ * function, so that nearly all packets do without its registers. */
+static __noinline int session_follow(struct pkt *p, __u32 state, __u32 dir)
 {
+	__u32 opener = bit_of(state, BERM_SESSION_FROM_POD) ^ (dir == BERM_INGRESS);
+	__u32 next = flow_next(state, p->proto, p->tcp_flags, opener);
+	struct berm_bucket *b = p->bucket;
+	__u32 way = p->way;
+
+	barrier_var(way);
+	if (!b || way >= BERM_WAYS)
+		return 0;
 	if (next & TCP_ILLEGAL) {
 		account_stat(BERM_STAT_TCP_ILLEGAL);
-		return;
+		return 0;
 	}
-	session_found(p, b, way, SESSION_NONE);
-	(void)session_move(p, next);
+	if (is_one_way_flow(p, b, way, state, dir & 1))
+		next |= BERM_SESSION_ESTABLISHED;
+	if (next == state)
+		session_prolong(p, b, way, state);
+	else
+		(void)session_move(p, next);
+	return 0;
 }
 
 /* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */
 static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way,
 					  enum berm_dir dir)
 {
-	__u32 slot, state, next;
+	__u32 slot, state;
 	struct berm_session *s;
 
 	barrier_var(way);
@@ -254,8 +248,7 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 		session_found(p, b, way, SESSION_STALE);
 		return false;
 	}
-	next = session_next(p, state, dir);
-	if (!session_tick(p, b, way, next)) {
+	if (s->seen != clock_tick(p->now) && clock_is_past(p->now, READ(b->deadline[way]))) {
 		session_found(p, b, way, SESSION_REPLACE);
 		return false;
 	}
@@ -265,10 +258,12 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	if (cfg_explain)
 		return true;
 	session_count(p, s, dir);
-	if (is_one_way_flow(p, b, way, state, dir))
-		next |= BERM_SESSION_ESTABLISHED;
-	if (next != state)
-		session_follow(p, b, way, next);
+	if (session_is_settled(p, state)) {
+		session_prolong(p, b, way, state);
+		return true;
+	}
+	session_found(p, b, way, SESSION_NONE);
+	(void)session_follow(p, state, dir);
 	return true;
 }
 
@@ -548,7 +543,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 {
 	struct berm_bucket *b = p->bucket;
-	__u32 way = p->way, next;
+	__u32 way = p->way;
 
 	barrier_var(way);
 	if (!b || way >= BERM_WAYS)
@@ -561,10 +556,7 @@ static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 	bpf_spin_unlock(&b->lock);
 	session_count(p, &b->way[way], dir);
 	account_stat(BERM_STAT_SESSION_REJUDGED);
-	next = session_next(p, p->state, dir);
-	(void)session_tick(p, b, way, next);
-	if (next != p->state)
-		session_follow(p, b, way, next);
+	(void)session_follow(p, p->state, dir);
 }
 
 /* Keep what was decided. A denied flow keeps nothing; a denied session stays as it is and is judged again. */

@@ -103,6 +103,35 @@ static struct ctl_session web_to_db(void)
 	};
 }
 
+TEST(session_states, "a session is shown by its state of TCP")
+{
+	static const struct {
+		const char *name;
+		uint8_t progress;
+		const char *state, *tcp;
+	} cases[] = {
+		{ "syn", 0, "half-open", "syn-sent" },
+		{ "answered", BERM_SESSION_ANSWERED, "half-open", "syn-received" },
+		{ "established", 0x82, "established", "established" },
+		{ "one FIN", 0x82 | BERM_SESSION_ANSWERER_FIN, "half-closed", "fin-wait-1" },
+		{ "acknowledged", 0x82 | BERM_SESSION_ANSWERER_FIN | BERM_SESSION_ANSWERER_ACKED,
+		  "half-closed", "fin-wait-2" },
+		{ "both", 0x82 | 0x0c | BERM_SESSION_OPENER_ACKED, "closing", "last-ack" },
+		{ "both acknowledged", 0xbf, "closing", "time-wait" },
+		{ "reset", 0xff, "reset", "closed" },
+	}, *c;
+	struct ctl_session session = web_to_db();
+
+	for_each_case(c, cases) {
+		session.way.iface = 7 << 8 | IPPROTO_TCP;
+		session.way.state = BERM_SESSION_OPEN | c->progress;
+		EXPECT_STR_EQ(ctl_session_state(&session.way), c->state);
+		EXPECT_STR_EQ(ctl_session_tcp_state(&session.way), c->tcp);
+		session.way.iface = 7 << 8 | IPPROTO_UDP;
+		EXPECT_FALSE(ctl_session_tcp_state(&session.way));
+	}
+}
+
 TEST(session_is_described)
 {
 	struct ctl_session session = web_to_db();
