@@ -286,7 +286,8 @@ static void add_verdict(const struct why *w, cJSON *to, int dir,
 	cJSON_AddBoolToObject(to, "session", verdict->reason == BERM_REASON_SESSION);
 	if (verdict->cls)
 		cJSON_AddNumberToObject(to, "class", verdict->cls);
-	if (verdict->reason == BERM_REASON_DEFAULT_DENY) /* else no allowing rule would have helped */
+	if (verdict->reason ==
+	    BERM_REASON_DEFAULT_DENY) /* else no allowing rule would have helped */
 		add_misses(w, to, dir);
 }
 

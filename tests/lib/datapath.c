@@ -126,7 +126,8 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
 	dp->event_ms = opts->event_ms;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
-	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && dp->maps.buckets == PRELOAD_BUCKETS)
+	if (!opts->explain && !opts->event_ms && !opts->strict_tcp &&
+	    dp->maps.buckets == PRELOAD_BUCKETS)
 		dp->skel = preload_take();
 	if (!dp->skel)
 		dp->skel = load(dp, opts);
