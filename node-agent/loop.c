@@ -17,8 +17,9 @@
 #include "log.h"
 #include "notify.h"
 
-#define COALESCE_MS    2    /* changes that come together are judged together */
-#define OVERDUE_MS     10000 /* nobody should wait that long for a judgement: it is made, whatever else goes on */
+#define COALESCE_MS 2 /* changes that come together are judged together */
+#define OVERDUE_MS                                                                                 \
+	10000 /* nobody should wait that long for a judgement: it is made, whatever else goes on */
 #define MAX_DELAY_MS   1000 /* ...and a large model leaves the loop as much time as it takes */
 #define SAVE_MS	       50 /* the last-good store, after a generation: no packet waits for the disk */
 #define SAVE_RETRY_MS  10000

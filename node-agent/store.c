@@ -90,8 +90,8 @@ static size_t put_batches(struct kernel_store *k, enum berm_map_id map, const ch
 	return done;
 }
 
-static int put_all(struct berm_store *s, enum berm_map_id map, const void *keys,
-		      const void *values, size_t count, struct berm_err *err)
+static int put_all(struct berm_store *s, enum berm_map_id map, const void *keys, const void *values,
+		   size_t count, struct berm_err *err)
 {
 	struct kernel_store *k = kernel(s);
 	const char *key = keys, *value = values;
@@ -118,7 +118,7 @@ static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *ke
 }
 
 static int del_all(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
-		      struct berm_err *err)
+		   struct berm_err *err)
 {
 	const char *key = keys;
 	int rc;
