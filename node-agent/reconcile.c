@@ -18,6 +18,7 @@
 
 #include "agent.h"
 #include "attachment.h"
+#include "array.h"
 #include "cleanup.h"
 #include "hooks.h"
 #include "loader.h"
@@ -437,26 +438,26 @@ static void prepare_look(struct berm_reconcile *rec, const struct berm_endpoint_
 /* All slots, in a thread; while one look is under way the next is only noted. */
 static void check_slots(struct berm_reconcile *rec)
 {
+	BERM_ARRAY(struct berm_look) looks = { 0 };
 	struct berm_endpoint_view view;
-	struct berm_look *item;
-	size_t count = 0;
-	uint32_t slot;
+	struct berm_look look;
 
 	rec->want_look = true;
 	if (rec->looks.is_running)
 		return;
-	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
-		count += berm_endpoints_view(rec->agent->endpoints, slot, &view);
-	item = count ? calloc(count, sizeof(*item)) : NULL;
-	if (!item && count)
-		return; /* out of memory: the next tick tries again */
-	count = 0;
-	for (slot = 1; item && slot < BERM_MAX_ENDPOINTS; slot++)
-		if (berm_endpoints_view(rec->agent->endpoints, slot, &view))
-			prepare_look(rec, &view, &item[count++]);
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
+		if (!berm_endpoints_view(rec->agent->endpoints, slot, &view))
+			continue; /* plugins take and free slots meanwhile: nobody knows how many there are */
+		prepare_look(rec, &view, &look);
+		if (array_push(&looks, look)) {
+			array_free(&looks);
+			return; /* out of memory: the next tick tries again */
+		}
+	}
 	rec->looks.devices_too = rec->want_devices;
 	rec->want_look = rec->want_devices = rec->want_thorough = false;
-	if (count && berm_looks_start(&rec->looks, &rec->agent->loop, item, count))
+	if (looks.count &&
+	    berm_looks_start(&rec->looks, &rec->agent->loop, looks.item, looks.count))
 		rec->want_look = true;
 }
 

@@ -23,7 +23,7 @@ _bermctl() {
 	rules:--output | rules:-o) words='table wide json yaml name' ;;
 	rules:--color) words='auto always never' ;;
 	rules:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	sessions:--state) words='half-open established half-closed closing reset syn-sent syn-received fin-wait-1 fin-wait-2 last-ack time-wait closed expired' ;;
+	sessions:--state) words='half-open established closing expired' ;;
 	sessions:--output | sessions:-o) words='table wide json yaml name' ;;
 	sessions:--color) words='auto always never' ;;
 	sessions:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;

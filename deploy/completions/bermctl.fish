@@ -40,7 +40,7 @@ complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l pod -s p -x -d 
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l namespace -s n -x -d "sessions of pods in this namespace"
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l port -x -d "with this port on either end"
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l peer -x -d "with this other end"
-complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l state -x -a 'half-open established half-closed closing reset syn-sent syn-received fin-wait-1 fin-wait-2 last-ack time-wait closed expired' -d "half-open, established, half-closed, closing, reset, a state of TCP such as time-wait, or expired"
+complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l state -x -a 'half-open established closing expired' -d "half-open, established, half-closed, closing, reset, a state of TCP such as time-wait, or expired"
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l limit -x -d "at most so many (tables: 1000; 0 = all)"
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l count -d "only say how many"
 complete -c bermctl -n '__fish_seen_subcommand_from sessions' -l output -s o -x -a 'table wide json yaml name' -d "table, wide, json, yaml or name"

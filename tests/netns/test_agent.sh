@@ -563,8 +563,8 @@ test_flows() {
 	wait_until has_flow '.verdict == "DROPPED" and .source.pod == "spy" and .isolating[0] == "shop/wall"'
 	wait_until has_flow '.verdict == "FORWARDED" and .rule.policy == "wall" and .rule.rule == "allowed"'
 	rest GET '/v1/flows?last=1000' >"$all"
-	equal source "$(jq -r 'select(.verdict == "DROPPED") | .source.pod' "$all" | sort -u)" spy
-	equal destination "$(jq -r 'select(.verdict == "DROPPED") | .destination.labels.app' "$all" | sort -u)" db
+	equal source "$(jq -r 'select(.verdict == "DROPPED" and .protocol == "TCP") | .source.pod' "$all" | sort -u)" spy
+	equal destination "$(jq -r 'select(.verdict == "DROPPED" and .protocol == "TCP") | .destination.labels.app' "$all" | sort -u)" db
 	agent_stop # ends the followers
 	wait "$follower" || fail "the follower was cut off, not ended"
 }
