@@ -12,6 +12,7 @@
 #include "document_cluster_network.h"
 #include "document_peer.h"
 #include "document_port.h"
+#include "document_rule.h"
 #include "document_selector.h"
 
 /* Of the CRD. */
@@ -437,27 +438,16 @@ static void drop_second_names(const struct berm_field *list, struct berm_policy_
 void berm_read_cluster_rules(const struct berm_field *list, enum berm_dir dir,
 			     const struct berm_cluster_document *document)
 {
-	struct berm_policy *policy = document->policy;
-	size_t count = (size_t)cJSON_GetArraySize(list->node), had = policy->rule_count;
-	struct berm_policy_rule *all;
+	struct berm_policy_rule *added = berm_append_rules(list, dir, MAX_RULES, document->policy);
 	struct berm_field item;
 
-	if (!berm_field_is_list(list, MAX_RULES) || !count)
+	if (!added)
 		return;
-	all = reallocarray(policy->rule, had + count, sizeof(*all));
-	if (!all) {
-		list->reader->no_memory = true;
-		return;
-	}
-	policy->rule = all;
-	memset(all + had, 0, count * sizeof(*all));
 	berm_field_each(item, list)
 	{
-		struct rule r = { .document = document, .rule = &all[policy->rule_count++] };
+		struct rule r = { .document = document, .rule = &added[item.index] };
 
-		r.rule->dir = (uint8_t)dir;
-		r.rule->index = (uint32_t)item.index;
 		read_rule(&item, &r);
 	}
-	drop_second_names(list, all + had, count);
+	drop_second_names(list, added, (size_t)cJSON_GetArraySize(list->node));
 }

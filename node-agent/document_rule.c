@@ -193,28 +193,42 @@ static void check_names(const struct berm_field *list, const struct berm_policy_
 	}
 }
 
-void berm_read_rules(const struct berm_field *list, enum berm_dir dir, struct berm_policy *policy)
+struct berm_policy_rule *berm_append_rules(const struct berm_field *list, enum berm_dir dir,
+					   size_t max, struct berm_policy *policy)
 {
 	size_t count = (size_t)cJSON_GetArraySize(list->node), had = policy->rule_count;
 	struct berm_policy_rule *all;
-	struct berm_field item;
 
-	if (!berm_field_is_list(list, BERM_MAX_RULES_OF_DOCUMENT) || !count)
-		return;
+	if (!berm_field_is_list(list, max) || !count)
+		return NULL;
 	all = reallocarray(policy->rule, had + count, sizeof(*all));
 	if (!all) {
 		list->reader->no_memory = true;
-		return;
+		return NULL;
 	}
 	policy->rule = all;
+	policy->rule_count += count;
 	memset(all + had, 0, count * sizeof(*all));
+	for (size_t i = 0; i < count; i++) {
+		all[had + i].dir = (uint8_t)dir;
+		all[had + i].index = (uint32_t)i;
+	}
+	return all + had;
+}
+
+void berm_read_rules(const struct berm_field *list, enum berm_dir dir, struct berm_policy *policy)
+{
+	struct berm_policy_rule *added =
+		berm_append_rules(list, dir, BERM_MAX_RULES_OF_DOCUMENT, policy);
+	struct berm_field item;
+
+	if (!added)
+		return;
 	berm_field_each(item, list)
 	{
-		struct rule r = { .policy = policy, .rule = &all[policy->rule_count++] };
+		struct rule r = { .policy = policy, .rule = &added[item.index] };
 
-		r.rule->dir = (uint8_t)dir;
-		r.rule->index = (uint32_t)item.index;
 		read_rule(&item, &r);
 	}
-	check_names(list, all + had, count);
+	check_names(list, added, (size_t)cJSON_GetArraySize(list->node));
 }

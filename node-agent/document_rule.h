@@ -14,6 +14,11 @@
 /* Appends the rules to policy->rule; policy->kind says whose syntax it is. */
 void berm_read_rules(const struct berm_field *list, enum berm_dir dir, struct berm_policy *policy);
 
+/* Room for the rules of a list, behind those that the policy has: zeroed, with dir and index, and counted already. NULL:
+ * the list is empty, or a problem (of more than max items, no memory) has been added. */
+struct berm_policy_rule *berm_append_rules(const struct berm_field *list, enum berm_dir dir,
+					   size_t max, struct berm_policy *policy);
+
 /* Names of policies' rules: letters, digits, '-', '_', '.', at most 63. */
 bool berm_is_rule_name(const char *text);
 
