@@ -6,19 +6,15 @@
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "apply.h"
 #include "compile.h"
 #include "datapath.h"
 #include "explain.h"
-#include "paths.h"
+#include "onnode.h"
 #include "worlds.h"
 
-#define ENDPOINTS    3
 #define PER_WORLD    2000
 #define MANY	     1000000
 #define EVERY_CHANGE 500 /* packets */
@@ -33,46 +29,7 @@ struct agree {
 	unsigned int asked, denied, sessions, malformed;
 };
 
-static void own_run(void)
-{
-	ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-	ASSERT_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	ASSERT_EQ(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
-	ASSERT_EQ(mkdir(BERM_RUN_DIR, 0755), 0);
-}
-
 /* ---- the world ------------------------------------------------------------------------------------------- */
-
-static void attach(struct agree *a, struct berm_local_endpoint *ep, uint32_t ifindex)
-{
-	char text[BERM_MAX_ADDRS][BERM_ADDR_STRLEN];
-	struct pod pod = { .ifindex = ifindex,
-			   .flags = BERM_EP_FALLBACK,
-			   .set_in = BERM_SET_DENY,
-			   .set_out = BERM_SET_DENY };
-
-	for (size_t i = 0; i < ep->addr_count; i++) {
-		berm_addr_format(&ep->addr[i], text[i]);
-		pod.addr[i] = text[i];
-	}
-	ep->ifindex = ifindex;
-	ep->slot = datapath_pod(a->dp, &pod);
-	ASSERT_EQ(berm_model_put_endpoint(&a->w.model, ep), 0);
-}
-
-static void attach_some(struct agree *a)
-{
-	struct berm_local_endpoint ep[ENDPOINTS];
-	size_t count = 0;
-
-	while (a->w.model.endpoint_count) {
-		if (count < ENDPOINTS)
-			ep[count++] = a->w.model.endpoints[0];
-		ASSERT_EQ(berm_model_remove_endpoint(&a->w.model, a->w.model.endpoints[0].slot), 0);
-	}
-	for (size_t i = 0; i < count; i++)
-		attach(a, &ep[i], (uint32_t)i + 1);
-}
 
 static void enforce(struct agree *a)
 {
@@ -87,12 +44,11 @@ static void enforce(struct agree *a)
 
 /* ---- packets ------------------------------------------------------------------------------------------------ */
 
-static const struct berm_addr *address_of(struct agree *a, const struct question *q)
+static const struct berm_addr *address_of(const struct question *q)
 {
 	for (size_t i = 0; i < q->ep->addr_count; i++)
 		if (berm_addr_is_v4(&q->ep->addr[i]) == berm_addr_is_v4(&q->peer))
 			return &q->ep->addr[i];
-	(void)a;
 	return NULL;
 }
 
@@ -135,7 +91,7 @@ static size_t make_frame(struct agree *a, const struct question *q, uint8_t *fra
 	struct packet packet = { 0 };
 	size_t len;
 
-	berm_addr_format(address_of(a, q), own);
+	berm_addr_format(address_of(q), own);
 	berm_addr_format(&q->peer, peer);
 	packet.src = q->dir == BERM_INGRESS ? peer : own;
 	packet.dst = q->dir == BERM_INGRESS ? own : peer;
@@ -185,11 +141,9 @@ static void ask_then_send(struct agree *a, const struct question *q)
 
 static void one_world(struct agree *a, uint64_t seed)
 {
-	struct berm_err err = { 0 };
-
 	a->seed = seed;
 	world_make(&a->w, seed);
-	attach_some(a);
+	onnode_attach(a->dp, &a->w.model);
 	for (int i = 0; i < PER_WORLD && a->w.model.endpoint_count; i++) {
 		struct question q;
 
@@ -199,13 +153,10 @@ static void one_world(struct agree *a, uint64_t seed)
 			enforce(a);
 		}
 		world_question(&a->w, &q);
-		if (address_of(a, &q) && berm_addr_is_v4(&q.peer) != (q.plane == BERM_PLANE_ICMPV6))
+		if (address_of(&q) && berm_addr_is_v4(&q.peer) != (q.plane == BERM_PLANE_ICMPV6))
 			ask_then_send(a, &q);
 	}
-	for (size_t i = 0; i < a->w.model.endpoint_count; i++)
-		ASSERT_OK(berm_slot_free(&a->dp->maps, a->w.model.endpoints[i].slot,
-					 a->w.model.endpoints[i].ifindex, &err),
-			  &err);
+	onnode_detach(a->dp, &a->w.model);
 	world_clear(&a->w);
 }
 
@@ -218,7 +169,7 @@ TEST(explain_agrees,
 	struct berm_err err = { 0 };
 	uint64_t seed = world_seed();
 
-	own_run();
+	onnode_own_run();
 	a.dp = datapath_load(NULL);
 	ASSERT_OK(berm_apply_open(&a.dp->maps, &a.apply, &err), &err);
 	ASSERT_OK(berm_explain_open(&a.dp->maps, &(struct berm_session_opts){ 0 }, &a.explain,

@@ -6,22 +6,18 @@
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "apply.h"
 #include "compile.h"
 #include "datapath.h"
 #include "interpret.h"
 #include "objects.h"
-#include "paths.h"
+#include "onnode.h"
 #include "worlds.h"
 
-#define ENDPOINTS 3 /* devices 1 to 3 of the test's namespace */
-#define EVENTS	  4
-#define PACKETS	  60
+#define EVENTS	4
+#define PACKETS 60
 
 struct proof {
 	struct datapath *dp;
@@ -31,60 +27,6 @@ struct proof {
 	uint32_t packet; /* counts, so that no two share a session */
 	unsigned int cases, denied, writes;
 };
-
-/* The agent writes files below /run: let them be ours. */
-static void own_run(void)
-{
-	ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-	ASSERT_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	ASSERT_EQ(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
-	ASSERT_EQ(mkdir(BERM_RUN_DIR, 0755), 0);
-}
-
-/* ---- endpoints ------------------------------------------------------------------------------------------ */
-
-static void attach(struct proof *p, struct berm_local_endpoint *ep, uint32_t ifindex)
-{
-	char text[BERM_MAX_ADDRS][BERM_ADDR_STRLEN];
-	struct pod pod = { .ifindex = ifindex,
-			   .flags = BERM_EP_FALLBACK,
-			   .set_in = BERM_SET_DENY,
-			   .set_out = BERM_SET_DENY };
-
-	for (size_t i = 0; i < ep->addr_count; i++) {
-		berm_addr_format(&ep->addr[i], text[i]);
-		pod.addr[i] = text[i];
-	}
-	ep->ifindex = ifindex;
-	ep->slot = datapath_pod(p->dp, &pod);
-	ASSERT_EQ(berm_model_put_endpoint(&p->w.model, ep), 0);
-}
-
-/* As many of the world's endpoints as there are devices, in slots that the kernel side gave out. */
-static void attach_all(struct proof *p)
-{
-	struct berm_local_endpoint ep[ENDPOINTS];
-	size_t count = 0;
-
-	while (p->w.model.endpoint_count) {
-		if (count < ENDPOINTS)
-			ep[count++] = p->w.model.endpoints[0];
-		ASSERT_EQ(berm_model_remove_endpoint(&p->w.model, p->w.model.endpoints[0].slot), 0);
-	}
-	for (size_t i = 0; i < count; i++)
-		attach(p, &ep[i], (uint32_t)i + 1);
-}
-
-static void detach_all(struct proof *p)
-{
-	struct berm_err err = { 0 };
-
-	for (size_t i = 0; i < p->w.model.endpoint_count; i++) {
-		const struct berm_local_endpoint *ep = &p->w.model.endpoints[i];
-
-		ASSERT_OK(berm_slot_free(&p->dp->maps, ep->slot, ep->ifindex, &err), &err);
-	}
-}
 
 /* ---- packets ------------------------------------------------------------------------------------------------ */
 
@@ -222,13 +164,13 @@ static void one_world(struct proof *p, uint64_t seed)
 {
 	p->seed = seed;
 	world_make(&p->w, seed);
-	attach_all(p);
+	onnode_attach(p->dp, &p->w.model);
 	enforce(p, true);
 	for (int i = 0; i < EVENTS; i++) {
 		world_change(&p->w);
 		enforce(p, false);
 	}
-	detach_all(p);
+	onnode_detach(p->dp, &p->w.model);
 	world_clear(&p->w);
 }
 
@@ -240,7 +182,7 @@ TEST(proof, "the kernel says what the documents say: verdict, reason and rule of
 	struct berm_err err = { 0 };
 	uint64_t first = world_seed();
 
-	own_run();
+	onnode_own_run();
 	p.dp = datapath_load(NULL);
 	ASSERT_OK(berm_apply_open(&p.dp->maps, &p.apply, &err), &err);
 	for (unsigned int i = 0; i < worlds; i++)
