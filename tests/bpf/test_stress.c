@@ -25,7 +25,9 @@
 #include "paths.h"
 #include "wall.h"
 
-#define BUCKETS	 128 /* 896 ways for some 1,500 flows: replacement never ends */
+#include "stress.skel.h" /* wants abi.h before it */
+
+#define BUCKETS	 80 /* 560 ways for some 1,500 flows: replacement never ends */
 #define PODS	 3
 #define TALKER	 2 /* pod, and device, that real frames cross */
 #define HEIR	 3 /* interface that changes hands */
@@ -49,6 +51,7 @@ struct stress {
 	atomic_uint policy; /* version << 1 | being applied */
 	atomic_uint hands;  /* count << 2 | enum hands */
 	atomic_int prog[BERM_DIR_COUNT];
+	struct stress_bpf *skel;
 	atomic_int variant[2][BERM_DIR_COUNT]; /* the programs, and those they replaced */
 	uint32_t seed;
 
@@ -196,11 +199,12 @@ struct shot {
 	uint8_t len, dir, pod;
 	bool is_answer; /* rides on a session, if there still is one */
 	enum want want;
+	uint32_t first; /* of its flow */
 	_Alignas(8) char frame[96];
 };
 
 static struct shot *shots;
-static uint32_t shot_count;
+static uint32_t shot_count, first_shot;
 
 struct flow {
 	uint32_t pod, peer, port, sport;
@@ -234,13 +238,15 @@ static void add_shot(const struct flow *f, uint8_t flags, bool is_answer)
 			    .dir = leaves ? BERM_EGRESS : BERM_INGRESS,
 			    .pod = (uint8_t)f->pod,
 			    .is_answer = is_answer,
-			    .want = wanted_of(f) };
+			    .want = wanted_of(f),
+			    .first = first_shot };
 	ASSERT_TRUE(s->len <= sizeof(s->frame));
 	memcpy(s->frame, frame, s->len);
 }
 
 static void add_flow(const struct flow *f)
 {
+	first_shot = shot_count;
 	add_shot(f, TCP_SYN, false);
 	add_shot(f, TCP_SYN | TCP_ACK, true);
 	add_shot(f, TCP_ACK, false);
@@ -281,7 +287,8 @@ struct shooter {
 	int cpu, rc;
 	uint32_t random;
 	uint64_t sent[BERM_DIR_COUNT], bytes[BERM_DIR_COUNT], denied;
-	uint64_t leaks, drops;	  /* must stay 0 */
+	uint64_t leaks, drops; /* must stay 0 */
+	uint64_t volleys;
 	uint64_t checked, unsaid; /* packets that had to be something; while something changed */
 	uint64_t answers, answers_lost; /* of flows always allowed: the session may be gone */
 	const struct shot *first_wrong;
@@ -352,6 +359,37 @@ static void fire(struct shooter *w, const struct shot *s)
 	check(w, s, wanted(s, before, look(w->st)), (int)opts.retval);
 }
 
+#define VOLLEY 5000
+
+/* Thousands without a way back to user space in between: only so do two CPUs really meet. */
+static void fire_volley(struct shooter *w)
+{
+	static const struct packet ask = { .src = "10.20.0.1", .dst = "10.9.0.1" };
+	static const struct packet answer = { .src = "10.9.0.1", .dst = "10.20.0.1" };
+	bool leaves = below(&w->random, 3) == 0;
+	const struct bpf_program *prog = leaves ? w->st->skel->progs.stress_from_pod
+						: w->st->skel->progs.stress_to_pod;
+	struct __sk_buff ctx = { .ifindex = 1, .ingress_ifindex = leaves ? 1 : WALL_OUTSIDE };
+	char frame[PACKET_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = VOLLEY);
+
+	opts.data_size_in = (__u32)packet_build(leaves ? &answer : &ask, frame);
+	w->rc = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	w->sent[leaves ? BERM_EGRESS : BERM_INGRESS] += VOLLEY;
+	w->bytes[leaves ? BERM_EGRESS : BERM_INGRESS] += VOLLEY * opts.data_size_in;
+	w->volleys++;
+}
+
+/* A flow from its beginning; else nearly all would be displaced before they are answered. */
+static void fire_exchange(struct shooter *w, uint32_t i)
+{
+	while (i && shots[i].first != i)
+		i--;
+	for (uint32_t n = 0; n < 3 && !w->rc; n++)
+		fire(w, &shots[i + n]);
+}
+
 /* Half of all packets are of a few flows, the same ones for both CPUs. */
 static void *shoot(void *arg)
 {
@@ -366,8 +404,15 @@ static void *shoot(void *arg)
 		pthread_rwlock_rdlock(&w->st->awake);
 		for (int i = 0; i < 256 && !w->rc; i++) {
 			any = below(&w->random, shot_count);
-			fire(w, &shots[i % 2 ? any : any / hot % 256 * 41 % shot_count]);
+			if (i % 2)
+				any = any / hot % 256 * 41 % shot_count;
+			if (i % 8)
+				fire(w, &shots[any]);
+			else
+				fire_exchange(w, any);
 		}
+		if (!w->rc)
+			fire_volley(w);
 		pthread_rwlock_unlock(&w->st->awake);
 	}
 	return NULL;
@@ -734,6 +779,8 @@ static void expect_counters(struct stress *st, const struct party *p)
 	}
 	for (int i = 0; i < SHOOTERS; i++)
 		denied += p->shooter[i].denied;
+	for (size_t i = 0; i < ARRAY_SIZE(st->skel->bss->stress_denied); i++)
+		denied += st->skel->bss->stress_denied[i];
 	EXPECT_EQ(c.stat[BERM_STAT_EVENT_SENT] + c.stat[BERM_STAT_EVENT_LOST] +
 			  c.stat[BERM_STAT_EVENT_SUPPRESSED],
 		  denied);
@@ -772,6 +819,10 @@ static void expect_quiet(struct stress *st, const struct party *p)
 		drops += p->shooter[i].drops;
 		EXPECT_EQ(p->shooter[i].rc, 0);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(st->skel->bss->stress_denied); i++) {
+		leaks += st->skel->bss->stress_leaks[i];
+		drops += st->skel->bss->stress_drops[i];
+	}
 	EXPECT_EQ(leaks, 0);
 	EXPECT_EQ(drops, 0);
 	EXPECT_EQ(p->talker.rc, 0);
@@ -783,6 +834,28 @@ static void expect_quiet(struct stress *st, const struct party *p)
 }
 
 /* ---- the minute ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The maps are those that are pinned, by name. */
+static struct stress_bpf *volley_load(const struct datapath *dp)
+{
+	struct stress_bpf *skel = stress_bpf__open();
+	struct bpf_map *map;
+
+	ASSERT_TRUE(skel);
+	skel->rodata->cfg_buckets = dp->maps.buckets;
+	skel->rodata->cfg_hz = dp->hz;
+	for (int i = 0; i < BERM_TIMEOUT_COUNT; i++)
+		if (timeouts[i])
+			skel->rodata->cfg_timeout_s[i] = timeouts[i];
+	bpf_object__for_each_map(map, skel->obj) {
+		int fd = datapath_map(dp, bpf_map__name(map));
+
+		if (fd >= 0)
+			ASSERT_EQ(bpf_map__reuse_fd(map, fd), 0);
+	}
+	ASSERT_EQ(stress_bpf__load(skel), 0);
+	return skel;
+}
 
 static struct stress *stage(void)
 {
@@ -816,6 +889,7 @@ static struct stress *stage(void)
 	ASSERT_OK(heir_take(st, BERM_SET_DENY, &err), &err);
 	hands_are(st, CLOSED_POD);
 	ASSERT_OK(berm_link_attach(TALKER, BERM_ATTACH_AUTO, NULL, &err), &err);
+	st->skel = volley_load(st->dp);
 	make_shots();
 	return st;
 }
