@@ -139,6 +139,8 @@ struct table_sum {
 	int64_t spill;			/* sum of the buckets' counters */
 	int64_t copies_differ;		/* state in header and slot */
 	int64_t duplicates;		/* same key twice */
+	int64_t wrong_homes;		/* buckets whose spill is not what is spilled from them */
+	int64_t wrong_owners;		/* owners whose held count is not what they hold */
 	int64_t held[2];
 };
 

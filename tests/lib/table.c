@@ -79,9 +79,49 @@ static int64_t count_duplicates(const struct table *t, size_t entries)
 	return same;
 }
 
+/* As bpf/bucket.h has it: where the other bucket of an entry is. */
+static uint32_t other_bucket(const struct table *t, uint32_t index, uint16_t tag)
+{
+	uint32_t step = (uint32_t)((uint64_t)(tag * 0x9e3779b1u) * t->buckets >> 32);
+
+	return step >= index ? step - index : step + t->buckets - index;
+}
+
+/* Every home must know of every entry of its own that stands elsewhere, not only their sum. */
+static int64_t count_wrong_homes(const struct table *t)
+{
+	uint32_t *away = calloc(t->buckets, sizeof(*away));
+	int64_t wrong = 0;
+
+	ASSERT_TRUE(away);
+	for (uint32_t i = 0; i < t->buckets; i++)
+		for (int w = 0; w < BERM_WAYS; w++)
+			if (t->bucket[i].tag[w] && t->bucket[i].way[w].slot & BERM_SESSION_SPILLED)
+				away[other_bucket(t, i, t->bucket[i].tag[w])]++;
+	for (uint32_t i = 0; i < t->buckets; i++)
+		wrong += away[i] != t->bucket[i].spill;
+	free(away);
+	return wrong;
+}
+
+static int64_t count_wrong_owners(const struct datapath *dp, const struct table *t)
+{
+	int32_t ways[2][256] = { 0 };
+	int64_t wrong = 0;
+
+	for (uint32_t i = 0; i < t->buckets; i++)
+		for (int w = 0; w < BERM_WAYS; w++)
+			if (t->bucket[i].tag[w])
+				ways[t->bucket[i].state[w] >> 7][t->bucket[i].owner[w]]++;
+	for (int i = 0; i < 2 * 256; i++)
+		wrong += ways[i / 256][i % 256] != dp->maps.node->held[i / 256][i % 256];
+	return wrong;
+}
+
 struct table_sum table_sum(struct datapath *dp, const struct table *t)
 {
-	struct table_sum sum = { 0 };
+	struct table_sum sum = { .wrong_homes = count_wrong_homes(t),
+				 .wrong_owners = count_wrong_owners(dp, t) };
 
 	for (uint32_t i = 0; i < t->buckets; i++) {
 		const struct berm_bucket *b = &t->bucket[i];
@@ -113,14 +153,15 @@ void table_expect_books(const char *where, int line, struct datapath *dp)
 
 	table_free(&t);
 	if (s.held[0] == s.half_open && s.held[1] == s.established && s.spill == s.spilled &&
-	    !s.copies_differ)
+	    !s.copies_differ && !s.wrong_homes && !s.wrong_owners)
 		return;
 	test_failed(where, line,
 		    "the table has %lld half-open, %lld established, %lld spilled entries; the books say %lld, "
-		    "%lld, %lld; %lld states differ",
+		    "%lld, %lld; %lld states differ, %lld homes, %lld owners",
 		    (long long)s.half_open, (long long)s.established, (long long)s.spilled,
 		    (long long)s.held[0], (long long)s.held[1], (long long)s.spill,
-		    (long long)s.copies_differ);
+		    (long long)s.copies_differ, (long long)s.wrong_homes,
+		    (long long)s.wrong_owners);
 }
 
 bool session_find(struct datapath *dp, uint32_t ifindex, const char *peer, uint16_t local_port,
