@@ -41,7 +41,7 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(NOT_ISOLATED, 5, "not-isolated", "no policy isolates the pod in this direction")     \
 	X(HOST, 6, "host", "the node's own traffic to its pod")                                \
 	X(OWN_ADDRESS, 7, "own-address", "the pod talks to its own address")                   \
-	X(LINK_LOCAL, 8, "link-local", "ARP, neighbour discovery, MLD or DHCP")                \
+	X(LINK_LOCAL, 8, "link-local", "ARP, neighbour discovery, MLD, IGMP or DHCP")                \
 	X(ESSENTIAL, 9, "essential", "DNS, API server or own node, granted to isolated pods")  \
 	X(FALLBACK, 10, "fallback", "the agent has not judged this pod yet")                   \
 	X(MISSING_STATE, 11, "missing-state", "the interface has no endpoint entry")           \

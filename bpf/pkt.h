@@ -228,7 +228,8 @@ static __always_inline __u32 l4_size(__u8 proto)
 {
 	if (proto == IPPROTO_TCP)
 		return 20;
-	if (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+	if (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ||
+	    proto == IPPROTO_IGMP)
 		return 8;
 	return proto == IPPROTO_SCTP ? 16 : 0; /* common header, header of the first chunk */
 }

@@ -282,6 +282,125 @@ TEST(qinq6, "IPv6 behind two tags too [pkt.vlan]")
 	qinq(true);
 }
 
+/* ---- IGMP ------------------------------------------------------------------------------------------------ */
+
+#define GROUP	  "224.0.0.251"
+#define ALL_HOSTS "224.0.0.1"
+
+enum {
+	IGMP_QUERY = 0x11,
+	IGMP_REPORT1 = 0x12,
+	IGMP_DVMRP = 0x13,
+	IGMP_REPORT2 = 0x16,
+	IGMP_LEAVE = 0x17,
+	IGMP_REPORT3 = 0x22
+};
+
+#define IGMP_LINK   ALLOWED, BERM_REASON_LINK_LOCAL, NO_EVENT
+#define IGMP_BROKEN DROPPED, BERM_REASON_MALFORMED, BERM_REASON_MALFORMED
+
+struct igmp_case {
+	const char *name;
+	const char *src, *dst;
+	uint8_t type;
+	uint8_t ttl;   /* 0 = 1 */
+	uint16_t size; /* 0 = 8 */
+	uint16_t frag_off;
+	uint8_t more;
+	int retval;
+	uint32_t reason, rule;
+};
+
+static void send_igmp(struct datapath *dp, enum berm_dir dir, const struct igmp_case *c)
+{
+	uint8_t body[16] = { c->type };
+	struct packet p = { .src = c->src,
+			    .dst = c->dst,
+			    .proto = IPPROTO_IGMP,
+			    .ttl = c->ttl ? c->ttl : 1,
+			    .ip_options = 4,
+			    .frag_off = c->frag_off,
+			    .more_frags = c->more,
+			    .payload = body,
+			    .payload_len = c->size ? c->size : 8 };
+
+	test_case_name = c->name;
+	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, 0, &p), c->retval, c->reason,
+			c->rule);
+	test_case_name = NULL;
+}
+
+TEST(igmp_in, "who asks for the members of a group may ask an isolated pod [pkt.igmp]")
+{
+	static const struct igmp_case cases[] = {
+		{ "of a bridge without address", "0.0.0.0", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "of a router", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "for one group", WEB, GROUP, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 3", WEB, ALL_HOSTS, IGMP_QUERY, 0, 12, 0, 0, IGMP_LINK },
+		{ "last address of all", WEB, "239.255.255.255", IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "from afar", WEB, ALL_HOSTS, IGMP_QUERY, 64, 0, 0, 0, REFUSED_ },
+		{ "to the pod itself", WEB, POD, IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "by broadcast", WEB, "255.255.255.255", IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "to what is no group any more", WEB, "240.0.0.1", IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "another's report", WEB, GROUP, IGMP_REPORT2, 0, 0, 0, 0, IGMP_LINK },
+		{ "a report for the pod alone", WEB, POD, IGMP_REPORT2, 0, 0, 0, 0, REFUSED_ },
+		{ "of another kind", WEB, ALL_HOSTS, IGMP_DVMRP, 0, 0, 0, 0, REFUSED_ },
+		{ "from a loopback address", "127.0.0.1", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_LOOPBACK_SOURCE, BERM_REASON_LOOPBACK_SOURCE },
+		{ "too short", WEB, ALL_HOSTS, IGMP_QUERY, 0, 7, 0, 0, IGMP_BROKEN },
+		{ "nothing but a type", WEB, ALL_HOSTS, IGMP_QUERY, 0, 1, 0, 0, IGMP_BROKEN },
+		{ "the first of several pieces", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 1, REFUSED_ },
+		{ "the second of them", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 8, 0, DROPPED,
+		  BERM_REASON_FRAGMENT, BERM_REASON_FRAGMENT },
+	}, *c;
+	struct datapath *dp = isolated();
+	struct table t;
+
+	for_each_case(c, cases)
+		send_igmp(dp, BERM_INGRESS, c);
+	t = table_read(dp);
+	EXPECT_EQ(table_sum(dp, &t).half_open, 0); /* it leaves no session */
+	table_free(&t);
+}
+
+TEST(igmp_out, "an isolated pod says which groups it is in, as itself or nobody [pkt.igmp]")
+{
+	static const struct igmp_case cases[] = {
+		{ "report, version 1", POD, GROUP, IGMP_REPORT1, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 2", POD, GROUP, IGMP_REPORT2, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 3", POD, "224.0.0.22", IGMP_REPORT3, 0, 16, 0, 0, IGMP_LINK },
+		{ "before it has an address", "0.0.0.0", "224.0.0.22", IGMP_REPORT3, 0, 16, 0, 0, IGMP_LINK },
+		{ "leave", POD, "224.0.0.2", IGMP_LEAVE, 0, 0, 0, 0, IGMP_LINK },
+		{ "in another's name", WEB, GROUP, IGMP_REPORT2, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE },
+		{ "to one host", POD, WEB, IGMP_REPORT2, 0, 0, 0, 0, REFUSED_ },
+		{ "further than the link", POD, GROUP, IGMP_REPORT2, 2, 0, 0, 0, REFUSED_ },
+		{ "a question", POD, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "a question of nobody", "0.0.0.0", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE },
+		{ "too short", POD, GROUP, IGMP_REPORT2, 0, 4, 0, 0, IGMP_BROKEN },
+		{ "a datagram to the group", POD, GROUP, 0, 0, 0, 0, 0, REFUSED_ },
+	}, *c;
+	struct datapath *dp = isolated();
+
+	for_each_case(c, cases)
+		send_igmp(dp, BERM_EGRESS, c);
+}
+
+TEST(igmp6, "protocol 2 in IPv6 is a protocol like any other [pkt.igmp]")
+{
+	uint8_t body[8] = { IGMP_QUERY };
+	struct packet p = { .src = WEB6,
+			    .dst = "ff02::1",
+			    .proto = IPPROTO_IGMP,
+			    .ttl = 1,
+			    .payload = body,
+			    .payload_len = 8 };
+	struct datapath *dp = isolated();
+
+	SEND(dp, BERM_INGRESS, &p, DROPPED, DEFAULT_DENY, DENIED);
+}
+
 /* ---- UDP --------------------------------------------------------------------------------------------------- */
 
 static void datagrams(bool v6)
