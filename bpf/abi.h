@@ -412,6 +412,29 @@ struct berm_fragment {
 };
 _Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
 
+/* ---- the block list at the uplink: maps of uplink.bpf.c, made and filled by the agent alone --------------- */
+
+#define BERM_MAX_BLOCKS 65536
+
+/* berm_blocks: LPM_TRIE struct berm_cidr_key -> struct berm_block. The table of a key is its family. */
+#define BERM_BLOCKS_V4 4
+#define BERM_BLOCKS_V6 6
+
+#define BERM_BLOCK_ALL                                                                             \
+	0x1 /* the pods may not ask there either: no packet from there can be an answer */
+struct berm_block {
+	__u32 flags; /* BERM_BLOCK_* */
+	__u32 hit;   /* index of the rule in berm_hits */
+};
+_Static_assert(sizeof(struct berm_block) == 8, "berm_block is ABI");
+
+/* berm_shielded: HASH berm_addr -> u32 1: pods of this node that the emergency rules are in force for */
+
+struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one element; of what was dropped */
+	__u64 packets;
+	__u64 bytes;
+};
+
 /* ---- names -------------------------------------------------------------------------------------- */
 
 /* Map name = pin name. (node is libbpf's ".data.node"; its pin is "berm_node".) */
