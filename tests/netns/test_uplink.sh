@@ -173,7 +173,7 @@ test_options() {
 	local word out
 	for word in --uplink= --uplink=a,,b --uplink=a/b --uplink=averyverylongname0 --uplink-mode=fast; do
 		! out=$("$BUILD/berm-agent" --manifests=/tmp "$word" 2>&1) || fail "$word is taken"
-		grep -q "$word" <<<"$out" || fail "$word: $out"
+		grep -qF -e "$word" <<<"$out" || fail "$word: $out"
 	done
 }
 
