@@ -105,13 +105,14 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
  */
 #define BERM_SESSION_OPEN	    0x01 /* the opener has spoken */
 #define BERM_SESSION_ANSWERED	    0x02 /* the other side has answered */
-#define BERM_SESSION_OPENER_FIN	    0x04 /* TCP: the opener has said that it will send no more */
-#define BERM_SESSION_ANSWERER_FIN   0x08 /* TCP: the other side has */
+#define BERM_SESSION_OPENER_FIN	    0x04 /* TCP, SCTP: the opener has said that it will send no more */
+#define BERM_SESSION_ANSWERER_FIN   0x08 /* TCP, SCTP: the other side has */
 #define BERM_SESSION_OPENER_ACKED   0x10 /* TCP: the opener's FIN has been acknowledged */
 #define BERM_SESSION_ANSWERER_ACKED 0x20 /* TCP: the other side's has */
-#define BERM_SESSION_RESET	    0x40 /* TCP: RST seen, and nothing since */
-#define BERM_SESSION_ESTABLISHED    0x80 /* decides the replacement class */
-#define BERM_SESSION_PROGRESS	    0xff
+#define BERM_SESSION_RESET                                                                         \
+	0x40 /* TCP: RST seen, SCTP: ABORT or SHUTDOWN COMPLETE, and nothing since */
+#define BERM_SESSION_ESTABLISHED 0x80 /* decides the replacement class */
+#define BERM_SESSION_PROGRESS	 0xff
 
 /* What a session is, from its first packet on: the upper bits of berm_session.slot. */
 #define BERM_SESSION_HOST     0x1000 /* opened by the node itself: needs no policy */
@@ -131,8 +132,8 @@ _Static_assert(BERM_SESSION_SLOT == BERM_MAX_ENDPOINTS - 1, "a slot leaves four 
 	X(HALF_OPEN, "half-open", 30, 5, 600, "not established yet, from the first packet")    \
 	X(TCP, "tcp", 10800, 300, 604800, "established TCP")                                   \
 	X(HALF_CLOSED, "half-closed", 3600, 30, 604800, "TCP of which one side has sent FIN")  \
-	X(CLOSING, "closing", 120, 5, 3600, "TCP of which both sides have sent FIN")           \
-	X(RESET, "reset", 10, 1, 600, "TCP after an RST")                                      \
+	X(CLOSING, "closing", 120, 5, 3600, "TCP of which both sides have sent FIN, SCTP that shuts down")           \
+	X(RESET, "reset", 10, 1, 600, "TCP after an RST, SCTP after ABORT")                                      \
 	X(UDP, "udp", 180, 10, 604800, "established UDP")                                      \
 	X(OTHER, "other", 180, 10, 604800, "established flows of other protocols")
 /* clang-format on */

@@ -2,7 +2,10 @@
 /* test_protocols.c - what SCTP chunks, UDP datagrams and extension headers mean to sessions, both families. */
 #include <string.h>
 
+#include <arpa/inet.h>
+
 #include "datapath.h"
+#include "jiffies.h"
 
 #define POD  "10.0.0.3"
 #define WEB  "10.0.0.2"
@@ -97,7 +100,7 @@ static void association(bool v6)
 	OUT(1, SHUTDOWN, RIDES);
 	IN(1, SHUTDOWN_ACK, RIDES);
 	OUT(1, SHUTDOWN_COMPLETE, RIDES);
-	IN(1, INIT, RIDES); /* the same ports again: the rule of the session still holds */
+	IN(1, INIT, NEW); /* the same ports again */
 	IN(2, INIT, NEW);
 	OUT(2, ABORT, RIDES);
 	OUT(3, ABORT, REFUSED);
@@ -113,6 +116,131 @@ TEST(association4, "an SCTP association from INIT to SHUTDOWN, and one that is a
 TEST(association6, "an SCTP association over IPv6 [pkt.sctp]")
 {
 	association(true);
+}
+
+/* Progress of the session at port, and how many seconds it has left without a packet. */
+static uint8_t progress(struct datapath *dp, bool v6, uint16_t port, double *ret_s)
+{
+	struct berm_session s = { 0 };
+	struct table t = table_read(dp);
+	uint32_t now, hz;
+	struct berm_err err = { 0 };
+
+	ASSERT_TRUE(session_find(dp, 1, v6 ? WEB6 : WEB, 9000, port, &s));
+	ASSERT_OK(berm_jiffies_read(&now, &hz, &err), &err);
+	*ret_s = -1;
+	for (uint32_t b = 0; b < t.buckets; b++)
+		for (int w = 0; w < BERM_WAYS; w++)
+			if (t.bucket[b].tag[w] && t.bucket[b].way[w].peer_port == htons(port))
+				*ret_s = (int32_t)(t.bucket[b].deadline[w] - now) / (double)hz;
+	table_free(&t);
+	return s.state;
+}
+
+#define FINS (BERM_SESSION_OPENER_FIN | BERM_SESSION_ANSWERER_FIN)
+
+/* Expects these bits of FINS, RESET and ESTABLISHED, and at most `most` seconds. */
+#define EXPECT_SCTP(port, bits, most)                                                              \
+	do {                                                                                       \
+		double left_;                                                                      \
+		uint8_t state_ = progress(dp, v6, port, &left_);                                   \
+		EXPECT_EQ(state_ &(FINS | BERM_SESSION_RESET | BERM_SESSION_ESTABLISHED), bits);   \
+		EXPECT_TRUE(left_ <= (most) + 0.5 && left_ > (most)-8);                            \
+	} while (0)
+
+#define LIVE	   BERM_SESSION_ESTABLISHED
+#define OTHER_S	   180
+#define CLOSING_S  120
+#define RESET_S	   10
+#define HALFOPEN_S 30
+
+static void establish(struct datapath *dp, bool v6, uint16_t port)
+{
+	IN(port, INIT, NEW);
+	OUT(port, INIT_ACK, RIDES);
+	IN(port, COOKIE_ECHO, RIDES);
+	OUT(port, COOKIE_ACK, RIDES);
+	EXPECT_SCTP(port, LIVE, OTHER_S);
+}
+
+static void closing(bool v6)
+{
+	struct datapath *dp = isolated();
+
+	establish(dp, v6, 1);
+	OUT(1, SHUTDOWN, RIDES);
+	EXPECT_SCTP(1, LIVE | BERM_SESSION_ANSWERER_FIN, CLOSING_S);
+	IN(1, DATA, RIDES); /* what is under way still comes */
+	EXPECT_SCTP(1, LIVE | BERM_SESSION_ANSWERER_FIN, CLOSING_S);
+	IN(1, SHUTDOWN_ACK, RIDES);
+	EXPECT_SCTP(1, LIVE | FINS, CLOSING_S);
+	OUT(1, SHUTDOWN_COMPLETE, RIDES);
+	EXPECT_SCTP(1, LIVE | FINS | BERM_SESSION_RESET, RESET_S);
+	IN(1, SHUTDOWN_ACK, RIDES); /* COMPLETE was lost */
+	EXPECT_SCTP(1, LIVE | FINS, CLOSING_S);
+	IN(1, INIT, NEW); /* the same ports again: another association, judged by itself */
+	EXPECT_SCTP(1, 0, HALFOPEN_S);
+
+	establish(dp, v6, 2);
+	IN(2, ABORT, RIDES);
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	IN(2, ABORT, RIDES); /* prolongs nothing */
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	OUT(2, DATA, RIDES); /* it was forged: whoever speaks on has not been aborted */
+	EXPECT_SCTP(2, LIVE, OTHER_S);
+	OUT(2, ABORT, RIDES);
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	IN(2, INIT, NEW);
+	EXPECT_SCTP(2, 0, HALFOPEN_S);
+
+	IN(3, INIT, NEW);
+	OUT(3, ABORT, RIDES); /* refused */
+	EXPECT_SCTP(3, BERM_SESSION_RESET, RESET_S);
+	IN(4, INIT, NEW);
+	OUT(4, SHUTDOWN, RIDES); /* what has not begun does not end */
+	EXPECT_SCTP(4, 0, HALFOPEN_S);
+	EXPECT_BOOKS(dp);
+}
+
+TEST(closing4,
+     "SHUTDOWN and ABORT shorten an association as FIN and RST do a connection [pkt.sctp]")
+{
+	closing(false);
+}
+
+TEST(closing6, "the same over IPv6 [pkt.sctp]")
+{
+	closing(true);
+}
+
+static void init_again(bool v6)
+{
+	struct datapath *dp = isolated();
+
+	IN(1, INIT, NEW);
+	OUT(1, INIT_ACK, RIDES);
+	for (int i = 0; i < 40; i++)
+		IN(1, INIT, RIDES); /* forged, or the answer was lost */
+	EXPECT_SCTP(1, 0, HALFOPEN_S);
+	IN(1, COOKIE_ECHO, RIDES);
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	IN(1, INIT, RIDES); /* on a living association: RFC 9260, 5.2 */
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	OUT(1, INIT, REFUSED);
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	OUT(1, DATA, RIDES);
+	IN(1, DATA, RIDES);
+	EXPECT_BOOKS(dp);
+}
+
+TEST(init_again4, "a repeated INIT neither establishes an association nor ends one [pkt.sctp]")
+{
+	init_again(false);
+}
+
+TEST(init_again6, "the same over IPv6 [pkt.sctp]")
+{
+	init_again(true);
 }
 
 static void chunks(bool v6)
