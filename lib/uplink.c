@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/if_link.h>
 #include <stdlib.h>
@@ -19,10 +20,16 @@
 
 #include "uplink.skel.h" /* wants abi.h before it */
 
+struct held { /* a link that stays though its pin vanishes: a bpffs that is unmounted, or mounted over */
+	uint32_t ifindex;
+	int fd; /* 0: none */
+};
+
 struct berm_uplink {
 	struct uplink_bpf *skel;
 	int prog;
 	uint32_t prog_id;
+	struct held held[BERM_UPLINK_MAX];
 };
 
 /* ---- loading ---------------------------------------------------------------------------------------------- */
@@ -84,6 +91,9 @@ void berm_uplink_close(struct berm_uplink *uplink)
 {
 	if (!uplink)
 		return;
+	for (size_t i = 0; i < BERM_UPLINK_MAX; i++)
+		if (uplink->held[i].fd)
+			close(uplink->held[i].fd);
 	uplink_bpf__destroy(uplink->skel);
 	free(uplink);
 }
@@ -222,11 +232,55 @@ static int create(const struct berm_uplink *uplink, uint32_t ifindex, uint32_t f
 	return 0;
 }
 
-static int create_and_pin(const struct berm_uplink *uplink, uint32_t ifindex,
-			  enum berm_uplink_mode mode, struct berm_err *err)
+static struct held *held_of(struct berm_uplink *uplink, uint32_t ifindex)
+{
+	for (size_t i = 0; i < BERM_UPLINK_MAX; i++)
+		if (uplink->held[i].fd && uplink->held[i].ifindex == ifindex)
+			return &uplink->held[i];
+	return NULL;
+}
+
+static void let_go(struct held *held)
+{
+	if (!held)
+		return;
+	close(held->fd);
+	*held = (struct held){ 0 };
+}
+
+/* Of a descriptor that stays the caller's. */
+static void hold(struct berm_uplink *uplink, uint32_t ifindex, int fd)
+{
+	int copy;
+
+	if (held_of(uplink, ifindex))
+		return;
+	for (size_t i = 0; i < BERM_UPLINK_MAX; i++) {
+		if (uplink->held[i].fd)
+			continue;
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (copy > 0)
+			uplink->held[i] = (struct held){ ifindex, copy };
+		return;
+	}
+}
+
+static int pin(uint32_t ifindex, int fd, struct berm_err *err)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	if (mkdir(BERM_PIN_UPLINK, 0700) && errno != EEXIST)
+		return berm_fail(err, -errno, "make " BERM_PIN_UPLINK);
+	pin_path(ifindex, path);
+	rc = bpf_obj_pin(fd, path);
+	return rc ? berm_fail(err, rc, "pin %s", path) : 0;
+}
+
+static int create_and_pin(struct berm_uplink *uplink, uint32_t ifindex, enum berm_uplink_mode mode,
+			  struct berm_err *err)
 {
 	auto_close int fd = -1;
-	char path[PATH_MAX];
 	int rc = -EOPNOTSUPP;
 
 	if (mode != BERM_UPLINK_GENERIC)
@@ -240,29 +294,44 @@ static int create_and_pin(const struct berm_uplink *uplink, uint32_t ifindex,
 				 mode == BERM_UPLINK_NATIVE
 					 ? "; the driver may not know it, --uplink-mode=generic needs none"
 					 : "");
-	if (mkdir(BERM_PIN_UPLINK, 0700) && errno != EEXIST)
-		return berm_fail(err, -errno, "make " BERM_PIN_UPLINK);
-	pin_path(ifindex, path);
-	rc = bpf_obj_pin(fd, path);
-	return rc ? berm_fail(err, rc, "pin %s", path) : 0;
+	rc = pin(ifindex, fd, err);
+	if (!rc)
+		hold(uplink, ifindex, fd);
+	return rc;
 }
 
-/* fd of our pinned link if it is still on this device; else the pin goes. */
-static int pinned_link(uint32_t ifindex, struct bpf_link_info *info)
+static bool is_of(int link, uint32_t ifindex, struct bpf_link_info *info)
 {
 	__u32 len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return !bpf_obj_get_info_by_fd(link, info, &len) && info->xdp.ifindex == ifindex;
+}
+
+/* fd of our pinned link if it is still on this device; else the pin goes. One whose pin has vanished is pinned again. */
+static int pinned_link(struct berm_uplink *uplink, uint32_t ifindex, struct bpf_link_info *info)
+{
+	struct held *held = held_of(uplink, ifindex);
 	char path[PATH_MAX];
 	int fd;
 
+	if (held &&
+	    !is_of(held->fd, ifindex, info)) { /* the device is gone, or it was detached by hand */
+		let_go(held);
+		held = NULL;
+	}
 	pin_path(ifindex, path);
 	fd = bpf_obj_get(path);
+	if (fd == -ENOENT && held && !pin(ifindex, held->fd, NULL))
+		fd = bpf_obj_get(path);
 	if (fd < 0)
 		return fd;
-	memset(info, 0, sizeof(*info));
-	if (!bpf_obj_get_info_by_fd(fd, info, &len) && info->xdp.ifindex == ifindex)
+	if (is_of(fd, ifindex, info)) {
+		hold(uplink, ifindex, fd);
 		return fd;
+	}
 	close(fd);
-	(void)unlink(path); /* of a device that is gone, or detached by hand */
+	(void)unlink(path); /* as above */
 	return -ENOENT;
 }
 
@@ -271,11 +340,11 @@ static bool fits(enum berm_uplink_mode mode, bool is_native)
 	return mode == BERM_UPLINK_AUTO || (mode == BERM_UPLINK_NATIVE) == is_native;
 }
 
-int berm_uplink_attach(const struct berm_uplink *uplink, uint32_t ifindex,
-		       enum berm_uplink_mode mode, struct berm_err *err)
+int berm_uplink_attach(struct berm_uplink *uplink, uint32_t ifindex, enum berm_uplink_mode mode,
+		       struct berm_err *err)
 {
 	struct bpf_link_info info;
-	auto_close int fd = pinned_link(ifindex, &info);
+	auto_close int fd = pinned_link(uplink, ifindex, &info);
 	struct on_device there;
 	char path[PATH_MAX];
 	int rc;
@@ -289,14 +358,15 @@ int berm_uplink_attach(const struct berm_uplink *uplink, uint32_t ifindex,
 		pin_path(ifindex, path);
 		(void)bpf_link_detach(fd); /* if not, the new link is refused, and that is told */
 		(void)unlink(path);
+		let_go(held_of(uplink, ifindex));
 	}
 	return create_and_pin(uplink, ifindex, mode, err);
 }
 
-bool berm_uplink_is_on(const struct berm_uplink *uplink, uint32_t ifindex, bool *ret_native)
+bool berm_uplink_is_on(struct berm_uplink *uplink, uint32_t ifindex, bool *ret_native)
 {
 	struct bpf_link_info info;
-	auto_close int fd = pinned_link(ifindex, &info);
+	auto_close int fd = pinned_link(uplink, ifindex, &info);
 	struct on_device there;
 
 	if (fd < 0 || info.prog_id != uplink->prog_id)
@@ -306,27 +376,27 @@ bool berm_uplink_is_on(const struct berm_uplink *uplink, uint32_t ifindex, bool 
 	return true;
 }
 
-static bool is_kept(const char *name, const uint32_t *ifindex, size_t count)
+static bool is_kept(uint32_t one, const uint32_t *ifindex, size_t count)
 {
-	char text[16];
-
-	for (size_t i = 0; i < count; i++) {
-		snprintf(text, sizeof(text), "%u", ifindex[i]);
-		if (!strcmp(text, name))
+	for (size_t i = 0; i < count; i++)
+		if (ifindex[i] == one)
 			return true;
-	}
 	return false;
 }
 
-void berm_uplink_keep(const uint32_t *ifindex, size_t count)
+void berm_uplink_keep(struct berm_uplink *uplink, const uint32_t *ifindex, size_t count)
 {
 	DIR *dir = opendir(BERM_PIN_UPLINK);
 	struct dirent *entry;
 
+	for (size_t i = 0; uplink && i < BERM_UPLINK_MAX; i++)
+		if (uplink->held[i].fd && !is_kept(uplink->held[i].ifindex, ifindex, count))
+			let_go(&uplink->held[i]);
 	if (!dir)
 		return;
 	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && !is_kept(entry->d_name, ifindex, count))
+		if (entry->d_name[0] != '.' &&
+		    !is_kept((uint32_t)strtoul(entry->d_name, NULL, 10), ifindex, count))
 			(void)unlinkat(dirfd(dir), entry->d_name,
 				       0); /* seen again at the next start */
 	closedir(dir);

@@ -20,6 +20,8 @@
 
 enum berm_uplink_mode { BERM_UPLINK_AUTO, BERM_UPLINK_NATIVE, BERM_UPLINK_GENERIC };
 
+#define BERM_UPLINK_MAX 8 /* interfaces */
+
 struct berm_uplink;
 
 /* any_destination: drop what is not for a shielded pod, too. */
@@ -40,11 +42,11 @@ int berm_uplink_counters(const struct berm_uplink *uplink, struct berm_uplink_co
 
 /* Our program on this device, by a new link or in the place of that of our pinned one. AUTO: native if the driver can,
  * else generic. -EBUSY: somebody else's program is there; it is left alone, and err names it. */
-int berm_uplink_attach(const struct berm_uplink *uplink, uint32_t ifindex,
-		       enum berm_uplink_mode mode, struct berm_err *err) must_check;
-/* Is this very program on the device, by its pinned link? *ret_native says how. */
-bool berm_uplink_is_on(const struct berm_uplink *uplink, uint32_t ifindex, bool *ret_native);
-/* Takes away what is pinned for all other devices. */
-void berm_uplink_keep(const uint32_t *ifindex, size_t count);
+int berm_uplink_attach(struct berm_uplink *uplink, uint32_t ifindex, enum berm_uplink_mode mode,
+		       struct berm_err *err) must_check;
+/* Is this very program on the device, by its pinned link? A pin that has vanished is made again. *ret_native says how. */
+bool berm_uplink_is_on(struct berm_uplink *uplink, uint32_t ifindex, bool *ret_native);
+/* Takes away what is attached to all other devices. uplink may be NULL: what others have left. */
+void berm_uplink_keep(struct berm_uplink *uplink, const uint32_t *ifindex, size_t count);
 
 #endif /* BERM_UPLINK_H */

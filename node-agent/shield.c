@@ -309,7 +309,7 @@ static void on_tick(uv_timer_t *timer)
 		if (port->ifindex)
 			kept[count++] = port->ifindex;
 	}
-	berm_uplink_keep(kept, count);
+	berm_uplink_keep(shield->uplink, kept, count);
 }
 
 int berm_shield_start(struct berm_agent *agent, struct berm_shield **ret, struct berm_err *err)
@@ -319,7 +319,7 @@ int berm_shield_start(struct berm_agent *agent, struct berm_shield **ret, struct
 	int rc;
 
 	if (!opts->count) {
-		berm_uplink_keep(NULL, 0);
+		berm_uplink_keep(NULL, NULL, 0);
 		return 0;
 	}
 	shield = calloc(1, sizeof(*shield));

@@ -13,7 +13,7 @@
 #include "err.h"
 #include "uplink.h"
 
-#define BERM_SHIELD_UPLINKS 8
+#define BERM_SHIELD_UPLINKS BERM_UPLINK_MAX
 
 struct berm_shield_opts {
 	char ifname[BERM_SHIELD_UPLINKS][16];

@@ -134,7 +134,7 @@ test_answers() {
 s = socket.create_server(('$BAD4', 7070))
 while True: s.accept()[0].close()" &
 	local server=$! before
-	wait_until in_pod db timeout 2 bash -c "</dev/tcp/$BAD4/7070"
+	wait_until in_pod db timeout 2 bash -c "exec 2>/dev/null; </dev/tcp/$BAD4/7070"
 	kill $server
 	before=$(dropped)
 	! in_pod machine timeout 1 python3 -c "import socket
@@ -166,6 +166,22 @@ test_foreign() {
 	ip link set dev up0 xdp off
 	wait_until is_attached up0
 	drops_early
+}
+
+has_pin() { [ -n "$(ls /sys/fs/bpf/berm/uplink 2>/dev/null)" ]; }
+
+#: pins that vanish come back, with the program that was there all the time [uplink.restart] [bpffs.remounted]
+test_remounted() {
+	local id
+	curtain_up --uplink=up0
+	wait_until is_attached up0
+	id=$(ip -j link show dev up0 | jq '.[0].xdp.prog.id')
+	umount /sys/fs/bpf
+	mount -t bpf bpf /sys/fs/bpf
+	wait_until has_pin
+	[ "$(ip -j link show dev up0 | jq '.[0].xdp.prog.id')" = "$id" ] || fail "another program is there"
+	settle unapply list.yaml
+	ping_from $BAD4 2 || fail "blocked though the rule is gone"
 }
 
 #: options that make no sense are refused with what to write [uplink.options]
