@@ -41,7 +41,7 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(NOT_ISOLATED, 5, "not-isolated", "no policy isolates the pod in this direction")     \
 	X(HOST, 6, "host", "the node's own traffic to its pod")                                \
 	X(OWN_ADDRESS, 7, "own-address", "the pod talks to its own address")                   \
-	X(LINK_LOCAL, 8, "link-local", "ARP, neighbour discovery, MLD or DHCP")                \
+	X(LINK_LOCAL, 8, "link-local", "ARP, neighbour discovery, MLD, IGMP or DHCP")                \
 	X(ESSENTIAL, 9, "essential", "DNS, API server or own node, granted to isolated pods")  \
 	X(FALLBACK, 10, "fallback", "the agent has not judged this pod yet")                   \
 	X(MISSING_STATE, 11, "missing-state", "the interface has no endpoint entry")           \
@@ -105,13 +105,14 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
  */
 #define BERM_SESSION_OPEN	    0x01 /* the opener has spoken */
 #define BERM_SESSION_ANSWERED	    0x02 /* the other side has answered */
-#define BERM_SESSION_OPENER_FIN	    0x04 /* TCP: the opener has said that it will send no more */
-#define BERM_SESSION_ANSWERER_FIN   0x08 /* TCP: the other side has */
+#define BERM_SESSION_OPENER_FIN	    0x04 /* TCP, SCTP: the opener has said that it will send no more */
+#define BERM_SESSION_ANSWERER_FIN   0x08 /* TCP, SCTP: the other side has */
 #define BERM_SESSION_OPENER_ACKED   0x10 /* TCP: the opener's FIN has been acknowledged */
 #define BERM_SESSION_ANSWERER_ACKED 0x20 /* TCP: the other side's has */
-#define BERM_SESSION_RESET	    0x40 /* TCP: RST seen, and nothing since */
-#define BERM_SESSION_ESTABLISHED    0x80 /* decides the replacement class */
-#define BERM_SESSION_PROGRESS	    0xff
+#define BERM_SESSION_RESET                                                                         \
+	0x40 /* TCP: RST seen, SCTP: ABORT or SHUTDOWN COMPLETE, and nothing since */
+#define BERM_SESSION_ESTABLISHED 0x80 /* decides the replacement class */
+#define BERM_SESSION_PROGRESS	 0xff
 
 /* What a session is, from its first packet on: the upper bits of berm_session.slot. */
 #define BERM_SESSION_HOST     0x1000 /* opened by the node itself: needs no policy */
@@ -131,8 +132,8 @@ _Static_assert(BERM_SESSION_SLOT == BERM_MAX_ENDPOINTS - 1, "a slot leaves four 
 	X(HALF_OPEN, "half-open", 30, 5, 600, "not established yet, from the first packet")    \
 	X(TCP, "tcp", 10800, 300, 604800, "established TCP")                                   \
 	X(HALF_CLOSED, "half-closed", 3600, 30, 604800, "TCP of which one side has sent FIN")  \
-	X(CLOSING, "closing", 120, 5, 3600, "TCP of which both sides have sent FIN")           \
-	X(RESET, "reset", 10, 1, 600, "TCP after an RST")                                      \
+	X(CLOSING, "closing", 120, 5, 3600, "TCP of which both sides have sent FIN, SCTP that shuts down")           \
+	X(RESET, "reset", 10, 1, 600, "TCP after an RST, SCTP after ABORT")                                      \
 	X(UDP, "udp", 180, 10, 604800, "established UDP")                                      \
 	X(OTHER, "other", 180, 10, 604800, "established flows of other protocols")
 /* clang-format on */
@@ -411,6 +412,29 @@ struct berm_fragment {
 	__u8 pad[3];
 };
 _Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
+
+/* ---- the block list at the uplink: maps of uplink.bpf.c, made and filled by the agent alone --------------- */
+
+#define BERM_MAX_BLOCKS 65536
+
+/* berm_blocks: LPM_TRIE struct berm_cidr_key -> struct berm_block. The table of a key is its family. */
+#define BERM_BLOCKS_V4 4
+#define BERM_BLOCKS_V6 6
+
+#define BERM_BLOCK_ALL                                                                             \
+	0x1 /* the pods may not ask there either: no packet from there can be an answer */
+struct berm_block {
+	__u32 flags; /* BERM_BLOCK_* */
+	__u32 hit;   /* index of the rule in berm_hits */
+};
+_Static_assert(sizeof(struct berm_block) == 8, "berm_block is ABI");
+
+/* berm_shielded: HASH berm_addr -> u32 1: pods of this node that the emergency rules are in force for */
+
+struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one element; of what was dropped */
+	__u64 packets;
+	__u64 bytes;
+};
 
 /* ---- names -------------------------------------------------------------------------------------- */
 

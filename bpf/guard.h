@@ -192,6 +192,51 @@ static __always_inline bool guard_icmp6(struct pkt *p, enum berm_dir dir)
 	return true;
 }
 
+/* ---- group membership of IPv4 -------------------------------------------------------------------------- */
+
+#define IGMP_QUERY   0x11 /* all versions */
+#define IGMP_REPORT1 0x12
+#define IGMP_REPORT2 0x16
+#define IGMP_LEAVE   0x17
+#define IGMP_REPORT3 0x22
+
+/* To a group, and no further than this link (RFC 3376, 4). */
+static __always_inline bool is_igmp(const struct pkt *p)
+{
+	return p->is_v4 && p->proto == IPPROTO_IGMP && p->kind == PKT_FLOW && p->hop_limit == 1 &&
+	       !is_first_fragment(p);
+}
+
+static __always_inline bool is_group4(const struct berm_addr *addr)
+{
+	return (addr->w[3] & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000); /* 224.0.0.0/4 */
+}
+
+/* A bridge that does not look into them floods answers too. */
+static __always_inline bool igmp_may(__u8 type, enum berm_dir dir)
+{
+	return type == IGMP_REPORT1 || type == IGMP_REPORT2 || type == IGMP_LEAVE ||
+	       type == IGMP_REPORT3 || (dir == BERM_INGRESS && type == IGMP_QUERY);
+}
+
+/* Whoever asks for members may ask the pod; it only answers. Anything else is a protocol like others. */
+static __always_inline bool guard_igmp(struct pkt *p, enum berm_dir dir)
+{
+	const struct berm_addr *group = dir == BERM_EGRESS ? &p->flow.peer : &p->flow.local;
+	const struct berm_addr *source = dir == BERM_EGRESS ? &p->flow.local : &p->flow.peer;
+	__u8 type;
+
+	if (!is_igmp(p) || !is_group4(group) || is_loopback(p, source) ||
+	    bpf_skb_load_bytes(p->skb, p->l4, &type, sizeof(type)))
+		return false;
+	if (!igmp_may(type, dir))
+		return false;
+	if (dir == BERM_EGRESS && !is_unspecified(source) && !owns(p->ep, source))
+		return false; /* guard_leaving() says why */
+	allow(p, BERM_REASON_LINK_LOCAL);
+	return true;
+}
+
 /* ---- DHCP: a setting of the endpoint ------------------------------------------------------------------ */
 
 #define DHCP_SERVER  67
@@ -344,7 +389,7 @@ static __always_inline bool guard_flow(struct pkt *p, enum berm_dir dir)
 {
 	if (!p->is_v4 && p->proto == IPPROTO_ICMPV6 && p->kind == PKT_FLOW && guard_icmp6(p, dir))
 		return true;
-	if (guard_dhcp(p, dir))
+	if (guard_igmp(p, dir) || guard_dhcp(p, dir))
 		return true;
 	if (dir == BERM_EGRESS ? guard_leaving(p) : guard_entering(p))
 		return true;

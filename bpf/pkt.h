@@ -59,7 +59,7 @@ struct pkt {
 			__u8 proto;
 			__u8 flags; /* PKT_RIDES, PKT_OPENS */
 			__u8 is_v4;
-			__u8 tcp_flags; /* of an SCTP INIT TCP_SYN */
+			__u8 tcp_flags; /* of SCTP what its first chunk is like: SYN, FIN, RST */
 			__u8 icmp_type;
 			__u8 icmp_code;
 			__u8 hop_limit;
@@ -199,9 +199,12 @@ static __always_inline __u32 icmp_parse(struct pkt *p, const union l4_header *h,
 							     : two_ports(type, id);
 }
 
-#define SCTP_INIT 1
-/* INIT ACK, HEARTBEAT ACK, ABORT, SHUTDOWN, SHUTDOWN ACK, ERROR, COOKIE ACK, SHUTDOWN COMPLETE (RFC 9260) */
+/* Chunk types, each a bit (RFC 9260, 3.2); those from 16 on are none of these. */
+#define SCTP_INIT 0x0002
+/* INIT ACK, HEARTBEAT ACK, ABORT, SHUTDOWN, SHUTDOWN ACK, ERROR, COOKIE ACK, SHUTDOWN COMPLETE */
 #define SCTP_OPENS_NOTHING 0x4be4
+#define SCTP_CLOSES	   0x0180 /* SHUTDOWN, SHUTDOWN ACK */
+#define SCTP_ENDS	   0x4040 /* ABORT, SHUTDOWN COMPLETE */
 
 /*
  * The first chunk says what an SCTP packet is. An INIT is to a session what a SYN is: never an answer. What
@@ -209,16 +212,19 @@ static __always_inline __u32 icmp_parse(struct pkt *p, const union l4_header *h,
  */
 static __always_inline bool sctp_parse(struct pkt *p)
 {
-	__u32 is_init, bars;
+	__u32 is_known, bars, flags;
 	__u8 type;
 
 	if (bpf_skb_load_bytes(p->skb, p->l4 + 12, &type, sizeof(type)))
 		return false;
-	is_init = (((__u32)type ^ SCTP_INIT) - 1) >> 31;
-	bars = (SCTP_OPENS_NOTHING >> (type & 15)) & (((__u32)type >> 4) - 1) >> 31;
-	barrier_var(is_init); /* no branches: every one doubles what the verifier has before it */
+	is_known = (((__u32)type >> 4) - 1) >> 31;
+	bars = (SCTP_OPENS_NOTHING >> (type & 15)) & is_known;
+	flags = (SCTP_INIT >> (type & 15) & is_known) * TCP_SYN |
+		(SCTP_CLOSES >> (type & 15) & is_known) * TCP_FIN |
+		(SCTP_ENDS >> (type & 15) & is_known) * TCP_RST;
+	barrier_var(flags); /* no branches: every one doubles what the verifier has before it */
 	barrier_var(bars);
-	p->tcp_flags = is_init * TCP_SYN;
+	p->tcp_flags = flags;
 	p->flags = PKT_RIDES | (1 - bars) * PKT_OPENS;
 	return true;
 }
@@ -228,7 +234,8 @@ static __always_inline __u32 l4_size(__u8 proto)
 {
 	if (proto == IPPROTO_TCP)
 		return 20;
-	if (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+	if (proto == IPPROTO_UDP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ||
+	    proto == IPPROTO_IGMP)
 		return 8;
 	return proto == IPPROTO_SCTP ? 16 : 0; /* common header, header of the first chunk */
 }

@@ -29,8 +29,10 @@ static __always_inline __u32 timeout_of(__u32 state, __u8 proto)
 	__u32 no_udp = ((proto ^ IPPROTO_UDP) + 0xffu) >> 8;
 	__u32 fins =
 		bit_of(state, BERM_SESSION_OPENER_FIN) + bit_of(state, BERM_SESSION_ANSWERER_FIN);
-	__u32 which =
-		BERM_TIMEOUT_TCP + no_tcp * (BERM_TIMEOUT_UDP - BERM_TIMEOUT_TCP + no_udp) + fins;
+	__u32 plain = BERM_TIMEOUT_UDP - BERM_TIMEOUT_TCP + no_udp; /* if it is no TCP */
+	__u32 closing = BERM_TIMEOUT_CLOSING - BERM_TIMEOUT_TCP;    /* SCTP: one side closes both */
+	__u32 which = BERM_TIMEOUT_TCP + (1 - no_tcp) * fins +
+		      no_tcp * (plain + (fins + 1) / 2 * (closing - plain));
 
 	which *= bit_of(state, BERM_SESSION_ESTABLISHED);
 	return which;
@@ -87,7 +89,7 @@ static __always_inline __u32 session_state(const struct berm_session *s)
 static __always_inline bool session_is_settled(const struct pkt *p, __u32 state)
 {
 	return p->proto == IPPROTO_TCP ? tcp_is_settled(p->tcp_flags, state)
-				       : state & BERM_SESSION_ESTABLISHED;
+				       : sctp_is_settled(p->tcp_flags, state);
 }
 
 /* What a packet makes of a state, | TCP_ILLEGAL. Global on purpose: the verifier proves it once by itself. */
@@ -95,6 +97,9 @@ __noinline int flow_next(__u32 state, __u32 proto, __u32 flags, __u32 opener)
 {
 	if (proto == IPPROTO_TCP)
 		return tcp_next(state, flags, opener);
+	if (flags)
+		return sctp_next(state, flags, opener);
+	state &= ~BERM_SESSION_RESET;
 	if (!opener)
 		return state | BERM_SESSION_ANSWERED;
 	return state & BERM_SESSION_ANSWERED ? state | BERM_SESSION_ESTABLISHED : state;
@@ -105,8 +110,8 @@ static __always_inline bool is_one_way_flow(const struct pkt *p, const struct be
 {
 	__u32 made;
 
-	if (p->proto == IPPROTO_TCP || !is_from_opener(state, dir) || session_is_prolonged(state) ||
-	    READ(b->way[way].packets[dir]) < ONE_WAY_PACKETS)
+	if (p->proto == IPPROTO_TCP || p->tcp_flags || !is_from_opener(state, dir) ||
+	    session_is_prolonged(state) || READ(b->way[way].packets[dir]) < ONE_WAY_PACKETS)
 		return false;
 	made = READ(b->deadline[way]) - half_open_timeout();
 	return clock_is_past(p->now, made + ONE_WAY_S * cfg_hz);

@@ -127,6 +127,25 @@ static __always_inline bool tcp_is_settled(__u8 flags, __u32 state)
 		       BERM_SESSION_ESTABLISHED;
 }
 
+/* SCTP's chunks that are like segments of TCP (pkt.h), in the same bits. A repeated INIT is no progress, nor does it end
+ * anything (RFC 9260, 5.2); SHUTDOWN has a meaning in an association only. */
+static __always_inline __u32 sctp_next(__u32 state, __u32 flags, __u32 opener)
+{
+	if (flags & TCP_RST)
+		return state | BERM_SESSION_RESET;
+	if (!(flags & TCP_FIN) || !(state & BERM_SESSION_ESTABLISHED))
+		return state;
+	state &= ~BERM_SESSION_RESET;
+	return state | (opener ? BERM_SESSION_OPENER_FIN : BERM_SESSION_ANSWERER_FIN);
+}
+
+/* The same for what is no TCP. Of other protocols than SCTP there are neither flags nor these bits. */
+static __always_inline bool sctp_is_settled(__u8 flags, __u32 state)
+{
+	return !flags && (state & (BERM_SESSION_ESTABLISHED | BERM_SESSION_RESET)) ==
+				 BERM_SESSION_ESTABLISHED;
+}
+
 #define TCP_BOTH_FIN (BERM_SESSION_OPENER_FIN | BERM_SESSION_ANSWERER_FIN)
 
 /* May its ports be used again? */

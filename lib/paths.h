@@ -16,6 +16,8 @@
 #define BERM_PIN_BUILD                                                                             \
 	BERM_PIN_PROGS "/build"		     /* a link that points nowhere: which build made them */
 #define BERM_PIN_LINKS BERM_PIN_DIR "/links" /* <ifindex>_in, <ifindex>_out (tcx only) */
+#define BERM_PIN_UPLINK                                                                            \
+	BERM_PIN_DIR "/uplink" /* <ifindex>: link of the block list (lib/uplink.h) */
 
 #define BERM_RUN_DIR   "/run/berm"
 #define BERM_LOCK      BERM_RUN_DIR "/lock" /* flock: taking and freeing slots (microseconds) */

@@ -22,6 +22,7 @@
 #include "overdue.h"
 #include "reconcile.h"
 #include "server.h"
+#include "shield.h"
 #include "source_api.h"
 #include "source_cni.h"
 #include "source_files.h"
@@ -37,6 +38,7 @@ struct berm_agent_opts {
 	const char *socket;
 	enum berm_attach_mode attach;
 	struct berm_session_opts sessions;
+	struct berm_shield_opts shield;
 	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
 	bool keep_install; /* the plugin stays where berm-install has put it */
 	struct berm_keeper_opts install;
@@ -59,6 +61,7 @@ struct berm_agent {
 	struct berm_reconcile *reconcile;
 	struct berm_server *server;
 	struct berm_attest *attest;
+	struct berm_shield *shield;    /* NULL: not asked for */
 	struct berm_keeper *keeper;    /* NULL: not asked for */
 	struct berm_err save_failure;  /* of the last-good store; code 0: saved */
 	int64_t started_ms;	       /* uv clock */

@@ -186,10 +186,12 @@ static void judge_now(struct loop *loop)
 				       berm_model_has_egress_rules(&agent->engine.model));
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	berm_attest_endpoints(agent->attest);
+	berm_shield_judging(agent->shield);
 	if (berm_engine_judge(&agent->engine, &err))
 		berm_log(BERM_LOG_DEBUG, "not-applied", "error=\"%s\"", err.msg);
 	else
 		berm_attest_judged(agent->attest);
+	berm_shield_judged(agent->shield, !agent->engine.failure.code);
 	if (agent->engine.failure.code || agent->engine.last.writes)
 		berm_attest_wrote(agent->attest);
 	set_missing_state(agent);
@@ -558,6 +560,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	int rc;
 
 	rc = berm_server_start(agent, &agent->server, err);
+	if (!rc)
+		rc = berm_shield_start(agent, &agent->shield, err);
 	if (!rc && agent->opts.keep_install)
 		rc = berm_keeper_start(&agent->loop, &agent->opts.install, &agent->keeper, err);
 	if (!rc && agent->api && agent->opts.feedback_s)
@@ -603,6 +607,7 @@ static void stop_parts(struct loop *loop)
 	uv_loop_close(&agent->loop);
 	berm_server_free(agent->server);
 	berm_keeper_free(agent->keeper);
+	berm_shield_free(agent->shield);
 	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
 	berm_attest_free(agent->attest);

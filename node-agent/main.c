@@ -50,6 +50,9 @@ enum {
 	OPT_PLUGIN,
 	OPT_CNI_SETTINGS,
 	OPT_STRICT_TCP,
+	OPT_UPLINK,
+	OPT_UPLINK_MODE,
+	OPT_UPLINK_ALL,
 	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
@@ -79,6 +82,14 @@ static const struct argp_option options[] = {
 	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "strict-tcp", OPT_STRICT_TCP, NULL, 0,
 	  "A TCP session begins with a SYN: connections that run already are not adopted", 0 },
+	{ "uplink", OPT_UPLINK, "IFACE[,IFACE]", 0,
+	  "Drop what emergency rules deny to every pod as it comes in by these interfaces, by XDP",
+	  0 },
+	{ "uplink-mode", OPT_UPLINK_MODE, "MODE", 0,
+	  "XDP in the driver (native), before the stack (generic), or what the driver can: auto (default)",
+	  0 },
+	{ "uplink-all", OPT_UPLINK_ALL, NULL, 0,
+	  "Drop it whatever it is for, the node itself too; else only what is for pods", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -203,6 +214,33 @@ static void set_timeout(struct settings *settings, enum berm_timeout which, cons
 		argp_error(state, "--%s", err.msg);
 }
 
+static void set_uplink_mode(struct settings *settings, const char *word, struct argp_state *state)
+{
+	static const char *const words[] = { "auto", "native", "generic",
+					     NULL }; /* enum berm_uplink_mode */
+	int mode = word_index(word, words);
+
+	if (mode < 0)
+		argp_error(state, "--uplink-mode=%s: want auto, native or generic", word);
+	settings->agent.shield.mode = (enum berm_uplink_mode)mode;
+}
+
+static error_t on_uplink_option(int key, char *arg, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+	struct berm_err err = { 0 };
+
+	if (key == OPT_UPLINK_MODE)
+		set_uplink_mode(settings, arg, state);
+	else if (key == OPT_UPLINK_ALL)
+		settings->agent.shield.any_destination = true;
+	else if (key != OPT_UPLINK)
+		return ARGP_ERR_UNKNOWN;
+	else if (berm_shield_parse(arg, &settings->agent.shield, &err))
+		argp_error(state, "--uplink=%s: %s", arg, err.msg);
+	return 0;
+}
+
 static error_t on_session_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
@@ -212,7 +250,7 @@ static error_t on_session_option(int key, char *arg, struct argp_state *state)
 	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)
 		set_timeout(settings, (enum berm_timeout)(key - OPT_TIMEOUT), arg, state);
 	else
-		return ARGP_ERR_UNKNOWN;
+		return on_uplink_option(key, arg, state);
 	return 0;
 }
 

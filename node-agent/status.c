@@ -140,6 +140,11 @@ static void add_api_problems(cJSON *array, const struct berm_api *api)
 				"give the right one with --node-name");
 }
 
+static void add_shield_problem(void *ctx, const char *message, const char *hint)
+{
+	add_own_problem(ctx, message, hint);
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -172,6 +177,7 @@ static cJSON *problems_json(const struct berm_agent *agent)
 			 berm_cni_bad(agent->cni));
 		add_own_problem(array, text, "their pods stay enforced; the log names the files");
 	}
+	berm_shield_problems(agent->shield, add_shield_problem, array);
 	add_endpoint_problems(array, agent);
 	return array;
 }
@@ -427,6 +433,8 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 
 	add_process(root, agent);
 	add_install(root, agent);
+	if (agent->shield)
+		cJSON_AddItemToObject(root, "uplink", berm_shield_json(agent->shield));
 	add_watches(root, agent);
 	add_policies_count(root, agent);
 	endpoints = cJSON_AddObjectToObject(root, "endpoints");

@@ -92,6 +92,21 @@ static void print_events(const cJSON *doc, FILE *out)
 			ctl_number_at(counters, "event_lost"));
 }
 
+static void print_uplink(const cJSON *doc, FILE *out)
+{
+	const cJSON *uplink = ctl_at(doc, "uplink"), *port;
+
+	if (!uplink)
+		return;
+	fprintf(out, FIELD, "uplink");
+	cJSON_ArrayForEach(port, ctl_at(uplink, "interfaces"))
+		fprintf(out, "%s%s %s", port->prev->next ? ", " : "", ctl_string_at(port, "name"),
+			ctl_true_at(port, "attached") ? ctl_string_at(port, "mode")
+						      : "NOT ATTACHED");
+	fprintf(out, "; %.0f blocks, %.0f packets dropped\n", ctl_number_at(uplink, "blocks"),
+		ctl_number_at(uplink, "dropped_packets"));
+}
+
 static char *percent(const cJSON *item)
 {
 	return ctl_printf("%.1f %%", 100 * ctl_number_at(item, "ratio"));
@@ -211,6 +226,7 @@ void ctl_status_print(const struct ctl_options *options, const cJSON *doc, FILE 
 	print_data_path(doc, out);
 	print_counts(doc, out);
 	print_events(doc, out);
+	print_uplink(doc, out);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		const cJSON *items = ctl_at(doc, tables[i].view.list);
 

@@ -2,7 +2,10 @@
 /* test_protocols.c - what SCTP chunks, UDP datagrams and extension headers mean to sessions, both families. */
 #include <string.h>
 
+#include <arpa/inet.h>
+
 #include "datapath.h"
+#include "jiffies.h"
 
 #define POD  "10.0.0.3"
 #define WEB  "10.0.0.2"
@@ -97,7 +100,7 @@ static void association(bool v6)
 	OUT(1, SHUTDOWN, RIDES);
 	IN(1, SHUTDOWN_ACK, RIDES);
 	OUT(1, SHUTDOWN_COMPLETE, RIDES);
-	IN(1, INIT, RIDES); /* the same ports again: the rule of the session still holds */
+	IN(1, INIT, NEW); /* the same ports again */
 	IN(2, INIT, NEW);
 	OUT(2, ABORT, RIDES);
 	OUT(3, ABORT, REFUSED);
@@ -113,6 +116,131 @@ TEST(association4, "an SCTP association from INIT to SHUTDOWN, and one that is a
 TEST(association6, "an SCTP association over IPv6 [pkt.sctp]")
 {
 	association(true);
+}
+
+/* Progress of the session at port, and how many seconds it has left without a packet. */
+static uint8_t progress(struct datapath *dp, bool v6, uint16_t port, double *ret_s)
+{
+	struct berm_session s = { 0 };
+	struct table t = table_read(dp);
+	uint32_t now, hz;
+	struct berm_err err = { 0 };
+
+	ASSERT_TRUE(session_find(dp, 1, v6 ? WEB6 : WEB, 9000, port, &s));
+	ASSERT_OK(berm_jiffies_read(&now, &hz, &err), &err);
+	*ret_s = -1;
+	for (uint32_t b = 0; b < t.buckets; b++)
+		for (int w = 0; w < BERM_WAYS; w++)
+			if (t.bucket[b].tag[w] && t.bucket[b].way[w].peer_port == htons(port))
+				*ret_s = (int32_t)(t.bucket[b].deadline[w] - now) / (double)hz;
+	table_free(&t);
+	return s.state;
+}
+
+#define FINS (BERM_SESSION_OPENER_FIN | BERM_SESSION_ANSWERER_FIN)
+
+/* Expects these bits of FINS, RESET and ESTABLISHED, and at most `most` seconds. */
+#define EXPECT_SCTP(port, bits, most)                                                              \
+	do {                                                                                       \
+		double left_;                                                                      \
+		uint8_t state_ = progress(dp, v6, port, &left_);                                   \
+		EXPECT_EQ(state_ &(FINS | BERM_SESSION_RESET | BERM_SESSION_ESTABLISHED), bits);   \
+		EXPECT_TRUE(left_ <= (most) + 0.5 && left_ > (most)-8);                            \
+	} while (0)
+
+#define LIVE	   BERM_SESSION_ESTABLISHED
+#define OTHER_S	   180
+#define CLOSING_S  120
+#define RESET_S	   10
+#define HALFOPEN_S 30
+
+static void establish(struct datapath *dp, bool v6, uint16_t port)
+{
+	IN(port, INIT, NEW);
+	OUT(port, INIT_ACK, RIDES);
+	IN(port, COOKIE_ECHO, RIDES);
+	OUT(port, COOKIE_ACK, RIDES);
+	EXPECT_SCTP(port, LIVE, OTHER_S);
+}
+
+static void closing(bool v6)
+{
+	struct datapath *dp = isolated();
+
+	establish(dp, v6, 1);
+	OUT(1, SHUTDOWN, RIDES);
+	EXPECT_SCTP(1, LIVE | BERM_SESSION_ANSWERER_FIN, CLOSING_S);
+	IN(1, DATA, RIDES); /* what is under way still comes */
+	EXPECT_SCTP(1, LIVE | BERM_SESSION_ANSWERER_FIN, CLOSING_S);
+	IN(1, SHUTDOWN_ACK, RIDES);
+	EXPECT_SCTP(1, LIVE | FINS, CLOSING_S);
+	OUT(1, SHUTDOWN_COMPLETE, RIDES);
+	EXPECT_SCTP(1, LIVE | FINS | BERM_SESSION_RESET, RESET_S);
+	IN(1, SHUTDOWN_ACK, RIDES); /* COMPLETE was lost */
+	EXPECT_SCTP(1, LIVE | FINS, CLOSING_S);
+	IN(1, INIT, NEW); /* the same ports again: another association, judged by itself */
+	EXPECT_SCTP(1, 0, HALFOPEN_S);
+
+	establish(dp, v6, 2);
+	IN(2, ABORT, RIDES);
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	IN(2, ABORT, RIDES); /* prolongs nothing */
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	OUT(2, DATA, RIDES); /* it was forged: whoever speaks on has not been aborted */
+	EXPECT_SCTP(2, LIVE, OTHER_S);
+	OUT(2, ABORT, RIDES);
+	EXPECT_SCTP(2, LIVE | BERM_SESSION_RESET, RESET_S);
+	IN(2, INIT, NEW);
+	EXPECT_SCTP(2, 0, HALFOPEN_S);
+
+	IN(3, INIT, NEW);
+	OUT(3, ABORT, RIDES); /* refused */
+	EXPECT_SCTP(3, BERM_SESSION_RESET, RESET_S);
+	IN(4, INIT, NEW);
+	OUT(4, SHUTDOWN, RIDES); /* what has not begun does not end */
+	EXPECT_SCTP(4, 0, HALFOPEN_S);
+	EXPECT_BOOKS(dp);
+}
+
+TEST(closing4,
+     "SHUTDOWN and ABORT shorten an association as FIN and RST do a connection [pkt.sctp]")
+{
+	closing(false);
+}
+
+TEST(closing6, "the same over IPv6 [pkt.sctp]")
+{
+	closing(true);
+}
+
+static void init_again(bool v6)
+{
+	struct datapath *dp = isolated();
+
+	IN(1, INIT, NEW);
+	OUT(1, INIT_ACK, RIDES);
+	for (int i = 0; i < 40; i++)
+		IN(1, INIT, RIDES); /* forged, or the answer was lost */
+	EXPECT_SCTP(1, 0, HALFOPEN_S);
+	IN(1, COOKIE_ECHO, RIDES);
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	IN(1, INIT, RIDES); /* on a living association: RFC 9260, 5.2 */
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	OUT(1, INIT, REFUSED);
+	EXPECT_SCTP(1, LIVE, OTHER_S);
+	OUT(1, DATA, RIDES);
+	IN(1, DATA, RIDES);
+	EXPECT_BOOKS(dp);
+}
+
+TEST(init_again4, "a repeated INIT neither establishes an association nor ends one [pkt.sctp]")
+{
+	init_again(false);
+}
+
+TEST(init_again6, "the same over IPv6 [pkt.sctp]")
+{
+	init_again(true);
 }
 
 static void chunks(bool v6)
@@ -280,6 +408,125 @@ TEST(qinq4, "what stands behind two tags is judged, both ways [pkt.vlan]")
 TEST(qinq6, "IPv6 behind two tags too [pkt.vlan]")
 {
 	qinq(true);
+}
+
+/* ---- IGMP ------------------------------------------------------------------------------------------------ */
+
+#define GROUP	  "224.0.0.251"
+#define ALL_HOSTS "224.0.0.1"
+
+enum {
+	IGMP_QUERY = 0x11,
+	IGMP_REPORT1 = 0x12,
+	IGMP_DVMRP = 0x13,
+	IGMP_REPORT2 = 0x16,
+	IGMP_LEAVE = 0x17,
+	IGMP_REPORT3 = 0x22
+};
+
+#define IGMP_LINK   ALLOWED, BERM_REASON_LINK_LOCAL, NO_EVENT
+#define IGMP_BROKEN DROPPED, BERM_REASON_MALFORMED, BERM_REASON_MALFORMED
+
+struct igmp_case {
+	const char *name;
+	const char *src, *dst;
+	uint8_t type;
+	uint8_t ttl;   /* 0 = 1 */
+	uint16_t size; /* 0 = 8 */
+	uint16_t frag_off;
+	uint8_t more;
+	int retval;
+	uint32_t reason, rule;
+};
+
+static void send_igmp(struct datapath *dp, enum berm_dir dir, const struct igmp_case *c)
+{
+	uint8_t body[16] = { c->type };
+	struct packet p = { .src = c->src,
+			    .dst = c->dst,
+			    .proto = IPPROTO_IGMP,
+			    .ttl = c->ttl ? c->ttl : 1,
+			    .ip_options = 4,
+			    .frag_off = c->frag_off,
+			    .more_frags = c->more,
+			    .payload = body,
+			    .payload_len = c->size ? c->size : 8 };
+
+	test_case_name = c->name;
+	datapath_expect(__FILE__, __LINE__, datapath_send(dp, dir, 0, &p), c->retval, c->reason,
+			c->rule);
+	test_case_name = NULL;
+}
+
+TEST(igmp_in, "who asks for the members of a group may ask an isolated pod [pkt.igmp]")
+{
+	static const struct igmp_case cases[] = {
+		{ "of a bridge without address", "0.0.0.0", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "of a router", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "for one group", WEB, GROUP, IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 3", WEB, ALL_HOSTS, IGMP_QUERY, 0, 12, 0, 0, IGMP_LINK },
+		{ "last address of all", WEB, "239.255.255.255", IGMP_QUERY, 0, 0, 0, 0, IGMP_LINK },
+		{ "from afar", WEB, ALL_HOSTS, IGMP_QUERY, 64, 0, 0, 0, REFUSED_ },
+		{ "to the pod itself", WEB, POD, IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "by broadcast", WEB, "255.255.255.255", IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "to what is no group any more", WEB, "240.0.0.1", IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "another's report", WEB, GROUP, IGMP_REPORT2, 0, 0, 0, 0, IGMP_LINK },
+		{ "a report for the pod alone", WEB, POD, IGMP_REPORT2, 0, 0, 0, 0, REFUSED_ },
+		{ "of another kind", WEB, ALL_HOSTS, IGMP_DVMRP, 0, 0, 0, 0, REFUSED_ },
+		{ "from a loopback address", "127.0.0.1", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_LOOPBACK_SOURCE, BERM_REASON_LOOPBACK_SOURCE },
+		{ "too short", WEB, ALL_HOSTS, IGMP_QUERY, 0, 7, 0, 0, IGMP_BROKEN },
+		{ "nothing but a type", WEB, ALL_HOSTS, IGMP_QUERY, 0, 1, 0, 0, IGMP_BROKEN },
+		{ "the first of several pieces", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 1, REFUSED_ },
+		{ "the second of them", WEB, ALL_HOSTS, IGMP_QUERY, 0, 0, 8, 0, DROPPED,
+		  BERM_REASON_FRAGMENT, BERM_REASON_FRAGMENT },
+	}, *c;
+	struct datapath *dp = isolated();
+	struct table t;
+
+	for_each_case(c, cases)
+		send_igmp(dp, BERM_INGRESS, c);
+	t = table_read(dp);
+	EXPECT_EQ(table_sum(dp, &t).half_open, 0); /* it leaves no session */
+	table_free(&t);
+}
+
+TEST(igmp_out, "an isolated pod says which groups it is in, as itself or nobody [pkt.igmp]")
+{
+	static const struct igmp_case cases[] = {
+		{ "report, version 1", POD, GROUP, IGMP_REPORT1, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 2", POD, GROUP, IGMP_REPORT2, 0, 0, 0, 0, IGMP_LINK },
+		{ "version 3", POD, "224.0.0.22", IGMP_REPORT3, 0, 16, 0, 0, IGMP_LINK },
+		{ "before it has an address", "0.0.0.0", "224.0.0.22", IGMP_REPORT3, 0, 16, 0, 0, IGMP_LINK },
+		{ "leave", POD, "224.0.0.2", IGMP_LEAVE, 0, 0, 0, 0, IGMP_LINK },
+		{ "in another's name", WEB, GROUP, IGMP_REPORT2, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE },
+		{ "to one host", POD, WEB, IGMP_REPORT2, 0, 0, 0, 0, REFUSED_ },
+		{ "further than the link", POD, GROUP, IGMP_REPORT2, 2, 0, 0, 0, REFUSED_ },
+		{ "a question", POD, ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, REFUSED_ },
+		{ "a question of nobody", "0.0.0.0", ALL_HOSTS, IGMP_QUERY, 0, 0, 0, 0, DROPPED,
+		  BERM_REASON_SPOOFED_SOURCE, BERM_REASON_SPOOFED_SOURCE },
+		{ "too short", POD, GROUP, IGMP_REPORT2, 0, 4, 0, 0, IGMP_BROKEN },
+		{ "a datagram to the group", POD, GROUP, 0, 0, 0, 0, 0, REFUSED_ },
+	}, *c;
+	struct datapath *dp = isolated();
+
+	for_each_case(c, cases)
+		send_igmp(dp, BERM_EGRESS, c);
+}
+
+TEST(igmp6, "protocol 2 in IPv6 is a protocol like any other [pkt.igmp]")
+{
+	uint8_t body[8] = { IGMP_QUERY };
+	struct packet p = { .src = WEB6,
+			    .dst = "ff02::1",
+			    .proto = IPPROTO_IGMP,
+			    .ttl = 1,
+			    .payload = body,
+			    .payload_len = 8 };
+	struct datapath *dp = isolated();
+
+	SEND(dp, BERM_INGRESS, &p, DROPPED, DEFAULT_DENY, DENIED);
 }
 
 /* ---- UDP --------------------------------------------------------------------------------------------------- */

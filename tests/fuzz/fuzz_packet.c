@@ -89,6 +89,7 @@ static size_t needs(uint8_t proto)
 		return 20;
 	case 17:
 	case 1:
+	case 2:
 	case 58:
 		return 8;
 	case 132: /* with the header of its first chunk */

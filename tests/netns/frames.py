@@ -9,7 +9,7 @@ FRAME is kind:key=value,... and every key has a default: the true MAC and IP add
 each frame goes one that nothing may drop, over the same path; once that has arrived, the frame before it
 has, or never will. Prints "FRAME arrived" or "FRAME lost". Knows nothing of Berm.
 
-kinds   udp tcp echo reply ip arp ns na ra redirect raw
+kinds   udp tcp igmp echo reply ip arp ns na ra redirect raw
 keys    v=4|6 src dst smac dmac ttl sport dport flags(SAFRP) seq ack id proto type target sha spa tha tpa op
         options=HEX (of IPv4) vlan=ID vlan2=ID (outer) cut=BYTES (of the frame) iplen=N (claimed) pad=BYTES
         data=0 (nothing behind the headers) n=COUNT label=TEXT (printed instead of the frame)
@@ -209,6 +209,13 @@ def echo(f):
 @kind
 def reply(f):
     return icmp(f, 0, 129, struct.pack("!HH", f.num("id", 7), f.num("seq", 1)) + f.payload())
+
+
+@kind
+def igmp(f):
+    """type= is a question (0x11) unless told; ttl is 1, as it must be."""
+    head = struct.pack("!BBH4s", f.num("type", 0x11), 0, 0, target(f, bytes(4))) + f.payload()
+    return f.ethernet(*f.ip(2, head[:2] + struct.pack("!H", checksum(head)) + head[4:], 1))
 
 
 @kind

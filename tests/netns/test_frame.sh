@@ -88,6 +88,32 @@ test_not_for_pod() {
 	[ -z "$(rest GET '/v1/flows?last=1000' | grep not-for-pod || :)" ] || fail "floods make events"
 }
 
+members_of() { bridge -j mdb show dev cni0 | jq -r --arg port "$1" '[.[].mdb[]? | select(.port == $port).grp] | unique | join(" ")'; }
+is_member() { grep -qw "$2" <<<"$(members_of "$1")"; }
+
+#: a bridge learns from an isolated pod which groups it is in; that makes no event [pkt.igmp]
+test_igmp() {
+	local group=239.1.2.3 ask=igmp:dst=224.0.0.1,dmac=01:00:5e:00:00:01,src=10.88.0.77
+	local denied leave=igmp:type=0x17,dst=224.0.0.2,dmac=01:00:5e:00:00:02
+	isolate_spy
+	ip link set cni0 type bridge mcast_snooping 1 mcast_querier 1
+	in_pod db python3 -c "import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('$group') + socket.inet_aton('${POD_IP4[db]}'))
+time.sleep(60)" &
+	wait_until is_member "${POD_HOSTIF[db]}" "$group"
+	kill $!
+	careless_bridge # it would keep some of these to itself
+	denied=$(counter default-deny)
+	counted link-local arrives wild db "$ask" "$ask,src=0.0.0.0"
+	[ "$(counter default-deny)" = "$denied" ] || fail "questions are denied"
+	counted default-deny lost wild db "$ask,ttl=2" "$ask,type=0x13" "igmp:src=10.88.0.77"
+	counted link-local arrives spy wild "$leave" "$leave,src=0.0.0.0"
+	counted spoofed-source lost spy wild "$leave,src=${POD_IP4[db]}"
+	counted default-deny lost spy wild "$leave,ttl=2"
+	arrives wild db "$ask,ttl=2,src=${POD_IP4[wild]}" # db lets wild in, whatever it sends
+}
+
 # Else the bridge itself looks into packets and throws these away. All of it concerns this namespace only.
 careless_bridge() {
 	local hook

@@ -5,7 +5,9 @@
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +200,21 @@ static int do_pin(char **arg)
 	return rc ? berm_fail(&err, rc, "pin %s", arg[2]) : 0;
 }
 
+/* An XDP program of somebody else, by netlink: no link of ours could replace it. */
+static int do_xdp_pass(char **arg)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	unsigned int ifindex = if_nametoindex(arg[0]);
+	auto_close int prog =
+		bpf_prog_load(BPF_PROG_TYPE_XDP, "foreign", "GPL", insns, ARRAY_SIZE(insns), NULL);
+	int rc = prog < 0 ? prog : bpf_xdp_attach((int)ifindex, prog, 0, NULL);
+
+	return rc ? berm_fail(&err, rc, "attach an XDP program to '%s'", arg[0]) : 0;
+}
+
 static int do_load(char **arg)
 {
 	(void)arg;
@@ -223,6 +240,7 @@ static const struct {
 	{ "usage", "", 0, do_usage, true },
 	{ "hooks", "IFINDEX", 1, do_hooks, false },
 	{ "foreign", "IFINDEX TCX_TYPE NAME VERDICT", 4, do_foreign, false },
+	{ "xdp-pass", "IFACE", 1, do_xdp_pass, false },
 	{ "pin", "NAME VERDICT PATH", 3, do_pin, false },
 };
 

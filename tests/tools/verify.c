@@ -15,6 +15,7 @@
 #include "abi.h"
 
 #include "berm.skel.h" /* wants abi.h before it */
+#include "uplink.skel.h"
 
 #define MAX_PROGRAMS 64
 #define STATS	     4 /* log_level: the figures, but not every instruction */
@@ -94,9 +95,30 @@ static int verify(const struct variant *v)
 	return rc;
 }
 
+/* The block list's program is an object of its own. */
+static int verify_uplink(void)
+{
+	static char log[LOG_SIZE];
+	static const struct variant v = { "uplink", 0 };
+	struct uplink_bpf *skel = uplink_bpf__open();
+	int rc;
+
+	if (!skel)
+		return 1;
+	bpf_program__set_log_level(skel->progs.berm_uplink, STATS);
+	bpf_program__set_log_buf(skel->progs.berm_uplink, log, sizeof(log));
+	rc = uplink_bpf__load(skel);
+	if (rc)
+		fprintf(stderr, "verify: berm_uplink does not load: %s\n%s\n", strerror(-rc), log);
+	else
+		rc = print_cost(&v, "berm_uplink", log);
+	uplink_bpf__destroy(skel);
+	return !!rc;
+}
+
 int main(void)
 {
-	int rc = 0;
+	int rc = verify_uplink();
 
 	libbpf_set_print(print_warnings);
 	for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++)

@@ -125,4 +125,23 @@ test_agent() {
 	reach web db 80
 }
 
+is_on_uplink() { [ "$(status '.uplink.interfaces[0].attached')" = true ]; }
+
+#: the block list gets onto an interface by a link, in the driver and before the stack, and off it again [uplink.kernels]
+test_uplink() {
+	local mode
+	ip link add up0 type veth peer name up0p
+	ip link set up0 up
+	for mode in native generic; do
+		if [ "$mode" = native ]; then stage --uplink=up0 --uplink-mode=$mode; else agent_start --uplink=up0 --uplink-mode=$mode; fi
+		wait_until is_on_uplink
+		[ "$(status '.uplink.interfaces[0].mode')" = $mode ] || fail "$(status .uplink)"
+		agent_stop KILL
+		[ -n "$(ls /sys/fs/bpf/berm/uplink)" ] || fail "the link went with its agent"
+	done
+	agent_start
+	wait_until is_enforcing
+	[ ! -e /sys/fs/bpf/berm/uplink ] || fail "the link stays without its option"
+}
+
 run_tests "$@"
