@@ -920,8 +920,6 @@ static void start(struct stress *st, struct party *p)
 	int cpu = 0;
 
 	ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
-	if (CPU_COUNT(&set) < SHOOTERS)
-		test_skip("hardware: a race needs two CPUs");
 	for (int i = 0; i < SHOOTERS; i++, cpu++) {
 		while (!CPU_ISSET(cpu, &set))
 			cpu++;
@@ -1017,9 +1015,14 @@ TEST(everything_at_once,
      "[session.bucket_race] [update.atomic] [upgrade.swap] [ident.ifindex_reuse]")
 {
 	int seconds = atoi(getenv("BERM_STRESS_S") ?: "60");
-	struct stress *st = stage();
+	struct stress *st;
+	cpu_set_t set;
 	struct party p;
 
+	ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+	if (CPU_COUNT(&set) < SHOOTERS)
+		test_skip("hardware: a race needs two CPUs");
+	st = stage();
 	first_policy(st);
 	start(st, &p);
 	for (int t = 0; t < seconds; t += REST_S) {

@@ -173,7 +173,7 @@ TEST(flood_eats_itself,
 		run_start(&r, TM_CEILING);
 		for (uint32_t owner = 100; owner < 200; owner++)
 			establish(&r, (uint8_t)owner, SLOTS / 100 * c->load / 100);
-		flood(&r, SMALL, 1, 400000);
+		flood(&r, SMALL, 1, 300000);
 		fate = bystander(&r, SMALL, 1, 400);
 		printf("# %s, flood at one owner: of a bystander's flows %.2f %% gone before the answer, %.2f %% "
 		       "find no way; established lost %llu; of the flood's losses %.1f %% are its own\n",
@@ -197,7 +197,7 @@ TEST(many_floods, "the model: 50 owners flood at once, and nobody loses an estab
 		run_start(&r, TM_CEILING);
 		for (uint32_t owner = 100; owner < 200; owner++)
 			establish(&r, (uint8_t)owner, SLOTS / 100 * load / 100);
-		flood(&r, 10, 50, 400000);
+		flood(&r, 10, 50, 300000);
 		fate = bystander(&r, 10, 50, 400);
 		printf("# %u %% full, floods at 50 owners: of a bystander's flows %.2f %% gone before the answer, "
 		       "%.2f %% find no way; established lost %llu\n",
@@ -242,7 +242,7 @@ static struct siege besiege(enum tm_rule rule, uint32_t load)
 
 	run_start(&r, rule);
 	establish(&r, SMALL, 500);
-	establish(&r, BIG, load == 100 ? 600000 : (uint32_t)((uint64_t)SLOTS * load / 100));
+	establish(&r, BIG, load == 100 ? 450000 : (uint32_t)((uint64_t)SLOTS * load / 100));
 	r.t.lost[1][BIG] = r.t.full = 0;
 	flood(&r, SMALL, 1, 700000);
 	s = (struct siege){ r.t.lost[1][BIG], r.t.full };
@@ -253,7 +253,7 @@ static struct siege besiege(enum tm_rule rule, uint32_t load)
 
 TEST(siege, "the model: a flood charged to a small owner costs a big one 1/50 of the table at most")
 {
-	static const uint32_t load[] = { 50, 76, 90, 100 };
+	static const uint32_t load[] = { 76, 90, 100 }; /* at 50 nobody loses anything */
 
 	for (size_t i = 0; i < ARRAY_SIZE(load); i++) {
 		struct siege four = besiege(TM_FOUR_TIMES, load[i]);
