@@ -204,6 +204,7 @@ TEST(icmp, "errors, neighbour discovery and answers to echoes are left to the wa
 TEST(fragments,
      "later fragments of IPv4 fall with their source; extension headers are left to the walls [uplink.drop]")
 {
+	static const uint8_t like_syn[40] = { [13] = TCP_SYN };
 	struct uplink_bpf *skel = load(false);
 	struct packet later = {
 		.src = BAD, .dst = POD, .proto = IPPROTO_UDP, .frag_off = 64, .payload_len = 40
@@ -216,7 +217,9 @@ TEST(fragments,
 	half.src = HALF;
 	EXPECT_EQ(send_packet(skel, &later), DROP);
 	EXPECT_EQ(send_packet(skel, &half), PASS);
-	half.proto = IPPROTO_TCP; /* what lies where the flags would be is data */
+	half.proto = IPPROTO_TCP;
+	half.payload = like_syn; /* what lies where the flags would be is data */
+	half.payload_len = sizeof(like_syn);
 	EXPECT_EQ(send_packet(skel, &half), PASS);
 	later.proto = IPPROTO_ICMP;
 	EXPECT_EQ(send_packet(skel, &later), PASS);
