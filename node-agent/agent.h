@@ -20,6 +20,7 @@
 #include "lastgood.h"
 #include "maps.h"
 #include "overdue.h"
+#include "pressure.h"
 #include "reconcile.h"
 #include "server.h"
 #include "source_api.h"
@@ -57,6 +58,7 @@ struct berm_agent {
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
+	struct berm_pressure *pressure;
 	struct berm_server *server;
 	struct berm_attest *attest;
 	struct berm_keeper *keeper;    /* NULL: not asked for */

@@ -567,6 +567,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
+		rc = berm_pressure_start(agent, &agent->pressure, err);
+	if (!rc)
 		rc = start_ring(loop, err);
 	if (rc)
 		return rc;
@@ -595,6 +597,7 @@ static void stop_parts(struct loop *loop)
 	stop_ring(loop);
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
+	berm_pressure_stop(agent->pressure);
 	berm_feedback_stop(agent->feedback);
 	berm_api_stop(agent->api);
 	berm_keeper_stop(agent->keeper);
@@ -605,6 +608,7 @@ static void stop_parts(struct loop *loop)
 	berm_keeper_free(agent->keeper);
 	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
+	berm_pressure_free(agent->pressure);
 	berm_attest_free(agent->attest);
 	ring_buffer__free(loop->ring);
 }

@@ -140,6 +140,20 @@ static void add_api_problems(cJSON *array, const struct berm_api *api)
 				"give the right one with --node-name");
 }
 
+/* Full: established sessions of the greatest make room for others, and some flows pass unrecorded. */
+static void add_pressure_problem(cJSON *array, const struct berm_pressure *pressure)
+{
+	struct berm_pressure_view view;
+	char text[160];
+
+	if (!berm_pressure_view(pressure, &view) || view.level != BERM_LEVEL_CRITICAL)
+		return;
+	snprintf(text, sizeof(text), "the session table is %.0f %% full: %llu of %llu",
+		 100 * view.load, (unsigned long long)(view.established + view.half_open),
+		 (unsigned long long)view.room);
+	add_own_problem(array, text, "see docs/operations.md, session table");
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -172,6 +186,7 @@ static cJSON *problems_json(const struct berm_agent *agent)
 			 berm_cni_bad(agent->cni));
 		add_own_problem(array, text, "their pods stay enforced; the log names the files");
 	}
+	add_pressure_problem(array, agent->pressure);
 	add_endpoint_problems(array, agent);
 	return array;
 }
@@ -246,6 +261,43 @@ static void add_session_settings(cJSON *root, const struct berm_session_opts *op
 	cJSON_AddBoolToObject(object, "strict_tcp", opts->strict_tcp);
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		add_number(timeouts, berm_timeout_name(i), berm_timeout_of(opts, i));
+}
+
+static cJSON *slot_load_json(const struct berm_agent *agent, const struct berm_slot_load *load)
+{
+	cJSON *object = cJSON_CreateObject();
+	struct berm_endpoint_view view;
+
+	add_number(object, "slot", load->slot);
+	if (berm_endpoints_view(agent->endpoints, load->slot, &view) && view.local) {
+		add_text(object, "namespace", view.local->ns);
+		add_text(object, "pod", view.local->pod);
+	}
+	add_number(object, "established", load->established);
+	add_number(object, "half_open", load->half_open);
+	return object;
+}
+
+/* As the last look at all of it has found it. */
+static void add_session_table(cJSON *root, const struct berm_agent *agent)
+{
+	struct berm_pressure_view view;
+	cJSON *object, *pods;
+
+	if (!berm_pressure_view(agent->pressure, &view))
+		return;
+	object = cJSON_AddObjectToObject(root, "session_table");
+	add_text(object, "level", berm_level_name(view.level));
+	cJSON_AddNumberToObject(object, "load", view.load);
+	add_number(object, "room", view.room);
+	add_number(object, "established", view.established);
+	add_number(object, "half_open", view.half_open);
+	add_number(object, "expired", view.expired);
+	add_number(object, "age_seconds", (uv_now(&agent->loop) - view.at_ms) / 1000);
+	add_number(object, "took_us", view.cpu_us);
+	pods = cJSON_AddArrayToObject(object, "pods");
+	for (size_t i = 0; i < BERM_PRESSURE_TOP && view.top[i].slot; i++)
+		cJSON_AddItemToArray(pods, slot_load_json(agent, &view.top[i]));
 }
 
 static void add_last_apply(cJSON *root, const struct berm_engine *engine)
@@ -439,6 +491,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
 	add_session_settings(root, &agent->opts.sessions);
+	add_session_table(root, agent);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);
 	add_counters(root, agent);
