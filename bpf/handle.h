@@ -9,6 +9,7 @@
 #include "pkt.h"
 #include "account.h"
 #include "tcp.h"
+#include "ended.h"
 #include "session.h"
 #include "peer.h"
 #include "fragment.h"
