@@ -150,6 +150,7 @@ static void build_name(const struct berm_session_opts *sessions, __u32 buckets, 
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		hash = (hash ^ berm_timeout_of(sessions, i)) * 0x100000001b3u;
 	hash = (hash ^ sessions->strict_tcp) * 0x100000001b3u;
+	hash = (hash ^ sessions->report_ended) * 0x100000001b3u;
 	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, berm_jiffies_hz());
 }
 
@@ -322,6 +323,7 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 	l->skel->rodata->cfg_buckets = buckets;
 	l->skel->rodata->cfg_hz = berm_jiffies_hz();
 	l->skel->rodata->cfg_strict_tcp = opts->sessions.strict_tcp;
+	l->skel->rodata->cfg_ended = opts->sessions.report_ended;
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		l->skel->rodata->cfg_timeout_s[i] = berm_timeout_of(&opts->sessions, i);
 	l->skel->data_node->berm_node.abi = 0;
@@ -621,10 +623,10 @@ struct sweep_frame {
 	struct berm_sweep_args args;
 } __attribute__((packed));
 
-long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err)
+static long sweep(const struct berm_sweep_args *args, uint32_t buckets, struct berm_err *err)
 {
 	auto_close int prog = bpf_obj_get(prog_pins[PROG_SWEEP]);
-	struct sweep_frame in = { .args = { .count = SWEEP_STEP, .ifindex = ifindex } }, out = in;
+	struct sweep_frame in = { .args = *args }, out = in;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in),
 		    .data_out = &out, .data_size_out = sizeof(out));
 	int rc;
@@ -632,7 +634,21 @@ long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err 
 	if (prog < 0)
 		return berm_fail(err, prog, "open %s", prog_pins[PROG_SWEEP]);
 	/* The program moves args.first on and adds to args.freed, so one call walks the whole table. */
-	opts.repeat = (int)((maps->buckets + SWEEP_STEP - 1) / SWEEP_STEP);
+	opts.repeat = (int)((buckets + SWEEP_STEP - 1) / SWEEP_STEP);
 	rc = bpf_prog_test_run_opts(prog, &opts);
 	return rc ? berm_fail(err, rc, "sweep the session table") : (long)out.args.freed;
+}
+
+long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err)
+{
+	const struct berm_sweep_args args = { .count = SWEEP_STEP, .ifindex = ifindex };
+
+	return sweep(&args, maps->buckets, err);
+}
+
+long berm_sweep_expired(uint32_t first, uint32_t count, struct berm_err *err)
+{
+	const struct berm_sweep_args args = { .first = first, .count = SWEEP_STEP };
+
+	return sweep(&args, count, err);
 }

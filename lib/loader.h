@@ -49,5 +49,7 @@ int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COU
 /* Free the sessions of an interface (ifindex != 0) or the expired ones, through berm_sweep.
  * Returns the number freed or -errno. */
 long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err);
+/* The expired ones of `count` buckets from `first` on; some buckets more, up to a multiple of 256. */
+long berm_sweep_expired(uint32_t first, uint32_t count, struct berm_err *err);
 
 #endif /* BERM_LOADER_H */

@@ -414,6 +414,18 @@ static int on_ring_event(void *ctx, void *data, size_t size)
 				   : -EAGAIN; /* the rest stays in the ring, and the fd readable */
 }
 
+static int on_ring_ended(void *ctx, void *data, size_t size)
+{
+	struct loop *loop = ctx;
+	const struct berm_ended *ended = data;
+
+	if (size >= sizeof(*ended) &&
+	    !berm_flows_add_ended(loop->agent.flows, ended,
+				  (int64_t)ended->time_ns + loop->wall_offset_ns))
+		loop->has_new_flows = true;
+	return loop->ring_budget-- ? 0 : -EAGAIN;
+}
+
 static void on_ring(uv_poll_t *poll, int status, int events)
 {
 	struct loop *loop = poll->data;
@@ -433,8 +445,9 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	struct berm_agent *agent = &loop->agent;
 
 	loop->ring = ring_buffer__new(agent->maps.fd[BERM_MAP_events], on_ring_event, loop, NULL);
-	if (!loop->ring)
-		return berm_fail(err, -errno, "open the ring buffer of the data path");
+	if (!loop->ring || ring_buffer__add(loop->ring, agent->maps.fd[BERM_MAP_ended],
+					    on_ring_ended, loop))
+		return berm_fail(err, -errno, "open the ring buffers of the data path");
 	uv_poll_init(&agent->loop, &loop->ring_events, ring_buffer__epoll_fd(loop->ring));
 	loop->ring_events.data = loop;
 	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pressure.c - reads the session table in slices and counts what lives in it. Takes no lock: a way that is being written
+ * pressure.c - reads the session table in slices, counts what lives in it, and has what is over swept if somebody waits for it. Takes no lock: a way that is being written
  * may be counted as its predecessor, which a count every 15 s does not mind.
  */
 #include "pressure.h"
@@ -13,7 +13,9 @@
 #include <uv.h>
 
 #include "agent.h"
+#include "cleanup.h"
 #include "jiffies.h"
+#include "loader.h"
 #include "log.h"
 
 #define SLICE_MS   200
@@ -22,6 +24,9 @@
 #define MAX_SLICE  4096 /* 2 MiB, some 2 ms: a table beyond a million sessions takes longer than 15 s */
 #define FIRST_MS   1	/* between the slices of the first look, which somebody may wait for */
 #define US_PER_SEC 1000000
+
+#define MAX_ORPHANS 64 /* interfaces; the rest are found by the next look */
+#define LOCK_MS	    100
 
 struct counts {
 	uint64_t half_open, established, expired;
@@ -39,6 +44,8 @@ struct berm_pressure {
 	uint64_t begun_ms;	 /* this look, uv clock */
 	uint32_t begun_jiffies, hz;
 	struct counts now;
+	uint32_t orphan[MAX_ORPHANS]; /* interfaces of sessions whose pod has gone */
+	size_t orphan_count;
 	bool has_looked, has_failed;
 	struct berm_pressure_view last;
 };
@@ -54,6 +61,16 @@ static uint64_t cpu_us(void)
 }
 
 /* ---- counting --------------------------------------------------------------------------------------------------------- */
+
+/* DEL is counted in microseconds, so it leaves the sessions to us. */
+static void note_orphan(struct berm_pressure *p, uint32_t ifindex)
+{
+	for (size_t i = 0; i < p->orphan_count; i++)
+		if (p->orphan[i] == ifindex)
+			return;
+	if (p->orphan_count < MAX_ORPHANS)
+		p->orphan[p->orphan_count++] = ifindex;
+}
 
 static void count_way(struct counts *c, const struct berm_bucket *b, int way, uint32_t jiffies)
 {
@@ -72,14 +89,37 @@ static void count_way(struct counts *c, const struct berm_bucket *b, int way, ui
 	}
 }
 
+/* Whoever wants to know what sessions have carried does not wait until another one needs the way. */
+static void sweep_slice(struct berm_pressure *p, uint32_t count, uint64_t expired)
+{
+	struct berm_err err = { 0 };
+
+	if (!p->agent->opts.sessions.report_ended || !expired)
+		return;
+	if (berm_sweep_expired(p->next, count, &err) < 0 && !p->has_failed) {
+		p->has_failed = true;
+		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "error=\"%s\"", err.msg);
+	}
+}
+
+static bool is_orphan(const struct berm_pressure *p, const struct berm_session *s)
+{
+	return p->agent->maps.endpoints[s->slot & BERM_SESSION_SLOT].ifindex != s->iface >> 8;
+}
+
 static void count_buckets(struct berm_pressure *p, uint32_t count)
 {
 	uint64_t since_ms = uv_now(&p->agent->loop) - p->begun_ms;
 	uint32_t jiffies = p->begun_jiffies + (uint32_t)(since_ms * p->hz / 1000);
 
 	for (uint32_t i = 0; i < count; i++)
-		for (int way = 0; way < BERM_WAYS; way++)
-			count_way(&p->now, &p->buckets[i], way, jiffies);
+		for (int way = 0; way < BERM_WAYS; way++) {
+			const struct berm_bucket *b = &p->buckets[i];
+
+			count_way(&p->now, b, way, jiffies);
+			if (b->tag[way] && is_orphan(p, &b->way[way]))
+				note_orphan(p, b->way[way].iface >> 8);
+		}
 }
 
 /* Returns how many buckets were read, 0 at the end of the table. */
@@ -93,6 +133,37 @@ static int read_slice(struct berm_pressure *p, struct berm_err *err)
 	    errno != ENOENT)
 		return berm_fail(err, -errno, "read the session table");
 	return (int)count;
+}
+
+/* Under the lock: an ADD may have been given this very index meanwhile. */
+static long sweep_orphan(struct berm_pressure *p, uint32_t ifindex, struct berm_err *err)
+{
+	auto_close int lock = -1;
+	uint32_t slot;
+	int rc = berm_lock_take(LOCK_MS, &lock, err);
+
+	if (rc || !berm_slot_of(&p->agent->maps, ifindex, &slot))
+		return rc;
+	return berm_sweep(&p->agent->maps, ifindex, err);
+}
+
+/* One with each slice: each is a walk through the table. */
+static void sweep_an_orphan(struct berm_pressure *p)
+{
+	struct berm_err err = { 0 };
+	uint32_t ifindex;
+	long freed;
+
+	if (!p->orphan_count)
+		return;
+	ifindex = p->orphan[--p->orphan_count];
+	freed = sweep_orphan(p, ifindex, &err);
+	if (freed < 0)
+		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "ifindex=%u error=\"%s\"",
+			 ifindex, err.msg);
+	else
+		berm_log(BERM_LOG_DEBUG, "sessions-swept", "ifindex=%u sessions=%ld", ifindex,
+			 freed);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
@@ -185,9 +256,12 @@ static void on_slice(uv_timer_t *timer)
 {
 	struct berm_pressure *p = timer->data;
 	struct berm_err err = { 0 };
-	uint64_t before = cpu_us();
+	uint64_t before = cpu_us(), expired = p->now.expired;
 	int count = p->next ? 0 : begin(p, &err);
 
+	sweep_an_orphan(p);
+	if (p->next == 0)
+		expired = 0;
 	if (!count)
 		count = read_slice(p, &err);
 	if (count < 0) {
@@ -195,6 +269,7 @@ static void on_slice(uv_timer_t *timer)
 		return;
 	}
 	count_buckets(p, (uint32_t)count);
+	sweep_slice(p, (uint32_t)count, p->now.expired - expired);
 	p->next += (uint32_t)count;
 	p->now.cpu_us += cpu_us() - before;
 	if (count && p->next < p->agent->maps.buckets) {

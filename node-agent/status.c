@@ -259,6 +259,7 @@ static void add_session_settings(cJSON *root, const struct berm_session_opts *op
 	cJSON *timeouts = cJSON_AddObjectToObject(object, "timeout_seconds");
 
 	cJSON_AddBoolToObject(object, "strict_tcp", opts->strict_tcp);
+	cJSON_AddBoolToObject(object, "report_ended", opts->report_ended);
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		add_number(timeouts, berm_timeout_name(i), berm_timeout_of(opts, i));
 }
@@ -350,6 +351,8 @@ static void add_counters(cJSON *root, const struct berm_agent *agent)
 	add_number(events, "sent", sum.stat[BERM_STAT_EVENT_SENT]);
 	add_number(events, "lost", sum.stat[BERM_STAT_EVENT_LOST]);
 	add_number(events, "suppressed", sum.stat[BERM_STAT_EVENT_SUPPRESSED]);
+	add_number(events, "ended_sent", sum.stat[BERM_STAT_ENDED_SENT]);
+	add_number(events, "ended_lost", sum.stat[BERM_STAT_ENDED_LOST]);
 }
 
 static void add_reason(cJSON *reasons, bool is_so, const char *text)
