@@ -486,4 +486,14 @@ struct berm_sweep_args {
 	__u32 freed;   /* out */
 };
 
+/* The same of berm_move, which fills a session table of another size from the one before (berm_sessions_old). */
+struct berm_move_args {
+	__u32 first;   /* bucket of the old table */
+	__u32 count;   /* at most 256 */
+	__u32 ifindex; /* != 0: the sessions of this interface, else all */
+	__u32 take;    /* 0: a copy whose counts begin at 0; 1: they leave the old table, and their counts go along */
+	__u32 moved;   /* out */
+	__u32 lost;    /* out: taken, but no way or no address was found for them */
+};
+
 #endif /* BERM_ABI_H */

@@ -18,6 +18,7 @@
 #include "policy.h"
 #include "event.h"
 #include "sweep.h"
+#include "move.h"
 
 /* The pod behind this interface. The epoch is read before anything that it covers. */
 static __always_inline bool endpoint_find(struct pkt *p)

@@ -35,6 +35,15 @@ struct {
 	__type(value, struct berm_bucket);
 } berm_sessions SEC(".maps");
 
+/* The table before, while its sessions move to one of another size: for berm_move only, and not pinned with the rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct berm_bucket);
+} berm_sessions_old SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, BERM_MAX_ENDPOINTS);

@@ -538,14 +538,33 @@ static int open_source(struct berm_agent *agent, struct berm_err *err)
 	return rc;
 }
 
+/* Pods that have the new programs already find their sessions at once; the others' are copied again before they get them. */
+static int open_resize(struct berm_agent *agent, struct berm_err *err)
+{
+	int rc = berm_resize_open(&agent->maps, &agent->opts.sessions, &agent->resize, err);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (!rc)
+		rc = berm_resize_copy(agent->resize, 0, err);
+	if (!rc)
+		berm_log(BERM_LOG_INFO, "session-table-resize", "from=%llu to=%llu",
+			 (unsigned long long)berm_resize_from(agent->resize) * BERM_WAYS,
+			 (unsigned long long)agent->maps.buckets * BERM_WAYS);
+	return rc;
+}
+
 static int open_parts(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_load_opts opts = { .mount_bpffs = true,
 				       .replace_progs = true,
-				       .sessions = agent->opts.sessions };
+				       .sessions = agent->opts.sessions,
+				       .buckets = agent->opts.buckets };
 	int rc;
 
 	rc = berm_load_ensure(&opts, &agent->maps, err);
+	if (!rc)
+		rc = open_resize(agent, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
 	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
@@ -636,6 +655,7 @@ static void close_parts(struct berm_agent *agent)
 	berm_lastgood_close(agent->store);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
+	berm_resize_close(agent->resize);
 	berm_maps_close(&agent->maps);
 }
 

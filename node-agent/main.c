@@ -20,7 +20,9 @@
 #include "program.h"
 
 #define AGENT_LOCK BERM_RUN_DIR "/agent.lock"
-#define EXIT_USAGE 2
+#define EXIT_USAGE   2
+#define MIN_SESSIONS 1000
+#define MAX_SESSIONS 100000000
 
 const char *argp_program_version = "berm-agent " BERM_VERSION;
 
@@ -51,6 +53,7 @@ enum {
 	OPT_CNI_SETTINGS,
 	OPT_STRICT_TCP,
 	OPT_REPORT_ENDED,
+	OPT_SESSIONS,
 	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
@@ -80,6 +83,8 @@ static const struct argp_option options[] = {
 	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "strict-tcp", OPT_STRICT_TCP, NULL, 0,
 	  "A TCP session begins with a SYN: connections that run already are not adopted", 0 },
+	{ "sessions", OPT_SESSIONS, "NUMBER", 0,
+	  "Room of the session table, 73 bytes each (1000 to 100000000; default: as it is, a new one has 262150)", 0 },
 	{ "report-ended", OPT_REPORT_ENDED, NULL, 0,
 	  "Flow records tell what each session has carried when it ends", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
@@ -206,12 +211,24 @@ static void set_timeout(struct settings *settings, enum berm_timeout which, cons
 		argp_error(state, "--%s", err.msg);
 }
 
+static void set_sessions(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long number = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || number < MIN_SESSIONS || number > MAX_SESSIONS)
+		argp_error(state, "--sessions=%s: want %d to %d", word, MIN_SESSIONS, MAX_SESSIONS);
+	settings->agent.buckets = (uint32_t)((number + BERM_WAYS - 1) / BERM_WAYS);
+}
+
 static error_t on_session_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
 
 	if (key == OPT_STRICT_TCP)
 		settings->agent.sessions.strict_tcp = true;
+	else if (key == OPT_SESSIONS)
+		set_sessions(settings, arg, state);
 	else if (key == OPT_REPORT_ENDED)
 		settings->agent.sessions.report_ended = true;
 	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)

@@ -71,4 +71,116 @@ test_final_counts() {
 	[[ "$("$BUILD/bermctl" flows --last 1000)" == *ENDED*"(deleted)  in "*" packets "* ]] || fail "as text: $("$BUILD/bermctl" flows --last 1000)"
 }
 
+sessions() { "$BUILD/bermctl" sessions -o json --limit 0; }
+# Which there are, and what each has carried.
+who() { sessions | jq -c '[.sessions[] | [.local.pod, .direction, .local.port, .peer.port, .state]] | sort'; }
+carried() { sessions | jq -c '[.sessions[] | {key: "\(.local.pod)-\(.local.port)-\(.peer.port)", value: (.packets.ingress + .packets.egress)}] | from_entries'; }
+room() { "$BUILD/bermctl" status -o json | jq .sessions.max; }
+is_moved() { [ "$(grep -c session-table-resized "$AGENT_LOG")" = "$1" ] && is_enforcing; }
+
+STREAMS=6
+
+# Nobody but web may open, so a connection whose session is lost would be judged anew, or stand still.
+streams_on_stage() {
+	local i
+	cast db app=db -- web app=web -- far:net=ptp app=web
+	listen db 80
+	listen web 80
+	policy walls <<-YAML
+	kind: SegmentationPolicy
+	name: all
+	subject: {podSelector: {}}
+	isolate: [Ingress, Egress]
+	essentials: []
+	ingress:
+	- {name: web, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}
+	egress:
+	- {name: db, to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 80}]}
+	YAML
+	curtain_up "$@"
+	for i in $(seq 1 $STREAMS); do
+		stream_open "web$i" web db 80 $((i % 2 ? 4 : 6))
+		stream_open "far$i" far db 80
+	done
+}
+
+streams_run() {
+	local i
+	for i in $(seq 1 $STREAMS); do stream_runs "web$i"; stream_runs "far$i"; done
+}
+
+# moved_to SESSIONS N: the agent is started anew with a table of that size, for the Nth time; every connection is what it was
+moved_to() {
+	local before after new carried lost
+	before=$(who) carried=$(carried) new=$(status .stats.session_new)
+	agent_stop
+	agent_start --sessions="$1"
+	wait_until is_moved "$2"
+	streams_run
+	after=$(who)
+	[ "$after" = "$before" ] || fail "sessions before and after: $before -> $after"
+	[ "$(status .stats.session_new)" = "$new" ] || fail "sessions were recorded anew: $new -> $(status .stats.session_new)"
+	[ "$(status '.stats | [.session_rejudged, .session_adopted, .session_full] | add')" = 0 ] || fail "$(status .stats)"
+	[ "$(counter default-deny)" = 0 ] || fail "$(counter default-deny) packets were denied"
+	lost=$(jq -cn --argjson a "$carried" --argjson b "$(carried)" '[$a | keys[] | select(($b[.] // 0) < $a[.])]')
+	[ "$lost" = '[]' ] || fail "counts went back: $lost of $carried"
+	! grep "session-table-resized" "$AGENT_LOG" | tail -n 1 | grep -qv "lost=0" || fail "$(grep resized "$AGENT_LOG")"
+	[ ! -e /sys/fs/bpf/berm/v*/maps/berm_sessions_old ] || fail "the old table is still there"
+}
+
+#: a session table of another size takes over every established connection while packets pass [session.resize]
+test_resize() {
+	streams_on_stage
+	[ "$(room)" = 262150 ] || fail "room: $(room)"
+	moved_to 1000000 1
+	[ "$(room)" = 1000006 ] || fail "room: $(room)"
+	moved_to 1000 2
+	[ "$(room)" = 1001 ] || fail "room: $(room)"
+	agent_stop
+	curtain_up # without the option it stays
+	[ "$(room)" = 1001 ] || fail "room: $(room)"
+	reach web db 80
+	block db web 80
+}
+
+#: an agent that is killed while sessions move goes on where it was [session.resize]
+test_resize_killed() {
+	local i size=300000 new
+	streams_on_stage
+	new=$(status .stats.session_new)
+	for i in 1 2 3 4; do
+		agent_stop KILL
+		size=$((size + 10000))
+		"$BUILD/berm-agent" --manifests "$MANIFESTS" --sessions=$size >>"$AGENT_LOG" 2>&1 &
+		AGENT_PID=$!
+		sleep "0.$((1 + RANDOM % 6))" # not a wait for anything: any moment will do
+	done
+	agent_stop KILL
+	curtain_up --sessions=500000
+	streams_run
+	[ "$(status .stats.session_new)" = "$new" ] || fail "sessions were recorded anew: $new -> $(status .stats.session_new)"
+	[ "$(counter default-deny)" = 0 ] || fail "$(counter default-deny) packets were denied"
+}
+
+cpu_ticks() { awk '{print $14 + $15}' "/proc/$AGENT_PID/stat"; }
+
+#: a million sessions cost the agent less than 1 % of a core
+test_scan_cost() {
+	local us ticks
+	cast db app=db
+	curtain_up --sessions=1000000
+	nodectl fill "$(ifindex_of db)" 100
+	agent_stop
+	curtain_up
+	wait_until level_is critical
+	us=$(status .session_table.took_us)
+	note "a look at $(status .session_table.established) sessions takes $us us, every 15 s"
+	[ "$us" -lt 150000 ] || fail "a look takes $us us"
+	[ -n "${BERM_LONG:-}" ] || return 0
+	ticks=$(cpu_ticks)
+	sleep 60 # what a minute costs
+	note "$(($(cpu_ticks) - ticks)) ticks of $(getconf CLK_TCK) a second in a minute"
+	[ $(($(cpu_ticks) - ticks)) -lt $((60 * $(getconf CLK_TCK) / 100)) ] || fail "more than 1 % of a core"
+}
+
 run_tests "$@"
