@@ -411,9 +411,9 @@ struct berm_ended {
 	__u32 packets[BERM_DIR_COUNT];
 	__u32 lost; /* of such events this CPU could not send since the last one it could */
 	__u64 bytes[BERM_DIR_COUNT];
-	__u16 slot;    /* | BERM_SESSION_ORIGIN bits */
-	__u8 state;    /* BERM_SESSION_PROGRESS bits */
-	__u8 cause;    /* enum berm_ended_cause */
+	__u16 slot; /* | BERM_SESSION_ORIGIN bits */
+	__u8 state; /* BERM_SESSION_PROGRESS bits */
+	__u8 cause; /* enum berm_ended_cause */
 	__u8 is_stale; /* no packet of it has passed under the policy in force: it may have been revoked */
 	__u8 pad[3];
 };
@@ -491,9 +491,9 @@ struct berm_move_args {
 	__u32 first;   /* bucket of the old table */
 	__u32 count;   /* at most 256 */
 	__u32 ifindex; /* != 0: the sessions of this interface, else all */
-	__u32 take;    /* 0: a copy whose counts begin at 0; 1: they leave the old table, and their counts go along */
-	__u32 moved;   /* out */
-	__u32 lost;    /* out: taken, but no way or no address was found for them */
+	__u32 take; /* 0: a copy whose counts begin at 0; 1: they leave the old table, and their counts go along */
+	__u32 moved; /* out */
+	__u32 lost;  /* out: taken, but no way or no address was found for them */
 };
 
 #endif /* BERM_ABI_H */

@@ -208,8 +208,8 @@ __noinline int move_way(__u32 index, __u32 way, __u32 ifindex, __u32 take)
 	if (!clock_is_past(a.now, a.deadline) && arrival_known(&a) && arrive(&a))
 		return MOVED_ONE;
 	if (cfg_ended && take)
-		ended(&a.value, clock_is_past(a.now, a.deadline) ? BERM_ENDED_EXPIRED :
-								   BERM_ENDED_REPLACED);
+		ended(&a.value,
+		      clock_is_past(a.now, a.deadline) ? BERM_ENDED_EXPIRED : BERM_ENDED_REPLACED);
 	return clock_is_past(a.now, a.deadline) ? MOVED_NOTHING : MOVED_LOST;
 }
 

@@ -374,10 +374,10 @@ enum put_result { PUT_NEW, PUT_KNOWN, PUT_FULL };
 
 struct put {
 	struct berm_session value; /* with cfg_ended, once it is written: what stood there before */
-	__u32 index;  /* bucket */
-	__u32 forced; /* way that must be taken, WAY_NONE = choose */
-	__u32 limit;  /* displace_limit() */
-	__u64 hint;   /* score of the victim, seen without the lock; 0 = none */
+	__u32 index;		   /* bucket */
+	__u32 forced;		   /* way that must be taken, WAY_NONE = choose */
+	__u32 limit;		   /* displace_limit() */
+	__u64 hint;		   /* score of the victim, seen without the lock; 0 = none */
 };
 
 /* The way to take, or WAY_NONE. Under the lock. */

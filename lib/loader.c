@@ -32,8 +32,8 @@
 #include "version.h"
 
 #define BERM_PIN_SESSIONS BERM_PIN_MAPS "/berm_sessions"
-#define DEFAULT_LOCK_MS 5000
-#define MAX_BUCKETS	(1u << 24) /* 8 GiB of sessions: more is a typing error */
+#define DEFAULT_LOCK_MS	  5000
+#define MAX_BUCKETS	  (1u << 24) /* 8 GiB of sessions: more is a typing error */
 
 enum prog_id { PROG_FROM_POD, PROG_TO_POD, PROG_SWEEP, PROG_COUNT };
 _Static_assert(PROG_COUNT == BERM_PROG_COUNT, "loader.h says how many");

@@ -16,7 +16,7 @@
 #include "timeouts.h"
 
 struct berm_load_opts {
-	uint32_t buckets;   /* of a session table that has to be made; 0 = default. With replace_progs a table
+	uint32_t buckets; /* of a session table that has to be made; 0 = default. With replace_progs a table
 			     * of another size is set aside for a new one (lib/resize.h) */
 	int lock_ms;	    /* how long to wait for another loader; 0 = 5,000 */
 	bool mount_bpffs;   /* mount BERM_BPFFS if the host has none */

@@ -19,7 +19,8 @@
 struct berm_resize;
 
 struct berm_resize_count {
-	uint32_t moved, lost; /* lost: they find no way in the new table, or their address is not the pod's own */
+	uint32_t moved,
+		lost; /* lost: they find no way in the new table, or their address is not the pod's own */
 };
 
 /* -ENOENT: nothing is on its way. The maps are borrowed. */

@@ -644,8 +644,8 @@ static void format_facts(const struct flow *flow, char *out, size_t size)
 	if (flow->final.is_set)
 		format_final(&flow->final, out, size);
 	else
-		snprintf(out, size, "\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u", flow->event.epoch,
-			 flow->event.len, flow->event.suppressed);
+		snprintf(out, size, "\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u",
+			 flow->event.epoch, flow->event.len, flow->event.suppressed);
 }
 
 static const char *verdict_name(const struct flow *flow)
@@ -685,8 +685,8 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 			"{\"time\":\"%s\",\"node\":%s,\"verdict\":\"%s\",\"direction\":\"%s\",\"is_reply\":%s,"
 			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s,%s,\"reason\":\"%s\","
 			"%s,\"lost_before\":%u}\n",
-			when, flows->node, verdict_name(flow),
-			is_ingress ? "ingress" : "egress", ev->is_reply ? "true" : "false",
-			is_ingress ? peer : local, is_ingress ? local : peer, proto, l4,
-			flow->rule->text, berm_reason_name(ev->reason), facts, ev->lost);
+			when, flows->node, verdict_name(flow), is_ingress ? "ingress" : "egress",
+			ev->is_reply ? "true" : "false", is_ingress ? peer : local,
+			is_ingress ? local : peer, proto, l4, flow->rule->text,
+			berm_reason_name(ev->reason), facts, ev->lost);
 }

@@ -445,8 +445,8 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	struct berm_agent *agent = &loop->agent;
 
 	loop->ring = ring_buffer__new(agent->maps.fd[BERM_MAP_events], on_ring_event, loop, NULL);
-	if (!loop->ring || ring_buffer__add(loop->ring, agent->maps.fd[BERM_MAP_ended],
-					    on_ring_ended, loop))
+	if (!loop->ring ||
+	    ring_buffer__add(loop->ring, agent->maps.fd[BERM_MAP_ended], on_ring_ended, loop))
 		return berm_fail(err, -errno, "open the ring buffers of the data path");
 	uv_poll_init(&agent->loop, &loop->ring_events, ring_buffer__epoll_fd(loop->ring));
 	loop->ring_events.data = loop;

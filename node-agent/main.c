@@ -19,7 +19,7 @@
 #include "paths.h"
 #include "program.h"
 
-#define AGENT_LOCK BERM_RUN_DIR "/agent.lock"
+#define AGENT_LOCK   BERM_RUN_DIR "/agent.lock"
 #define EXIT_USAGE   2
 #define MIN_SESSIONS 1000
 #define MAX_SESSIONS 100000000
@@ -84,7 +84,8 @@ static const struct argp_option options[] = {
 	{ "strict-tcp", OPT_STRICT_TCP, NULL, 0,
 	  "A TCP session begins with a SYN: connections that run already are not adopted", 0 },
 	{ "sessions", OPT_SESSIONS, "NUMBER", 0,
-	  "Room of the session table, 73 bytes each (1000 to 100000000; default: as it is, a new one has 262150)", 0 },
+	  "Room of the session table, 73 bytes each (1000 to 100000000; default: as it is, a new one has 262150)",
+	  0 },
 	{ "report-ended", OPT_REPORT_ENDED, NULL, 0,
 	  "Flow records tell what each session has carried when it ends", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },

@@ -18,11 +18,12 @@
 #include "loader.h"
 #include "log.h"
 
-#define SLICE_MS   200
-#define SLICES	   60	/* in which a table is read, at that pace; leaves time to spare of the 15 s */
-#define MIN_SLICE  256	/* buckets */
-#define MAX_SLICE  4096 /* 2 MiB, some 2 ms: a table beyond a million sessions takes longer than 15 s */
-#define FIRST_MS   1	/* between the slices of the first look, which somebody may wait for */
+#define SLICE_MS  200
+#define SLICES	  60  /* in which a table is read, at that pace; leaves time to spare of the 15 s */
+#define MIN_SLICE 256 /* buckets */
+#define MAX_SLICE                                                                                  \
+	4096 /* 2 MiB, some 2 ms: a table beyond a million sessions takes longer than 15 s */
+#define FIRST_MS   1 /* between the slices of the first look, which somebody may wait for */
 #define US_PER_SEC 1000000
 
 #define MAX_ORPHANS 64 /* interfaces; the rest are found by the next look */
@@ -39,9 +40,9 @@ struct berm_pressure {
 	uv_timer_t timer;
 	struct berm_bucket *buckets; /* of a slice */
 	uint32_t *keys;
-	uint32_t slice;		 /* buckets */
-	uint32_t next;		 /* bucket to begin with */
-	uint64_t begun_ms;	 /* this look, uv clock */
+	uint32_t slice;	   /* buckets */
+	uint32_t next;	   /* bucket to begin with */
+	uint64_t begun_ms; /* this look, uv clock */
 	uint32_t begun_jiffies, hz;
 	struct counts now;
 	uint32_t orphan[MAX_ORPHANS]; /* interfaces of sessions whose pod has gone */
@@ -159,8 +160,8 @@ static void sweep_an_orphan(struct berm_pressure *p)
 	ifindex = p->orphan[--p->orphan_count];
 	freed = sweep_orphan(p, ifindex, &err);
 	if (freed < 0)
-		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "ifindex=%u error=\"%s\"",
-			 ifindex, err.msg);
+		berm_log(BERM_LOG_WARNING, "sessions-not-swept", "ifindex=%u error=\"%s\"", ifindex,
+			 err.msg);
 	else
 		berm_log(BERM_LOG_DEBUG, "sessions-swept", "ifindex=%u sessions=%ld", ifindex,
 			 freed);

@@ -24,14 +24,14 @@ struct berm_slot_load {
 
 #define BERM_PRESSURE_TOP 8
 
-struct berm_pressure_view { /* of the last look at the whole table */
+struct berm_pressure_view {		 /* of the last look at the whole table */
 	uint64_t half_open, established; /* living sessions */
 	uint64_t expired;		 /* dead ones that nobody has replaced yet */
 	uint64_t room;
 	double load; /* living ones / room */
 	enum berm_level level;
-	uint64_t at_ms;	 /* when it was finished, uv clock */
-	uint64_t cpu_us; /* what it took */
+	uint64_t at_ms;				      /* when it was finished, uv clock */
+	uint64_t cpu_us;			      /* what it took */
 	struct berm_slot_load top[BERM_PRESSURE_TOP]; /* who has most, most first; slot 0: no more */
 };
 

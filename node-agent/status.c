@@ -151,7 +151,7 @@ static void add_pressure_problem(cJSON *array, const struct berm_pressure *press
 	snprintf(text, sizeof(text), "the session table is %.0f %% full: %llu of %llu",
 		 100 * view.load, (unsigned long long)(view.established + view.half_open),
 		 (unsigned long long)view.room);
-	add_own_problem(array, text, "see docs/operations.md, session table");
+	add_own_problem(array, text, "is that meant? else make it larger: --sessions");
 }
 
 /* Everything that somebody should look at, from every part. */

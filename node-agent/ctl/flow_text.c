@@ -119,7 +119,7 @@ static char *why(const cJSON *flow)
 }
 
 /* Of a session that has ended: how, and what it has carried. */
-static char *final(const cJSON *flow)
+static char * final(const cJSON *flow)
 {
 	auto_free char *in = ctl_bytes(ctl_number_at(flow, "bytes.ingress"));
 	auto_free char *out = ctl_bytes(ctl_number_at(flow, "bytes.egress"));
@@ -178,9 +178,9 @@ void ctl_flow_print(const cJSON *flow, bool wide, bool color, FILE *out)
 	auto_free char *dst = who(ctl_at(flow, "destination")), *proto = what(flow);
 	auto_free char *reason = is_ended(flow) ? final(flow) : why(flow), *lost = losses(flow);
 	const char *verdict = ctl_string_at(flow, "verdict");
-	enum ctl_tone tone = is_ended(flow)			     ? CTL_DIM :
-			     strcmp(verdict, "FORWARDED") ? CTL_BAD :
-							    CTL_GOOD;
+	enum ctl_tone tone = is_ended(flow)		    ? CTL_DIM
+			     : strcmp(verdict, "FORWARDED") ? CTL_BAD
+							    : CTL_GOOD;
 
 	fprintf(out, LINE, time, ctl_tone_start(tone, color), verdict, ctl_tone_end(color),
 		ctl_string_at(flow, "direction"), src, dst, proto, reason, lost);

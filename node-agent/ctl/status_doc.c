@@ -51,8 +51,8 @@ static void add_host(cJSON *doc)
 
 static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 {
-	static const char *const facts[] = { "version",	  "pid",	"uptime_seconds",
-					     "rss_bytes", "last_apply", "usage",	"session_table" };
+	static const char *const facts[] = { "version",	   "pid",   "uptime_seconds", "rss_bytes",
+					     "last_apply", "usage", "session_table" };
 	static const char *const top[] = { "policies", "problems", "install", "api_server",
 					   "watches" };
 

@@ -121,7 +121,8 @@ static void talk(struct told *t, uint16_t port, uint32_t packets)
 	}
 }
 
-TEST(ended_tells_all, "a session that leaves says whose it was, what it has carried and why it went [session.final_counts]")
+TEST(ended_tells_all,
+     "a session that leaves says whose it was, what it has carried and why it went [session.final_counts]")
 {
 	struct told *t = one_pod(64, true);
 	struct berm_ended *e = &t->last;
@@ -149,7 +150,8 @@ TEST(ended_tells_all, "a session that leaves says whose it was, what it has carr
 	EXPECT_GT(e->time_ns, 0);
 }
 
-TEST(ended_expired, "what is over is told of when it is swept, or when its ports are used again; and whether it was still allowed")
+TEST(ended_expired,
+     "what is over is told of when it is swept, or when its ports are used again; and whether it was still allowed")
 {
 	struct told *t = one_pod(64, true);
 
@@ -176,7 +178,8 @@ static uint64_t passed(struct datapath *dp, enum berm_dir dir)
 	       datapath_packets(dp, dir, BERM_REASON_NOT_ISOLATED);
 }
 
-TEST(ended_adds_up, "30,000 flows in a table of 900: what was told and what is left are all packets and all sessions [session.final_counts]")
+TEST(ended_adds_up,
+     "30,000 flows in a table of 900: what was told and what is left are all packets and all sessions [session.final_counts]")
 {
 	struct told *t = one_pod(128, true);
 	struct flood f = { .packet = &pattern, .net = "10.96.0.0", .flows = 30000, .packets = 1000 };
@@ -199,8 +202,9 @@ TEST(ended_adds_up, "30,000 flows in a table of 900: what was told and what is l
 	EXPECT_EQ(datapath_stat(t->dp, BERM_STAT_ENDED_SENT), t->count);
 	EXPECT_EQ(datapath_stat(t->dp, BERM_STAT_SESSION_NEW), t->count + left);
 	EXPECT_EQ(t->packets[BERM_EGRESS], passed(t->dp, BERM_EGRESS));
-	EXPECT_EQ(t->packets[BERM_INGRESS], datapath_packets(t->dp, BERM_INGRESS, BERM_REASON_SESSION) +
-						    datapath_packets(t->dp, BERM_INGRESS, BERM_REASON_NOT_ISOLATED));
+	EXPECT_EQ(t->packets[BERM_INGRESS],
+		  datapath_packets(t->dp, BERM_INGRESS, BERM_REASON_SESSION) +
+			  datapath_packets(t->dp, BERM_INGRESS, BERM_REASON_NOT_ISOLATED));
 	EXPECT_EQ(t->bytes[BERM_EGRESS], 54 * t->packets[BERM_EGRESS]);
 	EXPECT_BOOKS(t->dp);
 	generator_free(g);
@@ -226,7 +230,8 @@ TEST(ended_lost, "what finds no room in the ring is counted, exactly, and told o
 	generator_free(g);
 }
 
-TEST(ended_nobody_reads, "without a reader, and without being asked for, nothing is told or counted")
+TEST(ended_nobody_reads,
+     "without a reader, and without being asked for, nothing is told or counted")
 {
 	struct told *off = one_pod(64, false), *deaf = one_pod(64, true);
 

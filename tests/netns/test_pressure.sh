@@ -97,7 +97,7 @@ streams_on_stage() {
 	egress:
 	- {name: db, to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 80}]}
 	YAML
-	curtain_up "$@"
+	curtain_up
 	for i in $(seq 1 $STREAMS); do
 		stream_open "web$i" web db 80 $((i % 2 ? 4 : 6))
 		stream_open "far$i" far db 80
@@ -125,7 +125,7 @@ moved_to() {
 	lost=$(jq -cn --argjson a "$carried" --argjson b "$(carried)" '[$a | keys[] | select(($b[.] // 0) < $a[.])]')
 	[ "$lost" = '[]' ] || fail "counts went back: $lost of $carried"
 	! grep "session-table-resized" "$AGENT_LOG" | tail -n 1 | grep -qv "lost=0" || fail "$(grep resized "$AGENT_LOG")"
-	[ ! -e /sys/fs/bpf/berm/v*/maps/berm_sessions_old ] || fail "the old table is still there"
+	[ -z "$(find /sys/fs/bpf/berm -name berm_sessions_old)" ] || fail "the old table is still there"
 }
 
 #: a session table of another size takes over every established connection while packets pass [session.resize]
@@ -162,6 +162,7 @@ test_resize_killed() {
 	[ "$(counter default-deny)" = 0 ] || fail "$(counter default-deny) packets were denied"
 }
 
+minute_is_over() { [ "$SECONDS" -ge "$MINUTE_ENDS" ]; }
 cpu_ticks() { awk '{print $14 + $15}' "/proc/$AGENT_PID/stat"; }
 
 #: a million sessions cost the agent less than 1 % of a core
@@ -178,7 +179,8 @@ test_scan_cost() {
 	[ "$us" -lt 150000 ] || fail "a look takes $us us"
 	[ -n "${BERM_LONG:-}" ] || return 0
 	ticks=$(cpu_ticks)
-	sleep 60 # what a minute costs
+	MINUTE_ENDS=$((SECONDS + 60))
+	WAIT_S=90 wait_until minute_is_over
 	note "$(($(cpu_ticks) - ticks)) ticks of $(getconf CLK_TCK) a second in a minute"
 	[ $(($(cpu_ticks) - ticks)) -lt $((60 * $(getconf CLK_TCK) / 100)) ] || fail "more than 1 % of a core"
 }

@@ -197,7 +197,8 @@ TEST(flow_denied,
 	cJSON_Delete(tree);
 }
 
-TEST(flow_ended, "a session that has ended has its final counts, and its ends as its opener saw them")
+TEST(flow_ended,
+     "a session that has ended has its final counts, and its ends as its opener saw them")
 {
 	struct berm_ended ended = {
 		.peer = addr("10.1.0.3"),
