@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
 
-#define BERM_ABI_VERSION 3
+#define BERM_ABI_VERSION 4
 
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
@@ -348,7 +348,10 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
 	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */   \
 	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */ \
-	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */
+	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */ \
+	X(ENDED_SENT, "ended_sent") /* sessions that have left: told of (struct berm_ended)... */ \
+	X(ENDED_LOST, "ended_lost") /* ...or not, the ring was full: together, all of them */   \
+	X(ENDED_LOST_TOLD, "ended_lost_told") /* of ended_lost: what later ones have reported */
 /* clang-format on */
 
 enum berm_stat {
@@ -388,6 +391,34 @@ struct berm_event {
 	__u8 is_reply;
 };
 _Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
+
+/* How a session has left the table. What it was doing then its state says. */
+enum berm_ended_cause {
+	BERM_ENDED_EXPIRED,  /* past its deadline: swept, or its way was given to another */
+	BERM_ENDED_REPLACED, /* alive, but another had to have its way */
+	BERM_ENDED_DELETED,  /* its interface was given up */
+	BERM_ENDED_CAUSE_COUNT
+};
+
+/* The final counts of a session: in the ring buffer berm_ended, if cfg_ended and BERM_NODE_EVENTS say that somebody
+ * wants to know. ended_sent + ended_lost = sessions that have left meanwhile: exact. */
+struct berm_ended {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	struct berm_addr peer;
+	__be16 local_port; /* the local address is not kept: the pod's own */
+	__be16 peer_port;
+	__u32 iface; /* ifindex << 8 | IP protocol */
+	__u32 rule;  /* id */
+	__u32 packets[BERM_DIR_COUNT];
+	__u32 lost; /* of such events this CPU could not send since the last one it could */
+	__u64 bytes[BERM_DIR_COUNT];
+	__u16 slot; /* | BERM_SESSION_ORIGIN bits */
+	__u8 state; /* BERM_SESSION_PROGRESS bits */
+	__u8 cause; /* enum berm_ended_cause */
+	__u8 is_stale; /* no packet of it has passed under the policy in force: it may have been revoked */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct berm_ended) == 72, "berm_ended is ABI");
 
 /* ---- fragments ----------------------------------------------------------------------------------- */
 
@@ -443,7 +474,7 @@ struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one eleme
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot)
+	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)
@@ -477,6 +508,16 @@ struct berm_sweep_args {
 	__u32 count;   /* at most 256 */
 	__u32 ifindex; /* != 0: free the sessions of this interface, else the expired ones */
 	__u32 freed;   /* out */
+};
+
+/* The same of berm_move, which fills a session table of another size from the one before (berm_sessions_old). */
+struct berm_move_args {
+	__u32 first;   /* bucket of the old table */
+	__u32 count;   /* at most 256 */
+	__u32 ifindex; /* != 0: the sessions of this interface, else all */
+	__u32 take; /* 0: a copy whose counts begin at 0; 1: they leave the old table, and their counts go along */
+	__u32 moved; /* out */
+	__u32 lost;  /* out: taken, but no way or no address was found for them */
 };
 
 #endif /* BERM_ABI_H */

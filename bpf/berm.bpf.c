@@ -41,4 +41,11 @@ int berm_sweep(struct __sk_buff *skb)
 	return sweep(skb);
 }
 
+/* The same, while the session table is being replaced by one of another size. */
+SEC("tc")
+int berm_move(struct __sk_buff *skb)
+{
+	return move(skb);
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

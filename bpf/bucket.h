@@ -321,6 +321,19 @@ static __always_inline void way_write(struct berm_bucket *b, __u32 i,
 	WRITE(b->tag[i], tag);
 }
 
+/* The same, and *value is what stood there. */
+static __always_inline void way_swap(struct berm_bucket *b, __u32 i, struct berm_session *value,
+				     __u16 tag, __u32 deadline)
+{
+	volatile word64 *way = (volatile word64 *)&b->way[i];
+	word64 *mine = (word64 *)value;
+	word64 left[8] = { way[0], way[1], way[2], way[3], way[4], way[5], way[6], way[7] };
+
+	way_write(b, i, value, tag, deadline);
+	for (int w = 0; w < 8; w++)
+		mine[w] = left[w];
+}
+
 /* What leaves a way: {LEFT_*, owner, tag}; 0 = it was free. */
 #define LEFT_ESTABLISHED 0x80
 #define LEFT_SPILLED	 0x40

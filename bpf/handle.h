@@ -9,6 +9,7 @@
 #include "pkt.h"
 #include "account.h"
 #include "tcp.h"
+#include "ended.h"
 #include "session.h"
 #include "peer.h"
 #include "fragment.h"
@@ -17,6 +18,7 @@
 #include "policy.h"
 #include "event.h"
 #include "sweep.h"
+#include "move.h"
 
 /* The pod behind this interface. The epoch is read before anything that it covers. */
 static __always_inline bool endpoint_find(struct pkt *p)

@@ -15,6 +15,7 @@ const volatile __u32 cfg_hz = 250;	  /* jiffies a second */
 const volatile __u32 cfg_event_ms = 1000; /* at most one event per key in this time */
 const volatile __u32 cfg_explain = 0;	  /* BERM_EXPLAIN_*: judge, but leave no trace */
 const volatile __u32 cfg_strict_tcp = 0;  /* a TCP session begins with a SYN, or not at all */
+const volatile __u32 cfg_ended = 0;	  /* sessions that leave tell what they have carried */
 const volatile __u32 cfg_timeout_s[BERM_TIMEOUT_ROOM] = {
 #define X(id, name, seconds, least, most, help) seconds,
 	BERM_TIMEOUTS(X)
@@ -33,6 +34,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct berm_bucket);
 } berm_sessions SEC(".maps");
+
+/* The table before, while its sessions move to one of another size: for berm_move only, and not pinned with the rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct berm_bucket);
+} berm_sessions_old SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -141,6 +151,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } berm_events SEC(".maps");
+
+/* A ring of its own: sessions that leave in a flood must not push out what was denied. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 19);
+} berm_ended SEC(".maps");
 
 /* Direct-mapped: a collision costs an event more, never a count. */
 struct berm_throttle {

@@ -378,11 +378,11 @@ static __always_inline void session_left(__u32 index, __u32 left)
 enum put_result { PUT_NEW, PUT_KNOWN, PUT_FULL };
 
 struct put {
-	struct berm_session value;
-	__u32 index;  /* bucket */
-	__u32 forced; /* way that must be taken, WAY_NONE = choose */
-	__u32 limit;  /* displace_limit() */
-	__u64 hint;   /* score of the victim, seen without the lock; 0 = none */
+	struct berm_session value; /* with cfg_ended, once it is written: what stood there before */
+	__u32 index;		   /* bucket */
+	__u32 forced;		   /* way that must be taken, WAY_NONE = choose */
+	__u32 limit;		   /* displace_limit() */
+	__u64 hint;		   /* score of the victim, seen without the lock; 0 = none */
 };
 
 /* The way to take, or WAY_NONE. Under the lock. */
@@ -419,7 +419,10 @@ static __always_inline enum put_result put_locked(struct berm_bucket *b, const s
 	if (way >= BERM_WAYS)
 		return PUT_FULL;
 	*left = way_leaving(b, way);
-	way_write(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
+	if (cfg_ended)
+		way_swap(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
+	else
+		way_write(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
 	return PUT_NEW;
 }
 
@@ -428,6 +431,7 @@ static __noinline int session_put(struct pkt *p, struct put *put)
 	struct berm_bucket *b = bucket_at(put->index);
 	__u32 left = 0, cls = CLASS_DEAD;
 	enum put_result result;
+	__u8 owner = put->value.slot;
 
 	if (!b)
 		return PUT_FULL;
@@ -437,12 +441,14 @@ static __noinline int session_put(struct pkt *p, struct put *put)
 
 	if (result != PUT_NEW)
 		return result;
-	ADD(berm_node.held[0][put->value.slot & 0xff], 1);
+	ADD(berm_node.held[0][owner], 1);
 	session_left(put->index, left);
 	if (left && put->forced == WAY_NONE)
 		account_stat(cls == CLASS_DEAD	      ? BERM_STAT_REPLACED_DEAD
 			     : cls == CLASS_HALF_OPEN ? BERM_STAT_REPLACED_HALF_OPEN
 						      : BERM_STAT_REPLACED_ESTABLISHED);
+	if (cfg_ended && left)
+		ended(&put->value, cls == CLASS_DEAD ? BERM_ENDED_EXPIRED : BERM_ENDED_REPLACED);
 	return PUT_NEW;
 }
 

@@ -21,17 +21,24 @@ static __always_inline bool sweep_wants(const struct berm_bucket *b, __u32 way, 
 __noinline int sweep_way(__u32 index, __u32 way, __u32 ifindex)
 {
 	struct berm_bucket *b = bucket_at(index);
-	__u32 now = clock_now(), left = 0;
+	__u32 now = clock_now(), left = 0, cause = BERM_ENDED_EXPIRED;
+	struct berm_session gone = {};
 
 	if (!b || way >= BERM_WAYS)
 		return 0;
 	bpf_spin_lock(&b->lock);
 	if (sweep_wants(b, way, ifindex, now)) {
 		left = way_leaving(b, way);
+		if (cfg_ended)
+			gone = b->way[way];
+		if (!clock_is_past(now, b->deadline[way]))
+			cause = BERM_ENDED_DELETED;
 		way_clear(b, way);
 	}
 	bpf_spin_unlock(&b->lock);
 	session_left(index, left);
+	if (cfg_ended && left)
+		ended(&gone, cause);
 	return !!left;
 }
 

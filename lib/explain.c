@@ -35,6 +35,8 @@ static int load(struct berm_explain *e, const struct berm_maps *maps,
 {
 	int rc;
 
+	bpf_program__set_autoload(e->skel->progs.berm_sweep, false);
+	bpf_program__set_autoload(e->skel->progs.berm_move, false);
 	e->skel->rodata->cfg_explain = 1;
 	e->skel->rodata->cfg_buckets = maps->buckets;
 	e->skel->rodata->cfg_hz = berm_jiffies_hz();

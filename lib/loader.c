@@ -31,8 +31,9 @@
 #include "paths.h"
 #include "version.h"
 
-#define DEFAULT_LOCK_MS 5000
-#define MAX_BUCKETS	(1u << 24) /* 8 GiB of sessions: more is a typing error */
+#define BERM_PIN_SESSIONS BERM_PIN_MAPS "/berm_sessions"
+#define DEFAULT_LOCK_MS	  5000
+#define MAX_BUCKETS	  (1u << 24) /* 8 GiB of sessions: more is a typing error */
 
 enum prog_id { PROG_FROM_POD, PROG_TO_POD, PROG_SWEEP, PROG_COUNT };
 _Static_assert(PROG_COUNT == BERM_PROG_COUNT, "loader.h says how many");
@@ -150,6 +151,7 @@ static void build_name(const struct berm_session_opts *sessions, __u32 buckets, 
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		hash = (hash ^ berm_timeout_of(sessions, i)) * 0x100000001b3u;
 	hash = (hash ^ sessions->strict_tcp) * 0x100000001b3u;
+	hash = (hash ^ sessions->report_ended) * 0x100000001b3u;
 	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, berm_jiffies_hz());
 }
 
@@ -187,13 +189,20 @@ static bool prog_uses(const char *pin, __u32 map_id)
 	return false;
 }
 
+/* While sessions still move from the table before, this one stays what it is: one at a time. */
+static bool is_wanted_size(const struct berm_load_opts *opts, __u32 buckets)
+{
+	return !opts->replace_progs || !opts->buckets || opts->buckets == buckets ||
+	       !access(BERM_PIN_OLD_SESSIONS, F_OK);
+}
+
 /* Are the pinned programs this binary's, over the maps that are pinned? Then a start loads nothing. */
 static bool progs_are_ours(const struct berm_load_opts *opts, const struct berm_maps *maps)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
-	if (!build_is(&opts->sessions, maps->buckets) ||
+	if (!is_wanted_size(opts, maps->buckets) || !build_is(&opts->sessions, maps->buckets) ||
 	    bpf_obj_get_info_by_fd(maps->fd[BERM_MAP_sessions], &info, &len))
 		return false;
 	for (int i = 0; i < PROG_COUNT; i++)
@@ -207,6 +216,7 @@ static bool progs_are_ours(const struct berm_load_opts *opts, const struct berm_
 struct load {
 	struct berm_bpf *skel;
 	bool was_complete;	     /* somebody has written node->abi already */
+	bool is_set_aside;	     /* by us: the table before, of another size */
 	bool reused[BERM_MAP_COUNT]; /* pinned before us */
 	bool pinned[BERM_MAP_COUNT]; /* pinned by us: taken back if loading fails */
 };
@@ -319,9 +329,11 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 		buckets = bpf_map__max_entries(sessions);
 	else if (bpf_map__set_max_entries(sessions, buckets))
 		return berm_refuse(err, -EINVAL, "a session table of %u buckets", buckets);
+	bpf_program__set_autoload(l->skel->progs.berm_move, false);
 	l->skel->rodata->cfg_buckets = buckets;
 	l->skel->rodata->cfg_hz = berm_jiffies_hz();
 	l->skel->rodata->cfg_strict_tcp = opts->sessions.strict_tcp;
+	l->skel->rodata->cfg_ended = opts->sessions.report_ended;
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		l->skel->rodata->cfg_timeout_s[i] = berm_timeout_of(&opts->sessions, i);
 	l->skel->data_node->berm_node.abi = 0;
@@ -447,6 +459,24 @@ static void pins_take_back(const struct load *l)
 		map_pin_path((enum berm_map_id)id, path);
 		(void)unlink(path); /* what stays is taken over by the next loader */
 	}
+	if (l->is_set_aside)
+		(void)rename(BERM_PIN_OLD_SESSIONS, BERM_PIN_SESSIONS); /* as above */
+}
+
+/* Its pin goes out of the way, so that a new one is made. A plugin that looks now waits for our lock. */
+static int table_set_aside(struct load *l, const struct berm_load_opts *opts, struct berm_err *err)
+{
+	auto_close int fd = bpf_obj_get(BERM_PIN_SESSIONS);
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (fd < 0 || !l->was_complete || bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    is_wanted_size(opts, info.max_entries))
+		return 0;
+	if (rename(BERM_PIN_SESSIONS, BERM_PIN_OLD_SESSIONS))
+		return berm_fail(err, -errno, "set " BERM_PIN_SESSIONS " aside");
+	l->is_set_aside = true;
+	return 0;
 }
 
 static int load_with(struct load *l, const struct berm_load_opts *opts, struct berm_err *err)
@@ -454,15 +484,15 @@ static int load_with(struct load *l, const struct berm_load_opts *opts, struct b
 	int rc = look_for_others(l, err);
 
 	if (!rc)
+		rc = table_set_aside(l, opts, err);
+	if (!rc)
 		rc = maps_reuse(l, err);
 	if (!rc)
 		rc = configure(l, opts, err);
-	if (rc)
-		return rc;
-	rc = berm_bpf__load(l->skel);
-	if (rc)
-		return load_failed(rc, err);
-	rc = pin_all(l, opts, err);
+	if (!rc && berm_bpf__load(l->skel))
+		rc = load_failed(-errno, err);
+	if (!rc)
+		rc = pin_all(l, opts, err);
 	if (rc)
 		pins_take_back(l);
 	return rc;
@@ -621,10 +651,10 @@ struct sweep_frame {
 	struct berm_sweep_args args;
 } __attribute__((packed));
 
-long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err)
+static long sweep(const struct berm_sweep_args *args, uint32_t buckets, struct berm_err *err)
 {
 	auto_close int prog = bpf_obj_get(prog_pins[PROG_SWEEP]);
-	struct sweep_frame in = { .args = { .count = SWEEP_STEP, .ifindex = ifindex } }, out = in;
+	struct sweep_frame in = { .args = *args }, out = in;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in),
 		    .data_out = &out, .data_size_out = sizeof(out));
 	int rc;
@@ -632,7 +662,21 @@ long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err 
 	if (prog < 0)
 		return berm_fail(err, prog, "open %s", prog_pins[PROG_SWEEP]);
 	/* The program moves args.first on and adds to args.freed, so one call walks the whole table. */
-	opts.repeat = (int)((maps->buckets + SWEEP_STEP - 1) / SWEEP_STEP);
+	opts.repeat = (int)((buckets + SWEEP_STEP - 1) / SWEEP_STEP);
 	rc = bpf_prog_test_run_opts(prog, &opts);
 	return rc ? berm_fail(err, rc, "sweep the session table") : (long)out.args.freed;
+}
+
+long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err)
+{
+	const struct berm_sweep_args args = { .count = SWEEP_STEP, .ifindex = ifindex };
+
+	return sweep(&args, maps->buckets, err);
+}
+
+long berm_sweep_expired(uint32_t first, uint32_t count, struct berm_err *err)
+{
+	const struct berm_sweep_args args = { .first = first, .count = SWEEP_STEP };
+
+	return sweep(&args, count, err);
 }

@@ -16,7 +16,8 @@
 #include "timeouts.h"
 
 struct berm_load_opts {
-	uint32_t buckets;   /* of a session table that has to be made; 0 = default */
+	uint32_t buckets; /* of a session table that has to be made; 0 = default. With replace_progs a table
+			     * of another size is set aside for a new one (lib/resize.h) */
 	int lock_ms;	    /* how long to wait for another loader; 0 = 5,000 */
 	bool mount_bpffs;   /* mount BERM_BPFFS if the host has none */
 	bool replace_progs; /* agent: the programs of this binary, though others are pinned or another
@@ -49,5 +50,7 @@ int berm_pins_restore(const struct berm_maps *maps, const int prog[BERM_PROG_COU
 /* Free the sessions of an interface (ifindex != 0) or the expired ones, through berm_sweep.
  * Returns the number freed or -errno. */
 long berm_sweep(const struct berm_maps *maps, uint32_t ifindex, struct berm_err *err);
+/* The expired ones of `count` buckets from `first` on; some buckets more, up to a multiple of 256. */
+long berm_sweep_expired(uint32_t first, uint32_t count, struct berm_err *err);
 
 #endif /* BERM_LOADER_H */

@@ -8,10 +8,12 @@
 #define BERM_TEXT(number)  #number
 #define BERM_TEXT_OF(name) BERM_TEXT(name)
 
-#define BERM_BPFFS     "/sys/fs/bpf"
-#define BERM_PIN_DIR   BERM_BPFFS "/berm"
-#define BERM_PIN_ABI   BERM_PIN_DIR "/v" BERM_TEXT_OF(BERM_ABI_VERSION) /* lib/version.h */
-#define BERM_PIN_MAPS  BERM_PIN_ABI "/maps"  /* berm_<name>, see BERM_MAPS in abi.h */
+#define BERM_BPFFS    "/sys/fs/bpf"
+#define BERM_PIN_DIR  BERM_BPFFS "/berm"
+#define BERM_PIN_ABI  BERM_PIN_DIR "/v" BERM_TEXT_OF(BERM_ABI_VERSION) /* lib/version.h */
+#define BERM_PIN_MAPS BERM_PIN_ABI "/maps" /* berm_<name>, see BERM_MAPS in abi.h */
+#define BERM_PIN_OLD_SESSIONS                                                                      \
+	BERM_PIN_MAPS "/berm_sessions_old"   /* while its sessions move to another (lib/resize.h) */
 #define BERM_PIN_PROGS BERM_PIN_ABI "/progs" /* from_pod, to_pod, sweep */
 #define BERM_PIN_BUILD                                                                             \
 	BERM_PIN_PROGS "/build"		     /* a link that points nowhere: which build made them */

@@ -20,7 +20,9 @@
 #include "lastgood.h"
 #include "maps.h"
 #include "overdue.h"
+#include "pressure.h"
 #include "reconcile.h"
+#include "resize.h"
 #include "server.h"
 #include "shield.h"
 #include "source_api.h"
@@ -39,6 +41,7 @@ struct berm_agent_opts {
 	enum berm_attach_mode attach;
 	struct berm_session_opts sessions;
 	struct berm_shield_opts shield;
+	uint32_t buckets; /* of the session table; 0: as it is */
 	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
 	bool keep_install; /* the plugin stays where berm-install has put it */
 	struct berm_keeper_opts install;
@@ -59,6 +62,9 @@ struct berm_agent {
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
+	struct berm_pressure *pressure;
+	struct berm_resize *resize; /* NULL: no sessions are moving to a table of another size */
+	struct berm_resize_count resized;
 	struct berm_server *server;
 	struct berm_attest *attest;
 	struct berm_shield *shield;    /* NULL: not asked for */

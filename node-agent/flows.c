@@ -31,8 +31,16 @@ struct piece { /* interned: `"namespace":"shop","pod":"web"` without a leading c
 	char text[];
 };
 
+struct final { /* of a session that has ended */
+	uint64_t bytes[BERM_DIR_COUNT];
+	uint32_t packets[BERM_DIR_COUNT];
+	uint8_t state, cause, is_stale;
+	bool is_set;
+};
+
 struct flow {
 	struct berm_event event;
+	struct final final;
 	int64_t wall_ns;
 	struct piece *local, *peer, *rule;
 };
@@ -415,9 +423,10 @@ static int make_room(struct berm_flows *flows)
 	return 0;
 }
 
-int berm_flows_add(struct berm_flows *flows, const struct berm_event *event, int64_t wall_ns)
+static int add(struct berm_flows *flows, const struct flow *new)
 {
-	struct flow flow = { .event = *event, .wall_ns = wall_ns };
+	const struct berm_event *event = &new->event;
+	struct flow flow = *new;
 
 	if (index_owners(flows) || make_room(flows))
 		return -ENOMEM;
@@ -431,6 +440,50 @@ int berm_flows_add(struct berm_flows *flows, const struct berm_event *event, int
 	flows->ring[flows->next % flows->room] = flow;
 	flows->next++;
 	return 0;
+}
+
+int berm_flows_add(struct berm_flows *flows, const struct berm_event *event, int64_t wall_ns)
+{
+	return add(flows, &(struct flow){ .event = *event, .wall_ns = wall_ns });
+}
+
+/* The table does not keep it: the pod's own of the same family, as long as the pod is known. */
+static struct berm_addr local_of(const struct berm_model *model, const struct berm_ended *ended)
+{
+	const struct berm_local_endpoint *ep =
+		find_endpoint(model, ended->slot & BERM_SESSION_SLOT);
+
+	for (size_t i = 0; ep && i < ep->addr_count; i++)
+		if (berm_addr_is_v4(&ep->addr[i]) == berm_addr_is_v4(&ended->peer))
+			return ep->addr[i];
+	return (struct berm_addr){ 0 };
+}
+
+int berm_flows_add_ended(struct berm_flows *flows, const struct berm_ended *ended, int64_t wall_ns)
+{
+	struct flow flow = { .wall_ns = wall_ns };
+
+	flow.event = (struct berm_event){
+		.local = local_of(flows->model, ended),
+		.peer = ended->peer,
+		.local_port = ended->local_port,
+		.peer_port = ended->peer_port,
+		.ifindex = ended->iface >> 8,
+		.rule = ended->rule,
+		.lost = ended->lost,
+		.slot = ended->slot & BERM_SESSION_SLOT,
+		.proto = ended->iface & 0xff,
+		.dir = ended->slot & BERM_SESSION_FROM_POD ? BERM_EGRESS : BERM_INGRESS,
+		.action = BERM_ACTION_ALLOW,
+		.reason = BERM_REASON_SESSION,
+	};
+	flow.final = (struct final){ .state = ended->state,
+				     .cause = ended->cause,
+				     .is_stale = ended->is_stale,
+				     .is_set = true };
+	memcpy(flow.final.packets, ended->packets, sizeof(flow.final.packets));
+	memcpy(flow.final.bytes, ended->bytes, sizeof(flow.final.bytes));
+	return add(flows, &flow);
 }
 
 uint64_t berm_flows_first(const struct berm_flows *flows)
@@ -559,12 +612,55 @@ static void format_l4(const struct berm_event *event, char out[64])
 		snprintf(out, 64, ",\"icmp\":{\"type\":%u,\"code\":%u}", type, code);
 }
 
+static const char *cause_name(const struct final *f)
+{
+	uint8_t fins = BERM_SESSION_OPENER_FIN | BERM_SESSION_ANSWERER_FIN;
+
+	if (f->cause == BERM_ENDED_DELETED)
+		return "deleted";
+	if (f->cause == BERM_ENDED_REPLACED)
+		return "replaced";
+	if (f->state & BERM_SESSION_RESET)
+		return "reset";
+	return (f->state & fins) == fins ? "closed" : "expired";
+}
+
+/* What a session has carried, instead of what belongs to one packet. A pod that is gone has no policy to compare with. */
+static void format_final(const struct final *f, char *out, size_t size)
+{
+	bool is_stale = f->is_stale && f->cause != BERM_ENDED_DELETED;
+
+	snprintf(out, size,
+		 "\"cause\":\"%s\",\"established\":%s,\"policy_changed\":%s,"
+		 "\"packets\":{\"ingress\":%u,\"egress\":%u},"
+		 "\"bytes\":{\"ingress\":%" PRIu64 ",\"egress\":%" PRIu64 "}",
+		 cause_name(f), f->state & BERM_SESSION_ESTABLISHED ? "true" : "false",
+		 is_stale ? "true" : "false", f->packets[BERM_INGRESS], f->packets[BERM_EGRESS],
+		 f->bytes[BERM_INGRESS], f->bytes[BERM_EGRESS]);
+}
+
+static void format_facts(const struct flow *flow, char *out, size_t size)
+{
+	if (flow->final.is_set)
+		format_final(&flow->final, out, size);
+	else
+		snprintf(out, size, "\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u",
+			 flow->event.epoch, flow->event.len, flow->event.suppressed);
+}
+
+static const char *verdict_name(const struct flow *flow)
+{
+	if (flow->final.is_set)
+		return "ENDED";
+	return flow->event.action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED";
+}
+
 int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, size_t size)
 {
 	const struct flow *flow;
 	const struct berm_event *ev;
 	bool is_ingress;
-	char when[40], proto[12], l4[64];
+	char when[40], proto[12], l4[64] = "", facts[320];
 	auto_free char *local = NULL, *peer = NULL;
 	size_t need;
 
@@ -580,17 +676,17 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 		return -ENOMEM;
 	format_time(flow->wall_ns, when);
 	format_protocol(ev->proto, proto);
-	format_l4(ev, l4);
+	if (!flow->final.is_set)
+		format_l4(ev, l4);
+	format_facts(flow, facts, sizeof(facts));
 	format_end(&ev->local, ev, ev->local_port, flow->local, local, need);
 	format_end(&ev->peer, ev, ev->peer_port, flow->peer, peer, need);
 	return snprintf(out, size,
 			"{\"time\":\"%s\",\"node\":%s,\"verdict\":\"%s\",\"direction\":\"%s\",\"is_reply\":%s,"
 			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s,%s,\"reason\":\"%s\","
-			"\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u,\"lost_before\":%u}\n",
-			when, flows->node,
-			ev->action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED",
-			is_ingress ? "ingress" : "egress", ev->is_reply ? "true" : "false",
-			is_ingress ? peer : local, is_ingress ? local : peer, proto, l4,
-			flow->rule->text, berm_reason_name(ev->reason), ev->epoch, ev->len,
-			ev->suppressed, ev->lost);
+			"%s,\"lost_before\":%u}\n",
+			when, flows->node, verdict_name(flow), is_ingress ? "ingress" : "egress",
+			ev->is_reply ? "true" : "false", is_ingress ? peer : local,
+			is_ingress ? local : peer, proto, l4, flow->rule->text,
+			berm_reason_name(ev->reason), facts, ev->lost);
 }

@@ -416,6 +416,18 @@ static int on_ring_event(void *ctx, void *data, size_t size)
 				   : -EAGAIN; /* the rest stays in the ring, and the fd readable */
 }
 
+static int on_ring_ended(void *ctx, void *data, size_t size)
+{
+	struct loop *loop = ctx;
+	const struct berm_ended *ended = data;
+
+	if (size >= sizeof(*ended) &&
+	    !berm_flows_add_ended(loop->agent.flows, ended,
+				  (int64_t)ended->time_ns + loop->wall_offset_ns))
+		loop->has_new_flows = true;
+	return loop->ring_budget-- ? 0 : -EAGAIN;
+}
+
 static void on_ring(uv_poll_t *poll, int status, int events)
 {
 	struct loop *loop = poll->data;
@@ -435,8 +447,9 @@ static int start_ring(struct loop *loop, struct berm_err *err)
 	struct berm_agent *agent = &loop->agent;
 
 	loop->ring = ring_buffer__new(agent->maps.fd[BERM_MAP_events], on_ring_event, loop, NULL);
-	if (!loop->ring)
-		return berm_fail(err, -errno, "open the ring buffer of the data path");
+	if (!loop->ring ||
+	    ring_buffer__add(loop->ring, agent->maps.fd[BERM_MAP_ended], on_ring_ended, loop))
+		return berm_fail(err, -errno, "open the ring buffers of the data path");
 	uv_poll_init(&agent->loop, &loop->ring_events, ring_buffer__epoll_fd(loop->ring));
 	loop->ring_events.data = loop;
 	uv_poll_start(&loop->ring_events, UV_READABLE, on_ring);
@@ -527,14 +540,33 @@ static int open_source(struct berm_agent *agent, struct berm_err *err)
 	return rc;
 }
 
+/* Pods that have the new programs already find their sessions at once; the others' are copied again before they get them. */
+static int open_resize(struct berm_agent *agent, struct berm_err *err)
+{
+	int rc = berm_resize_open(&agent->maps, &agent->opts.sessions, &agent->resize, err);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (!rc)
+		rc = berm_resize_copy(agent->resize, 0, err);
+	if (!rc)
+		berm_log(BERM_LOG_INFO, "session-table-resize", "from=%llu to=%llu",
+			 (unsigned long long)berm_resize_from(agent->resize) * BERM_WAYS,
+			 (unsigned long long)agent->maps.buckets * BERM_WAYS);
+	return rc;
+}
+
 static int open_parts(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_load_opts opts = { .mount_bpffs = true,
 				       .replace_progs = true,
-				       .sessions = agent->opts.sessions };
+				       .sessions = agent->opts.sessions,
+				       .buckets = agent->opts.buckets };
 	int rc;
 
 	rc = berm_load_ensure(&opts, &agent->maps, err);
+	if (!rc)
+		rc = open_resize(agent, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
 	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
@@ -571,6 +603,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
 	if (!rc)
+		rc = berm_pressure_start(agent, &agent->pressure, err);
+	if (!rc)
 		rc = start_ring(loop, err);
 	if (rc)
 		return rc;
@@ -599,6 +633,7 @@ static void stop_parts(struct loop *loop)
 	stop_ring(loop);
 	berm_server_stop(agent->server);
 	berm_reconcile_stop(agent->reconcile);
+	berm_pressure_stop(agent->pressure);
 	berm_feedback_stop(agent->feedback);
 	berm_api_stop(agent->api);
 	berm_keeper_stop(agent->keeper);
@@ -610,6 +645,7 @@ static void stop_parts(struct loop *loop)
 	berm_shield_free(agent->shield);
 	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);
+	berm_pressure_free(agent->pressure);
 	berm_attest_free(agent->attest);
 	ring_buffer__free(loop->ring);
 }
@@ -624,6 +660,7 @@ static void close_parts(struct berm_agent *agent)
 	berm_lastgood_close(agent->store);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
+	berm_resize_close(agent->resize);
 	berm_maps_close(&agent->maps);
 }
 

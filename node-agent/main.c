@@ -19,8 +19,10 @@
 #include "paths.h"
 #include "program.h"
 
-#define AGENT_LOCK BERM_RUN_DIR "/agent.lock"
-#define EXIT_USAGE 2
+#define AGENT_LOCK   BERM_RUN_DIR "/agent.lock"
+#define EXIT_USAGE   2
+#define MIN_SESSIONS 1000
+#define MAX_SESSIONS 100000000
 
 const char *argp_program_version = "berm-agent " BERM_VERSION;
 
@@ -53,6 +55,8 @@ enum {
 	OPT_UPLINK,
 	OPT_UPLINK_MODE,
 	OPT_UPLINK_ALL,
+	OPT_REPORT_ENDED,
+	OPT_SESSIONS,
 	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
@@ -90,6 +94,11 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "uplink-all", OPT_UPLINK_ALL, NULL, 0,
 	  "Drop it whatever it is for, the node itself too; else only what is for pods", 0 },
+	{ "sessions", OPT_SESSIONS, "NUMBER", 0,
+	  "Room of the session table, 73 bytes each (1000 to 100000000; default: as it is, a new one has 262150)",
+	  0 },
+	{ "report-ended", OPT_REPORT_ENDED, NULL, 0,
+	  "Flow records tell what each session has carried when it ends", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -241,12 +250,26 @@ static error_t on_uplink_option(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static void set_sessions(struct settings *settings, const char *word, struct argp_state *state)
+{
+	char *end;
+	unsigned long number = strtoul(word, &end, 10);
+
+	if (*word < '0' || *word > '9' || *end || number < MIN_SESSIONS || number > MAX_SESSIONS)
+		argp_error(state, "--sessions=%s: want %d to %d", word, MIN_SESSIONS, MAX_SESSIONS);
+	settings->agent.buckets = (uint32_t)((number + BERM_WAYS - 1) / BERM_WAYS);
+}
+
 static error_t on_session_option(int key, char *arg, struct argp_state *state)
 {
 	struct settings *settings = state->input;
 
 	if (key == OPT_STRICT_TCP)
 		settings->agent.sessions.strict_tcp = true;
+	else if (key == OPT_SESSIONS)
+		set_sessions(settings, arg, state);
+	else if (key == OPT_REPORT_ENDED)
+		settings->agent.sessions.report_ended = true;
 	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)
 		set_timeout(settings, (enum berm_timeout)(key - OPT_TIMEOUT), arg, state);
 	else

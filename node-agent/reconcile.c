@@ -256,6 +256,22 @@ static enum berm_attach_mode mode_of(const struct berm_reconcile *rec, uint32_t 
 	return strcmp(view.record->mode, "tcx") ? rec->agent->opts.attach : BERM_ATTACH_TCX;
 }
 
+/* From a table of another size: a copy before the programs are swapped, then what has changed or come meanwhile. */
+static void move_sessions(struct berm_reconcile *rec, uint32_t ifindex, bool take)
+{
+	struct berm_agent *agent = rec->agent;
+	struct berm_err err = { 0 };
+	int rc;
+
+	if (!agent->resize)
+		return;
+	rc = take ? berm_resize_take(agent->resize, ifindex, &agent->resized, &err)
+		  : berm_resize_copy(agent->resize, ifindex, &err);
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "sessions-not-moved", "ifindex=%u error=\"%s\"", ifindex,
+			 err.msg);
+}
+
 static void attach(struct berm_reconcile *rec, uint32_t slot)
 {
 	uint32_t ifindex = rec->agent->maps.endpoints[slot].ifindex;
@@ -265,11 +281,13 @@ static void attach(struct berm_reconcile *rec, uint32_t slot)
 	rec->slot[slot].must_attach = false;
 	if (!ifindex)
 		return;
+	move_sessions(rec, ifindex, false);
 	if (berm_link_attach(ifindex, mode_of(rec, slot), NULL, &err)) {
 		snprintf(text, sizeof(text), "not enforced: %s", err.msg);
 		set_problem(rec, slot, text);
 		return;
 	}
+	move_sessions(rec, ifindex, true);
 	if (rec->slot[slot].detached_ms) {
 		rec->agent->repaired++;
 		berm_log(BERM_LOG_WARNING, "hooks-repaired",
@@ -710,15 +728,41 @@ static void on_soon(uv_timer_t *timer)
 	look(timer->data, false, false);
 }
 
-/* Every pod has our programs: nothing needs those of another version. */
-static void finish_upgrade(struct berm_reconcile *rec)
+static bool has_own_programs(const struct berm_reconcile *rec)
 {
 	uint32_t slot;
 
 	for (slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
 		if (rec->agent->maps.endpoints[slot].ifindex && !rec->slot[slot].is_fine)
-			return;
-	rec->is_upgrading = berm_upgrade_finish() != 0;
+			return false;
+	return true;
+}
+
+/* Every pod has our programs: nothing needs those of another version. */
+static void finish_upgrade(struct berm_reconcile *rec)
+{
+	if (has_own_programs(rec))
+		rec->is_upgrading = berm_upgrade_finish() != 0;
+}
+
+/* ...nor the session table of another size. */
+static void finish_resize(struct berm_reconcile *rec)
+{
+	struct berm_agent *agent = rec->agent;
+	struct berm_err err = { 0 };
+
+	if (!has_own_programs(rec))
+		return;
+	if (berm_resize_finish(agent->resize, &agent->resized, &err)) {
+		berm_log(BERM_LOG_ERROR, "sessions-not-moved", "error=\"%s\"", err.msg);
+		return;
+	}
+	berm_log(BERM_LOG_INFO, "session-table-resized", "from=%llu to=%llu moved=%u lost=%u",
+		 (unsigned long long)berm_resize_from(agent->resize) * BERM_WAYS,
+		 (unsigned long long)agent->maps.buckets * BERM_WAYS, agent->resized.moved,
+		 agent->resized.lost);
+	berm_resize_close(agent->resize);
+	agent->resize = NULL;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -737,6 +781,8 @@ static void on_tick(uv_timer_t *timer)
 	look_for_strays(rec);
 	if (rec->is_upgrading && rec->agent->engine.has_judged)
 		finish_upgrade(rec);
+	if (rec->agent->resize && rec->agent->engine.has_judged)
+		finish_resize(rec);
 }
 
 static int on_message(const struct nlmsghdr *msg, void *ctx)

@@ -145,6 +145,20 @@ static void add_shield_problem(void *ctx, const char *message, const char *hint)
 	add_own_problem(ctx, message, hint);
 }
 
+/* Full: established sessions of the greatest make room for others, and some flows pass unrecorded. */
+static void add_pressure_problem(cJSON *array, const struct berm_pressure *pressure)
+{
+	struct berm_pressure_view view;
+	char text[160];
+
+	if (!berm_pressure_view(pressure, &view) || view.level != BERM_LEVEL_CRITICAL)
+		return;
+	snprintf(text, sizeof(text), "the session table is %.0f %% full: %llu of %llu",
+		 100 * view.load, (unsigned long long)(view.established + view.half_open),
+		 (unsigned long long)view.room);
+	add_own_problem(array, text, "is that meant? else make it larger: --sessions");
+}
+
 /* Everything that somebody should look at, from every part. */
 static cJSON *problems_json(const struct berm_agent *agent)
 {
@@ -178,6 +192,7 @@ static cJSON *problems_json(const struct berm_agent *agent)
 		add_own_problem(array, text, "their pods stay enforced; the log names the files");
 	}
 	berm_shield_problems(agent->shield, add_shield_problem, array);
+	add_pressure_problem(array, agent->pressure);
 	add_endpoint_problems(array, agent);
 	return array;
 }
@@ -250,8 +265,46 @@ static void add_session_settings(cJSON *root, const struct berm_session_opts *op
 	cJSON *timeouts = cJSON_AddObjectToObject(object, "timeout_seconds");
 
 	cJSON_AddBoolToObject(object, "strict_tcp", opts->strict_tcp);
+	cJSON_AddBoolToObject(object, "report_ended", opts->report_ended);
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		add_number(timeouts, berm_timeout_name(i), berm_timeout_of(opts, i));
+}
+
+static cJSON *slot_load_json(const struct berm_agent *agent, const struct berm_slot_load *load)
+{
+	cJSON *object = cJSON_CreateObject();
+	struct berm_endpoint_view view;
+
+	add_number(object, "slot", load->slot);
+	if (berm_endpoints_view(agent->endpoints, load->slot, &view) && view.local) {
+		add_text(object, "namespace", view.local->ns);
+		add_text(object, "pod", view.local->pod);
+	}
+	add_number(object, "established", load->established);
+	add_number(object, "half_open", load->half_open);
+	return object;
+}
+
+/* As the last look at all of it has found it. */
+static void add_session_table(cJSON *root, const struct berm_agent *agent)
+{
+	struct berm_pressure_view view;
+	cJSON *object, *pods;
+
+	if (!berm_pressure_view(agent->pressure, &view))
+		return;
+	object = cJSON_AddObjectToObject(root, "session_table");
+	add_text(object, "level", berm_level_name(view.level));
+	cJSON_AddNumberToObject(object, "load", view.load);
+	add_number(object, "room", view.room);
+	add_number(object, "established", view.established);
+	add_number(object, "half_open", view.half_open);
+	add_number(object, "expired", view.expired);
+	add_number(object, "age_seconds", (uv_now(&agent->loop) - view.at_ms) / 1000);
+	add_number(object, "took_us", view.cpu_us);
+	pods = cJSON_AddArrayToObject(object, "pods");
+	for (size_t i = 0; i < BERM_PRESSURE_TOP && view.top[i].slot; i++)
+		cJSON_AddItemToArray(pods, slot_load_json(agent, &view.top[i]));
 }
 
 static void add_last_apply(cJSON *root, const struct berm_engine *engine)
@@ -304,6 +357,8 @@ static void add_counters(cJSON *root, const struct berm_agent *agent)
 	add_number(events, "sent", sum.stat[BERM_STAT_EVENT_SENT]);
 	add_number(events, "lost", sum.stat[BERM_STAT_EVENT_LOST]);
 	add_number(events, "suppressed", sum.stat[BERM_STAT_EVENT_SUPPRESSED]);
+	add_number(events, "ended_sent", sum.stat[BERM_STAT_ENDED_SENT]);
+	add_number(events, "ended_lost", sum.stat[BERM_STAT_ENDED_LOST]);
 }
 
 static void add_reason(cJSON *reasons, bool is_so, const char *text)
@@ -447,6 +502,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
 	add_session_settings(root, &agent->opts.sessions);
+	add_session_table(root, agent);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);
 	add_counters(root, agent);

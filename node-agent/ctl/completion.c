@@ -20,7 +20,7 @@ static const struct {
 } values_of[] = {
 	{ "FORMAT", "table wide json yaml name" },
 	{ "WHEN", "auto always never" },
-	{ "VERDICT", "forwarded dropped" },
+	{ "VERDICT", "forwarded dropped ended" },
 	{ "DIRECTION", "ingress egress" },
 	{ "STATE", "half-open established closing expired" },
 };

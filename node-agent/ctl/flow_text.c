@@ -118,6 +118,25 @@ static char *why(const cJSON *flow)
 	return isolating ? ctl_printf("%s (isolated by %s)", reason, isolating) : strdup(reason);
 }
 
+/* Of a session that has ended: how, and what it has carried. */
+static char * final(const cJSON *flow)
+{
+	auto_free char *in = ctl_bytes(ctl_number_at(flow, "bytes.ingress"));
+	auto_free char *out = ctl_bytes(ctl_number_at(flow, "bytes.egress"));
+	auto_free char *rule = ctl_flow_rule(flow);
+
+	return ctl_printf("%s (%s%s)  in %.0f packets %s, out %.0f packets %s", rule ? rule : "",
+			  ctl_string_at(flow, "cause"),
+			  ctl_true_at(flow, "policy_changed") ? ", policy has changed" : "",
+			  ctl_number_at(flow, "packets.ingress"), in ? in : "",
+			  ctl_number_at(flow, "packets.egress"), out ? out : "");
+}
+
+static bool is_ended(const cJSON *flow)
+{
+	return !strcmp(ctl_string_at(flow, "verdict"), "ENDED");
+}
+
 static char *losses(const cJSON *flow)
 {
 	double more = ctl_number_at(flow, "suppressed"), lost = ctl_number_at(flow, "lost_before");
@@ -157,9 +176,11 @@ void ctl_flow_print(const cJSON *flow, bool wide, bool color, FILE *out)
 {
 	auto_free char *time = clock_text(flow), *src = who(ctl_at(flow, "source"));
 	auto_free char *dst = who(ctl_at(flow, "destination")), *proto = what(flow);
-	auto_free char *reason = why(flow), *lost = losses(flow);
+	auto_free char *reason = is_ended(flow) ? final(flow) : why(flow), *lost = losses(flow);
 	const char *verdict = ctl_string_at(flow, "verdict");
-	enum ctl_tone tone = strcmp(verdict, "FORWARDED") ? CTL_BAD : CTL_GOOD;
+	enum ctl_tone tone = is_ended(flow)		    ? CTL_DIM
+			     : strcmp(verdict, "FORWARDED") ? CTL_BAD
+							    : CTL_GOOD;
 
 	fprintf(out, LINE, time, ctl_tone_start(tone, color), verdict, ctl_tone_end(color),
 		ctl_string_at(flow, "direction"), src, dst, proto, reason, lost);

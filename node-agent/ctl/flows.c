@@ -178,7 +178,9 @@ static error_t parse_filter(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPT_VERDICT:
-		args->filter.verdict = one_of(arg, "FORWARDED", "DROPPED", state);
+		args->filter.verdict = !strcasecmp(arg, "ended")
+					       ? "ENDED"
+					       : one_of(arg, "FORWARDED", "DROPPED", state);
 		return 0;
 	case OPT_DIRECTION:
 		args->filter.direction = one_of(arg, "ingress", "egress", state);
@@ -229,7 +231,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options_of_flows[] = {
 	{ "follow", 'f', NULL, 0, "go on with new ones as they happen", 1 },
 	{ NULL, 0, NULL, 0, "Filters (names may be shell patterns):", 2 },
-	{ "verdict", OPT_VERDICT, "VERDICT", 0, "forwarded or dropped", 2 },
+	{ "verdict", OPT_VERDICT, "VERDICT", 0,
+	  "forwarded, dropped, or ended (the agent's --report-ended)", 2 },
 	{ "direction", OPT_DIRECTION, "DIRECTION", 0,
 	  "ingress or egress, as the judged pod sees it", 2 },
 	{ "pod", 'p', "[NS/]POD", 0, "with this pod on either end", 2 },

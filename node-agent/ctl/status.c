@@ -61,10 +61,26 @@ static void print_data_path(const cJSON *doc, FILE *out)
 	fprintf(out, "\n" FIELD "%.0f\n", "generation", ctl_number_at(doc, "generation"));
 }
 
+/* Who has most of them, as the agent has last counted; said when there is too little room. */
+static void print_most_sessions(const cJSON *doc, FILE *out)
+{
+	const cJSON *table = ctl_at(doc, "agent.session_table"), *pod;
+
+	if (!table || !strcmp(ctl_string_at(table, "level"), "normal"))
+		return;
+	cJSON_ArrayForEach(pod, ctl_at(table, "pods"))
+		fprintf(out, FIELD "%s/%s: %.0f established, %.0f half-open\n",
+			pod->prev->next ? "" : "  most has", ctl_string_at(pod, "namespace"),
+			ctl_string_at(pod, "pod"), ctl_number_at(pod, "established"),
+			ctl_number_at(pod, "half_open"));
+}
+
 static void print_counts(const cJSON *doc, FILE *out)
 {
 	const cJSON *pods = ctl_at(doc, "endpoints"), *policies = ctl_at(doc, "policies");
 	const cJSON *sessions = ctl_at(doc, "sessions");
+	const char *level = ctl_string_at(sessions, "level");
+	bool is_normal = !strcmp(level, "normal");
 	auto_free char *room = ctl_count((uint64_t)ctl_number_at(sessions, "max"));
 
 	if (pods)
@@ -75,10 +91,14 @@ static void print_counts(const cJSON *doc, FILE *out)
 		fprintf(out, FIELD "%.0f, %.0f invalid\n", "policies",
 			ctl_number_at(policies, "total"), ctl_number_at(policies, "invalid"));
 	if (sessions)
-		fprintf(out, FIELD "%.0f established, %.0f half-open, %.0f closing; room for %s\n",
+		fprintf(out,
+			FIELD
+			"%.0f established, %.0f half-open, %.0f closing; room for %s, %.0f %% full%s%s\n",
 			"sessions", ctl_number_at(sessions, "established"),
 			ctl_number_at(sessions, "half_open"), ctl_number_at(sessions, "closing"),
-			room);
+			room, 100 * ctl_number_at(sessions, "ratio"), is_normal ? "" : ": ",
+			is_normal ? "" : level);
+	print_most_sessions(doc, out);
 }
 
 static void print_events(const cJSON *doc, FILE *out)

@@ -13,6 +13,7 @@
 #include "jiffies.h"
 #include "loader.h"
 #include "paths.h"
+#include "level.h"
 #include "session_table.h"
 #include "status.h"
 
@@ -50,8 +51,8 @@ static void add_host(cJSON *doc)
 
 static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 {
-	static const char *const facts[] = { "version",	  "pid",	"uptime_seconds",
-					     "rss_bytes", "last_apply", "usage" };
+	static const char *const facts[] = { "version",	   "pid",   "uptime_seconds", "rss_bytes",
+					     "last_apply", "usage", "session_table" };
 	static const char *const top[] = { "policies", "problems",   "install",
 					   "uplink",   "api_server", "watches" };
 
@@ -213,7 +214,7 @@ static int count_session(const struct ctl_session *session, void *arg)
 static void add_sessions(cJSON *doc, const struct ctl_node *node)
 {
 	struct session_count count = { 0 };
-	double live, room = (double)node->maps.buckets * BERM_WAYS;
+	double live, ratio, room = (double)node->maps.buckets * BERM_WAYS;
 	cJSON *object;
 	uint32_t hz;
 
@@ -227,7 +228,10 @@ static void add_sessions(cJSON *doc, const struct ctl_node *node)
 	cJSON_AddNumberToObject(object, "half_closed", (double)count.half_closed);
 	cJSON_AddNumberToObject(object, "closing", (double)count.closing);
 	cJSON_AddNumberToObject(object, "max", room);
-	cJSON_AddNumberToObject(object, "ratio", room > 0 ? live / room : 0);
+	ratio = room > 0 ? live / room : 0;
+	cJSON_AddNumberToObject(object, "ratio", ratio);
+	cJSON_AddStringToObject(object, "level",
+				berm_level_name(berm_level_of(ratio, BERM_LEVEL_NORMAL)));
 }
 
 static void add_verdict(cJSON *list, const struct berm_counters *counters, int dir,

@@ -108,6 +108,7 @@ static struct berm_bpf *load(const struct datapath *dp, const struct datapath_op
 	skel->rodata->cfg_event_ms = dp->event_ms;
 	skel->rodata->cfg_explain = opts->explain;
 	skel->rodata->cfg_strict_tcp = opts->strict_tcp;
+	skel->rodata->cfg_ended = opts->ended;
 	ASSERT_EQ(berm_bpf__load(skel), 0);
 	return skel;
 }
@@ -126,7 +127,8 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
 	dp->event_ms = opts->event_ms;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
-	if (!opts->explain && !opts->event_ms && !opts->strict_tcp &&
+	dp->ended = opts->ended;
+	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && !opts->ended &&
 	    dp->maps.buckets == PRELOAD_BUCKETS)
 		dp->skel = preload_take();
 	if (!dp->skel)

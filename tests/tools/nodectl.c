@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "jiffies.h"
 #include "link.h"
 #include "loader.h"
 #include "maps.h"
@@ -73,6 +74,34 @@ static int do_forget_sessions(char **arg)
 	if (freed >= 0)
 		printf("%ld\n", freed);
 	return freed < 0 ? (int)freed : 0;
+}
+
+/* Established sessions of one interface in so many per cent of all ways: not by way of packets, so nobody rides on them,
+ * and the books know nothing of them. */
+static int do_fill(char **arg)
+{
+	uint32_t ifindex = number(arg[0]), percent = number(arg[1]), slot = 0, now, hz;
+	struct berm_bucket b = { 0 };
+	int rc = berm_slot_of(&maps, ifindex, &slot);
+
+	if (!rc)
+		rc = berm_jiffies_read(&now, &hz, &err);
+	for (uint32_t i = 0; !rc && i < maps.buckets; i++) {
+		for (uint32_t w = 0; w < BERM_WAYS; w++) {
+			bool is_used = (i * BERM_WAYS + w) * 61 % 100 < percent;
+
+			b.tag[w] = is_used;
+			b.state[w] = BERM_SESSION_OPEN | BERM_SESSION_ESTABLISHED;
+			b.owner[w] = (__u8)slot;
+			b.deadline[w] = now + 3600 * hz;
+			b.way[w].slot = (__u16)slot;
+			b.way[w].iface = ifindex << 8 | IPPROTO_TCP;
+			b.way[w].word = (__u64)(i + 1) << 32 | w;
+			b.way[w].state = b.state[w];
+		}
+		rc = bpf_map_update_elem(maps.fd[BERM_MAP_sessions], &i, &b, BPF_ANY);
+	}
+	return rc;
 }
 
 /* The endpoint entry of an interface: sets, flags and addresses, as text. */
@@ -235,6 +264,7 @@ static const struct {
 	{ "forget-iface", "IFINDEX", 1, do_forget_iface, true },
 	{ "open-rules", "IFINDEX", 0, do_open_rules, true },
 	{ "forget-sessions", "IFINDEX", 1, do_forget_sessions, true },
+	{ "fill", "IFINDEX PERCENT", 2, do_fill, true },
 	{ "endpoint", "IFINDEX", 1, do_endpoint, true },
 	{ "sets", "IFINDEX IN OUT", 3, do_sets, true },
 	{ "usage", "", 0, do_usage, true },

@@ -197,6 +197,50 @@ TEST(flow_denied,
 	cJSON_Delete(tree);
 }
 
+TEST(flow_ended,
+     "a session that has ended has its final counts, and its ends as its opener saw them")
+{
+	struct berm_ended ended = {
+		.peer = addr("10.1.0.3"),
+		.local_port = htons(40000),
+		.peer_port = htons(5432),
+		.iface = 9 << 8 | IPPROTO_TCP,
+		.rule = RULE_WEB,
+		.packets = { [BERM_INGRESS] = 7, [BERM_EGRESS] = 9 },
+		.bytes = { [BERM_INGRESS] = 1ull << 40, [BERM_EGRESS] = 900 },
+		.lost = 3,
+		.slot = SLOT_WEB | BERM_SESSION_FROM_POD,
+		.state = BERM_SESSION_OPEN | BERM_SESSION_ESTABLISHED | BERM_SESSION_OPENER_FIN |
+			 BERM_SESSION_ANSWERER_FIN,
+	};
+	cJSON *tree;
+
+	setup(16);
+	ASSERT_EQ(berm_flows_add_ended(flows, &ended, 0), 0);
+	tree = rendered(berm_flows_next(flows) - 1);
+	EXPECT_STR_EQ(text_at(tree, NULL, "verdict"), "ENDED");
+	EXPECT_STR_EQ(text_at(tree, NULL, "cause"), "closed");
+	EXPECT_STR_EQ(text_at(tree, "source", "pod"), "web");
+	EXPECT_STR_EQ(text_at(tree, "source", "ip"), "10.1.0.2"); /* the table does not keep it */
+	EXPECT_STR_EQ(text_at(tree, "destination", "pod"), "db");
+	EXPECT_STR_EQ(text_at(tree, "rule", "rule"), "web");
+	EXPECT_EQ(number_at(tree, "packets", "ingress"), 7);
+	EXPECT_EQ(number_at(tree, "packets", "egress"), 9);
+	EXPECT_EQ(number_at(tree, "bytes", "ingress"), (double)(1ull << 40));
+	EXPECT_EQ(number_at(tree, "bytes", "egress"), 900);
+	EXPECT_EQ(number_at(tree, NULL, "lost_before"), 3);
+	EXPECT_STR_EQ(text_at(tree, NULL, "tcp_flags"), "(none)"); /* of no packet */
+	cJSON_Delete(tree);
+	ended.cause = BERM_ENDED_REPLACED;
+	ended.slot = 77; /* nobody's, and opened by the peer */
+	ASSERT_EQ(berm_flows_add_ended(flows, &ended, 0), 0);
+	tree = rendered(berm_flows_next(flows) - 1);
+	EXPECT_STR_EQ(text_at(tree, NULL, "cause"), "replaced");
+	EXPECT_STR_EQ(text_at(tree, "source", "pod"), "db");
+	EXPECT_STR_EQ(text_at(tree, "destination", "ip"), "(none)");
+	cJSON_Delete(tree);
+}
+
 TEST(flow_unknown, "what is not known is left out: peers, rules, slots")
 {
 	struct berm_event event;
