@@ -303,7 +303,7 @@ cJSON *berm_flow_rule_json(uint32_t id, const struct berm_rule_name *name)
 	add_text(rule, "policy", name->policy);
 	if (strcmp(name->tier, "implicit") != 0)
 		add_text(rule, "rule", name->rule);
-	else if (name->action == BERM_ACTION_DENY && *name->rule)
+	else if (name->action != BERM_ACTION_ALLOW && *name->rule)
 		cJSON_AddItemToObject(outer, "isolating", split_json(name->rule));
 	return outer;
 }
@@ -588,7 +588,7 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s,%s,\"reason\":\"%s\","
 			"\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u,\"lost_before\":%u}\n",
 			when, flows->node,
-			ev->action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED",
+			berm_verdict_name(ev->action),
 			is_ingress ? "ingress" : "egress", ev->is_reply ? "true" : "false",
 			is_ingress ? peer : local, is_ingress ? local : peer, proto, l4,
 			flow->rule->text, berm_reason_name(ev->reason), ev->epoch, ev->len,

@@ -27,7 +27,7 @@ _bermctl() {
 	sessions:--output | sessions:-o) words='table wide json yaml name' ;;
 	sessions:--color) words='auto always never' ;;
 	sessions:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	flows:--verdict) words='forwarded dropped' ;;
+	flows:--verdict) words='forwarded dropped rejected' ;;
 	flows:--direction) words='ingress egress' ;;
 	flows:--output | flows:-o) words='table wide json yaml name' ;;
 	flows:--color) words='auto always never' ;;

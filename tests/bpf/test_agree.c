@@ -26,7 +26,7 @@ struct agree {
 	struct berm_explain *explain;
 	struct world w;
 	uint64_t seed;
-	unsigned int asked, denied, sessions, malformed;
+	unsigned int asked, denied, answered, sessions, malformed;
 };
 
 /* ---- the world ------------------------------------------------------------------------------------------- */
@@ -123,10 +123,13 @@ static void ask_then_send(struct agree *a, const struct question *q)
 	ASSERT_OK(berm_explain_ask(a->explain, &ask, &said, &err), &err);
 	got = datapath_send_frame(a->dp, q->dir, q->ep->ifindex, frame, ask.size);
 	a->asked++;
-	a->denied += got.retval == DROPPED;
+	a->denied += got.retval != ALLOWED;
 	a->sessions += got.reason == BERM_REASON_SESSION;
 	a->malformed += got.reason == BERM_REASON_MALFORMED;
-	if (said.is_allowed == (got.retval == ALLOWED) && said.reason == got.reason &&
+	a->answered += got.retval == REJECTED;
+	if (said.is_allowed == (got.retval == ALLOWED) &&
+	    (!got.action || said.action == got.action) &&
+	    (got.retval != REJECTED || said.action == BERM_ACTION_REJECT) && said.reason == got.reason &&
 	    (!got.rule || said.rule == got.rule))
 		return;
 	test_failed(__FILE__, __LINE__,
@@ -180,6 +183,7 @@ TEST(explain_agrees,
 	printf("# %u packets: %u denied, %u on sessions, %u malformed\n", a.asked, a.denied,
 	       a.sessions, a.malformed);
 	EXPECT_GT(a.denied, a.asked / 10);
+	EXPECT_GT(a.answered, a.asked / 1000);
 	EXPECT_GT(a.sessions, a.asked / 100);
 	EXPECT_GT(a.malformed, a.asked / 100);
 	berm_explain_close(a.explain);
