@@ -49,8 +49,10 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	session_inspect(p, dir);
 	if (!guard_decides(p, dir) && !related_admits(p, dir)) {
 		policy_decide(p, dir);
-		if (p->found == SESSION_STALE && !is_allowed(p))
+		if (p->found == SESSION_STALE && !is_allowed(p)) {
+			pkt_forget(p);
 			(void)session_denied(p);
+		}
 	}
 	pkt_forget(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)

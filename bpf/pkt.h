@@ -68,8 +68,13 @@ struct pkt {
 			__u8 found;    /* enum pkt_session */
 			__u8 opener;   /* enum berm_dir: who opened the flow */
 			__u8 is_new;   /* a session was recorded */
-			__u8 action;   /* enum berm_action */
-			__u8 reason;   /* enum berm_reason */
+			union {
+				struct {
+					__u8 action; /* enum berm_action */
+					__u8 reason; /* enum berm_reason */
+				};
+				__u16 verdict; /* both */
+			};
 		};
 		__u64 facts[2];
 	};

@@ -11,6 +11,7 @@ BERM_MARK sets the mark of the socket. What differs from try to try is printed a
 import errno
 import os
 import socket
+import struct
 import sys
 import time
 
@@ -30,7 +31,8 @@ def one(proto, addr, port):
     kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET, kind) as sock:
         if "BERM_MARK" in os.environ:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(os.environ["BERM_MARK"]))
+            mark = struct.pack("=I", int(os.environ["BERM_MARK"]))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         sock.settimeout(PATIENCE_S)
         start = time.perf_counter()
         try:
