@@ -27,9 +27,8 @@ struct rejected { /* the packet as it was */
 	__u32 len;    /* of layer 4, in host order */
 };
 
-union answer { /* without the Ethernet header */
-	__u32 w[24];
-	__u8 byte[96];
+struct answer { /* IP and TCP, or what stands in front of the packet that an ICMP error quotes */
+	__u32 w[15];
 };
 
 #define IP4_WORDS 5
@@ -138,7 +137,7 @@ static __always_inline __u16 checksum(const __u32 *from, __u32 size, __u32 seed)
 }
 
 /* Sum of the pseudo header of an answer: addresses, length, protocol. */
-static __always_inline __u32 pseudo_sum(const union answer *a, bool v4, __u32 len, __u8 proto)
+static __always_inline __u32 pseudo_sum(const struct answer *a, bool v4, __u32 len, __u8 proto)
 {
 	__u32 sum = (__u32)bpf_csum_diff(NULL, 0, (__u32 *)&a->w[v4 ? 3 : 2], v4 ? 8 : 32,
 					 bpf_htonl(len + proto));
@@ -147,7 +146,7 @@ static __always_inline __u32 pseudo_sum(const union answer *a, bool v4, __u32 le
 }
 
 /* is_back: to its sender, else on to where it was going. */
-static __always_inline void answer_ipv4(union answer *a, const struct rejected *r, __u32 len,
+static __always_inline void answer_ipv4(struct answer *a, const struct rejected *r, __u32 len,
 					__u8 proto, bool is_back)
 {
 	struct iphdr *ip = (struct iphdr *)a->w;
@@ -160,7 +159,7 @@ static __always_inline void answer_ipv4(union answer *a, const struct rejected *
 	ip->check = checksum(a->w, IP4_WORDS * 4, 0);
 }
 
-static __always_inline void answer_ipv6(union answer *a, const struct rejected *r, __u32 len,
+static __always_inline void answer_ipv6(struct answer *a, const struct rejected *r, __u32 len,
 					__u8 proto, bool is_back)
 {
 	a->w[0] = bpf_htonl(0x60000000);
@@ -172,7 +171,7 @@ static __always_inline void answer_ipv6(union answer *a, const struct rejected *
 	}
 }
 
-static __always_inline void answer_ip(union answer *a, const struct rejected *r, bool v4, __u32 len,
+static __always_inline void answer_ip(struct answer *a, const struct rejected *r, bool v4, __u32 len,
 				      __u8 proto, bool is_back)
 {
 	if (v4)
@@ -190,7 +189,7 @@ static __always_inline __u32 segment_length(const struct rejected *r)
 }
 
 /* Back: what a closed port says. On: what the sender says that gives up. */
-static __always_inline void answer_tcp(union answer *a, const struct rejected *r, bool v4,
+static __always_inline void answer_tcp(struct answer *a, const struct rejected *r, bool v4,
 				       bool is_back)
 {
 	__u32 *t = &a->w[v4 ? IP4_WORDS : IP6_WORDS];
@@ -217,26 +216,22 @@ static __always_inline void answer_tcp(union answer *a, const struct rejected *r
 	*(__u16 *)&t[4] = checksum(t, TCP_WORDS * 4, pseudo_sum(a, v4, TCP_WORDS * 4, IPPROTO_TCP));
 }
 
-static __always_inline void answer_icmp(union answer *a, const struct rejected *r, bool v4)
+static __always_inline void answer_icmp(struct answer *a, const struct rejected *r, bool v4)
 {
 	__u32 ip_words = v4 ? IP4_WORDS : IP6_WORDS;
 	__u32 size = (ICMP_WORDS + ip_words + QUOTED_WORDS) * 4;
 	__u8 proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 	__u32 *icmp = &a->w[ip_words];
-	__u32 seed = 0;
+	__u32 sum = 0;
 
 	answer_ip(a, r, v4, size, proto, true);
 	icmp[0] = bpf_htonl(v4 ? 3u << 24 | 13 << 16 : 1u << 24 | 1 << 16);
 	icmp[1] = 0;
-#pragma unroll
-	for (int i = 0; i < IP6_WORDS; i++)
-		if (i < (v4 ? IP4_WORDS : IP6_WORDS))
-			icmp[ICMP_WORDS + i] = r->ip[i];
-	icmp[ICMP_WORDS + ip_words] = r->l4[0];
-	icmp[ICMP_WORDS + ip_words + 1] = r->l4[1];
 	if (!v4)
-		seed = pseudo_sum(a, v4, size, proto);
-	((__u16 *)icmp)[1] = checksum(icmp, size, seed);
+		sum = pseudo_sum(a, v4, size, proto);
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__u32 *)r->ip, ip_words * 4, sum);
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__u32 *)r->l4, QUOTED_WORDS * 4, sum);
+	((__u16 *)icmp)[1] = checksum(icmp, ICMP_WORDS * 4, sum);
 }
 
 /* ---- the packet becomes it --------------------------------------------------------------------------------- */
@@ -266,12 +261,23 @@ static __always_inline bool frame_make(struct __sk_buff *skb, __u32 size)
 }
 
 static __always_inline bool frame_write(struct __sk_buff *skb, const struct rejected *r,
-					const union answer *a, __u32 size, bool is_back)
+					const struct answer *a, __u32 size, bool is_back)
 {
 	return !bpf_skb_store_bytes(skb, 0, &r->mac[is_back ? 6 : 0], 6, 0) &&
 	       !bpf_skb_store_bytes(skb, 6, &r->mac[is_back ? 0 : 6], 6, 0) &&
 	       !bpf_skb_store_bytes(skb, ETH_HLEN, a, size,
 				    BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH);
+}
+
+/* Behind what frame_write() has written. */
+static __always_inline bool frame_quote(struct __sk_buff *skb, const struct rejected *r,
+					__u32 ip_words)
+{
+	__u32 off = ETH_HLEN + (ip_words + ICMP_WORDS) * 4;
+
+	return !bpf_skb_store_bytes(skb, off, r->ip, ip_words * 4, BPF_F_RECOMPUTE_CSUM) &&
+	       !bpf_skb_store_bytes(skb, off + ip_words * 4, r->l4, QUOTED_WORDS * 4,
+				    BPF_F_RECOMPUTE_CSUM);
 }
 
 static __always_inline __u64 way_back(__u32 how)
@@ -281,7 +287,7 @@ static __always_inline __u64 way_back(__u32 how)
 
 /* Both ends of a connection: one answer goes back as a copy, the packet itself goes on. */
 static __always_inline int reset_both(struct __sk_buff *skb, const struct rejected *r,
-				      union answer *a, bool v4, __u32 how)
+				      struct answer *a, bool v4, __u32 how)
 {
 	__u32 size = ((v4 ? IP4_WORDS : IP6_WORDS) + TCP_WORDS) * 4;
 
@@ -297,7 +303,7 @@ static __always_inline int reset_both(struct __sk_buff *skb, const struct reject
 }
 
 static __always_inline int answer_one(struct __sk_buff *skb, const struct rejected *r,
-				      union answer *a, bool v4, __u32 how)
+				      struct answer *a, bool v4, __u32 how)
 {
 	__u32 ip_words = v4 ? IP4_WORDS : IP6_WORDS, size;
 	bool ok;
@@ -307,9 +313,10 @@ static __always_inline int answer_one(struct __sk_buff *skb, const struct reject
 		answer_tcp(a, r, v4, true);
 		ok = frame_make(skb, ETH_HLEN + size) && frame_write(skb, r, a, size, true);
 	} else {
-		size = (ip_words + ICMP_WORDS + ip_words + QUOTED_WORDS) * 4;
+		size = (ip_words + ICMP_WORDS) * 4;
 		answer_icmp(a, r, v4);
-		ok = frame_make(skb, ETH_HLEN + size) && frame_write(skb, r, a, size, true);
+		ok = frame_make(skb, ETH_HLEN + size + (ip_words + QUOTED_WORDS) * 4) &&
+		     frame_write(skb, r, a, size, true) && frame_quote(skb, r, ip_words);
 	}
 	if (!ok) {
 		account_stat(BERM_STAT_REJECT_SILENT);
@@ -323,7 +330,7 @@ static __always_inline int answer_one(struct __sk_buff *skb, const struct reject
 static __always_inline int reject_as(struct __sk_buff *skb, const struct rejected *r, bool v4,
 				     __u32 how)
 {
-	union answer a = {};
+	struct answer a = {};
 
 	if (how & REJECT_BOTH && r->proto == IPPROTO_TCP)
 		return reset_both(skb, r, &a, v4, how);

@@ -438,6 +438,19 @@ TEST(keep, "Keep: what was allowed goes on under its old rule, new flows do not;
 	EXPECT_BOOKS(s.dp);
 }
 
+TEST(keep_first, "Keep holds for what was opened before any policy was")
+{
+	struct scene s = { .dp = datapath_load(NULL) };
+	struct packet in = between(BERM_INGRESS, false);
+
+	s.pod = datapath_pod(s.dp, &(struct pod){ .ifindex = 1, .addr = { POD }, .mac = POD_MAC });
+	SEND(s.dp, BERM_INGRESS, &in, ALLOWED, NOT_ISOLATED, BERM_REASON_NOT_ISOLATED);
+	s.dp->maps.endpoints[s.pod].flags |= BERM_EP_KEEP_IN;
+	datapath_policy(s.dp, s.pod, BERM_INGRESS, nothing, 1);
+	in.flags = TCP_ACK;
+	SEND(s.dp, BERM_INGRESS, &in, ALLOWED, SESSION, 0);
+}
+
 TEST(keep_other_way, "Keep of one direction says nothing about sessions that the other has opened")
 {
 	struct scene s;
