@@ -19,8 +19,8 @@ enum pkt_kind {
 };
 
 /* What the packet may do with sessions. */
-#define PKT_RIDES 0x1 /* may belong to one */
-#define PKT_OPENS 0x2 /* may open one */
+#define PKT_RIDES  0x1 /* may belong to one */
+#define PKT_OPENS  0x2 /* may open one */
 #define PKT_RESETS 0x4 /* ends one, for both sides */
 
 /* What was found in the session table. */

@@ -17,7 +17,7 @@
 
 #define REJECT_BOTH 0x2 /* beside the direction: TCP of both ends is reset */
 
-struct rejected { /* the packet as it was */
+struct rejected {     /* the packet as it was */
 	__u8 mac[12]; /* destination, source */
 	__be16 ethertype;
 	__u8 proto;
@@ -31,10 +31,10 @@ struct answer { /* IP and TCP, or what stands in front of the packet that an ICM
 	__u32 w[15];
 };
 
-#define IP4_WORDS 5
-#define IP6_WORDS 10
-#define TCP_WORDS 5
-#define ICMP_WORDS 2
+#define IP4_WORDS    5
+#define IP6_WORDS    10
+#define TCP_WORDS    5
+#define ICMP_WORDS   2
 #define QUOTED_WORDS 2 /* of layer 4 */
 
 /* ---- may it be answered ------------------------------------------------------------------------------ */
@@ -171,8 +171,8 @@ static __always_inline void answer_ipv6(struct answer *a, const struct rejected 
 	}
 }
 
-static __always_inline void answer_ip(struct answer *a, const struct rejected *r, bool v4, __u32 len,
-				      __u8 proto, bool is_back)
+static __always_inline void answer_ip(struct answer *a, const struct rejected *r, bool v4,
+				      __u32 len, __u8 proto, bool is_back)
 {
 	if (v4)
 		answer_ipv4(a, r, len, proto, is_back);

@@ -216,7 +216,8 @@ static __noinline int session_follow(struct pkt *p, __u32 state, __u32 dir)
 	if (!b || way >= BERM_WAYS)
 		return 0;
 	if (p->skb->mark == mark)
-		p->skb->mark = 0; /* an RST of our other hook (reject.h): nobody else shall see the mark */
+		p->skb->mark =
+			0; /* an RST of our other hook (reject.h): nobody else shall see the mark */
 	if (next & TCP_ILLEGAL) {
 		account_stat(BERM_STAT_TCP_ILLEGAL);
 		return 0;

@@ -22,11 +22,8 @@ static const uint8_t stage_of_tier[BERM_TIER_COUNT] = {
 
 /* At equal priority: Deny and Reject, Allow, Log, Pass. */
 static const uint8_t action_order[] = {
-	[BERM_RULE_DENY] = 0,
-	[BERM_RULE_REJECT] = 0,
-	[BERM_RULE_ALLOW] = 1,
-	[BERM_RULE_LOG] = 2,
-	[BERM_RULE_PASS] = 3,
+	[BERM_RULE_DENY] = 0, [BERM_RULE_REJECT] = 0, [BERM_RULE_ALLOW] = 1,
+	[BERM_RULE_LOG] = 2,  [BERM_RULE_PASS] = 3,
 };
 
 /* A SegmentationPolicy before a ClusterNetworkPolicy; rules of the latter as they are written. */

@@ -98,6 +98,11 @@ bool berm_engine_is_stale(const struct berm_engine *engine)
 	       engine->model.version != engine->judged_version;
 }
 
+bool berm_engine_is_in_force(const struct berm_engine *engine, const struct berm_policy *policy)
+{
+	return engine->has_judged && policy->since <= engine->judged_version;
+}
+
 /* ---- namespaces with broken documents ---------------------------------------------------------------------- */
 
 #define BOTH_WAYS (1u << BERM_INGRESS | 1u << BERM_EGRESS)

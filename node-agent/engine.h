@@ -54,6 +54,9 @@ void berm_engine_distrust(struct berm_engine *engine);
 /* Is the model newer than what is in force? */
 bool berm_engine_is_stale(const struct berm_engine *engine);
 
+/* Is this policy of the model in the kernel as it is now? */
+bool berm_engine_is_in_force(const struct berm_engine *engine, const struct berm_policy *policy);
+
 /* Compile and apply; engine->last.warning says what did not go well although it is in force, and is tried again
  * too. On failure the old generation stays in force and retry_ms says when to try again (1 s,
  * doubling to 60 s); a change of the model is a reason to try at once. */

@@ -587,8 +587,7 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 			"{\"time\":\"%s\",\"node\":%s,\"verdict\":\"%s\",\"direction\":\"%s\",\"is_reply\":%s,"
 			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s,%s,\"reason\":\"%s\","
 			"\"epoch\":%u,\"bytes\":%u,\"suppressed\":%u,\"lost_before\":%u}\n",
-			when, flows->node,
-			berm_verdict_name(ev->action),
+			when, flows->node, berm_verdict_name(ev->action),
 			is_ingress ? "ingress" : "egress", ev->is_reply ? "true" : "false",
 			is_ingress ? peer : local, is_ingress ? local : peer, proto, l4,
 			flow->rule->text, berm_reason_name(ev->reason), ev->epoch, ev->len,

@@ -324,6 +324,7 @@ int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
 
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
 {
+	policy->since = model->version + 1;
 	return changed(model, shelf_put(policies_of(model), policy));
 }
 

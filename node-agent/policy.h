@@ -101,6 +101,7 @@ struct berm_policy {
 	struct berm_policy_rule *rule;
 	size_t rule_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
+	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
 	/* where it came from, for messages */
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */
@@ -109,7 +110,7 @@ struct berm_policy {
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
-/* What policy->digest must be: over everything but digest, source and line. */
+/* What policy->digest must be: over everything but digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
 /* "SegmentationPolicy", "application": as users write them. */

@@ -629,20 +629,29 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	}
 }
 
+/* What is good and not in the kernel yet waits for its judgement: some milliseconds, or as long as that fails. */
+static const char *policy_state(const struct berm_engine *engine,
+				const struct berm_intake_policy *id,
+				const struct berm_policy *policy)
+{
+	if (!policy || id->standing != BERM_STANDING_ENFORCED)
+		return berm_standing_name(id->standing);
+	if (!berm_engine_is_in_force(engine, policy))
+		return "pending";
+	return policy->disabled ? "disabled" : berm_standing_name(id->standing);
+}
+
 static void add_policy(const struct berm_intake_policy *id, void *ctx)
 {
 	struct policy_list *list = ctx;
 	const struct berm_policy *policy =
 		berm_model_policy(&list->agent->engine.model, id->kind, id->ns, id->name);
 	cJSON *object = cJSON_CreateObject();
-	const char *state = berm_standing_name(id->standing);
 
-	if (policy && policy->disabled && id->standing == BERM_STANDING_ENFORCED)
-		state = "disabled";
 	add_text(object, "kind", berm_policy_kind_name(id->kind));
 	add_text(object, "namespace", id->ns);
 	add_text(object, "name", id->name);
-	add_text(object, "state", state);
+	add_text(object, "state", policy_state(&list->agent->engine, id, policy));
 	add_text(object, "source", id->source);
 	if (id->line)
 		cJSON_AddNumberToObject(object, "line", id->line);

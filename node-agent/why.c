@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cell.h"
 #include "cleanup.h"
 #include "frame.h"
 #include "nearmiss.h"
@@ -229,6 +230,25 @@ static int understand(struct why *w, const cJSON *question, struct berm_err *err
 
 /* ---- the answer ------------------------------------------------------------------------------------------------ */
 
+/* One of the pod's two programs, asked about this packet. */
+static int ask(const struct why *w, int dir, bool as_new, struct berm_explain_verdict *ret,
+	       struct berm_err *err)
+{
+	const struct end *own = dir == BERM_INGRESS ? &w->dst : &w->src;
+	uint8_t frame[BERM_FRAME_MAX];
+	struct berm_explain_question q = {
+		.dir = dir,
+		.ifindex = own->here->ifindex,
+		.from_node = dir == BERM_INGRESS && w->src.is_node,
+		.in_ifindex = w->src.is_node ? 0 : 1, /* some device that is not the pod's */
+		.as_new = as_new,
+		.frame = frame,
+	};
+
+	q.size = berm_frame_make(&w->flow, frame);
+	return berm_explain_ask(w->explain, &q, ret, err);
+}
+
 static void add_misses(const struct why *w, cJSON *to, int dir)
 {
 	const struct end *own = dir == BERM_INGRESS ? &w->dst : &w->src;
@@ -275,6 +295,32 @@ static void add_members(cJSON *to, cJSON *from)
 	cJSON_Delete(from);
 }
 
+/* Which cell of the pod's matrix it was: that of a new flow, for a session that is judged again may have been opened
+ * from the other side. Not there if the verdict came from elsewhere, or if another generation came between. */
+static void add_matrix(const struct why *w, cJSON *to, int dir,
+		       const struct berm_explain_verdict *verdict)
+{
+	const struct end *own = dir == BERM_INGRESS ? &w->dst : &w->src;
+	const struct berm_maps *maps = w->agent->engine.maps;
+	uint32_t set = maps->endpoints[own->here->slot].set[dir];
+	uint32_t at = (uint32_t)w->plane << 16 | w->flow.dport;
+	struct berm_explain_verdict fresh;
+	struct berm_cell cell;
+	cJSON *matrix;
+
+	if (!verdict->cls || !berm_cell_decides(verdict->reason) ||
+	    ask(w, dir, true, &fresh, NULL) || fresh.rule != verdict->rule ||
+	    berm_cell_find(maps, set, fresh.cls, at, &cell, NULL) || cell.rule != verdict->rule)
+		return;
+	matrix = cJSON_AddObjectToObject(to, "matrix");
+	cJSON_AddNumberToObject(matrix, "set", cell.set);
+	cJSON_AddNumberToObject(matrix, "row", cell.row);
+	cJSON_AddBoolToObject(matrix, "default_row", cell.is_default_row);
+	cJSON_AddNumberToObject(matrix, "port_class", cell.port_class);
+	cJSON_AddNumberToObject(matrix, "column", cell.col);
+	cJSON_AddNumberToObject(matrix, "cell", cell.index);
+}
+
 static void add_verdict(const struct why *w, cJSON *to, int dir,
 			const struct berm_explain_verdict *verdict)
 {
@@ -286,27 +332,10 @@ static void add_verdict(const struct why *w, cJSON *to, int dir,
 	cJSON_AddBoolToObject(to, "session", verdict->reason == BERM_REASON_SESSION);
 	if (verdict->cls)
 		cJSON_AddNumberToObject(to, "class", verdict->cls);
+	add_matrix(w, to, dir, verdict);
 	if (verdict->reason ==
 	    BERM_REASON_DEFAULT_DENY) /* else no allowing rule would have helped */
 		add_misses(w, to, dir);
-}
-
-/* One of the pod's two programs, asked about this packet. */
-static int ask(const struct why *w, int dir, struct berm_explain_verdict *ret, struct berm_err *err)
-{
-	const struct end *own = dir == BERM_INGRESS ? &w->dst : &w->src;
-	uint8_t frame[BERM_FRAME_MAX];
-	struct berm_explain_question q = {
-		.dir = dir,
-		.ifindex = own->here->ifindex,
-		.from_node = dir == BERM_INGRESS && w->src.is_node,
-		.in_ifindex = w->src.is_node ? 0 : 1, /* some device that is not the pod's */
-		.as_new = w->as_new,
-		.frame = frame,
-	};
-
-	q.size = berm_frame_make(&w->flow, frame);
-	return berm_explain_ask(w->explain, &q, ret, err);
 }
 
 /* What the ends say together. The first that lets nothing through decides; who is not here cannot be asked. */
@@ -337,7 +366,7 @@ static int add_end(struct why *w, cJSON *ends, int dir, struct outcome *all, str
 		return 0;
 	}
 	cJSON_AddStringToObject(item, "node", w->agent->opts.node);
-	rc = ask(w, dir, &verdict, err);
+	rc = ask(w, dir, w->as_new, &verdict, err);
 	if (rc)
 		return rc;
 	if (!verdict.is_allowed && !all->denied)

@@ -12,6 +12,8 @@ static enum ctl_tone state_tone(const cJSON *item)
 
 	if (!strcmp(state, "enforced"))
 		return CTL_GOOD;
+	if (!strcmp(state, "pending"))
+		return CTL_WARN;
 	return strcmp(state, "disabled") ? CTL_BAD : CTL_DIM;
 }
 

@@ -108,6 +108,18 @@ static char *rule_of(const cJSON *end)
 	return ctl_printf("%s%s%s%s%s", ns, *ns ? "/" : "", policy, *name ? ":" : "", name);
 }
 
+static void print_matrix(const cJSON *end)
+{
+	const cJSON *matrix = ctl_at(end, "matrix");
+
+	if (matrix)
+		printf("    set=%.0f row=%.0f%s column=%.0f (port class %.0f) cell=%.0f\n",
+		       ctl_number_at(matrix, "set"), ctl_number_at(matrix, "row"),
+		       ctl_true_at(matrix, "default_row") ? " (the set's default)" : "",
+		       ctl_number_at(matrix, "column"), ctl_number_at(matrix, "port_class"),
+		       ctl_number_at(matrix, "cell"));
+}
+
 static void print_end(const cJSON *end, bool wide, bool color)
 {
 	auto_free char *rule = rule_of(end), *isolating = ctl_text_at(end, "isolating");
@@ -130,10 +142,11 @@ static void print_end(const cJSON *end, bool wide, bool color)
 	if (isolating && *isolating)
 		printf("    isolated by %s\n", isolating);
 	print_misses(end);
-	if (wide)
-		printf("    session=%s class=%s rule-id=%.0f\n",
-		       ctl_true_at(end, "session") ? "yes" : "no", cls ? cls : "-",
-		       ctl_number_at(end, "rule.id"));
+	if (!wide)
+		return;
+	printf("    session=%s class=%s rule-id=%.0f\n", ctl_true_at(end, "session") ? "yes" : "no",
+	       cls ? cls : "-", ctl_number_at(end, "rule.id"));
+	print_matrix(end);
 }
 
 static void print_answer(const struct ctl_options *options, const cJSON *doc)

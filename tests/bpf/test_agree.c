@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "apply.h"
+#include "cell.h"
 #include "compile.h"
 #include "datapath.h"
 #include "explain.h"
@@ -26,7 +27,8 @@ struct agree {
 	struct berm_explain *explain;
 	struct world w;
 	uint64_t seed;
-	unsigned int asked, denied, answered, sessions, malformed;
+	unsigned int asked, denied, answered, sessions, malformed, cells;
+	bool is_plain; /* the packet asks for what the question says, and nothing else is wrong with it */
 };
 
 /* ---- the world ------------------------------------------------------------------------------------------- */
@@ -63,7 +65,8 @@ static void describe(struct agree *a, const struct question *q, struct packet *o
 	out->proto = q->plane == BERM_PLANE_OTHER ? (uint8_t)q->port : proto[q->plane];
 	out->sport = (uint16_t)(20000 + world_below(&a->w, 4));
 	out->dport = q->port;
-	if (world_below(&a->w, 4) == 0) {
+	a->is_plain = world_below(&a->w, 4) != 0;
+	if (!a->is_plain) {
 		out->sport = q->port; /* an answer */
 		out->dport = (uint16_t)(20000 + world_below(&a->w, 4));
 	}
@@ -80,6 +83,7 @@ static void damage(struct agree *a, uint8_t *frame, size_t len)
 {
 	if (world_below(&a->w, 4))
 		return;
+	a->is_plain = false;
 	for (uint32_t n = world_below(&a->w, 3) + 1; n; n--)
 		frame[12 + world_below(&a->w, (uint32_t)(len < 60 ? len : 60) - 12)] ^=
 			(uint8_t)(1u << world_below(&a->w, 8));
@@ -105,6 +109,25 @@ static size_t make_frame(struct agree *a, const struct question *q, uint8_t *fra
 
 /* ---- agreement ---------------------------------------------------------------------------------------------- */
 
+/* The cell that people are shown of a new flow is the one that decided. */
+static void check_cell(struct agree *a, const struct question *q, struct berm_explain_question ask)
+{
+	uint32_t at = (uint32_t)q->plane << 16 | q->port, set;
+	struct berm_explain_verdict said;
+	struct berm_cell cell;
+	struct berm_err err = { 0 };
+
+	ask.as_new =
+		true; /* a session that is judged again may have been opened from the other side */
+	ASSERT_OK(berm_explain_ask(a->explain, &ask, &said, &err), &err);
+	if (!a->is_plain || !berm_cell_decides(said.reason) || !said.cls)
+		return;
+	set = a->dp->maps.endpoints[q->ep->slot].set[q->dir];
+	ASSERT_OK(berm_cell_find(&a->dp->maps, set, said.cls, at, &cell, &err), &err);
+	EXPECT_EQ(cell.rule, said.rule);
+	a->cells++;
+}
+
 static void ask_then_send(struct agree *a, const struct question *q)
 {
 	_Alignas(8) uint8_t frame[PACKET_MAX];
@@ -121,6 +144,7 @@ static void ask_then_send(struct agree *a, const struct question *q)
 
 	ask.size = make_frame(a, q, frame);
 	ASSERT_OK(berm_explain_ask(a->explain, &ask, &said, &err), &err);
+	check_cell(a, q, ask);
 	got = datapath_send_frame(a->dp, q->dir, q->ep->ifindex, frame, ask.size);
 	a->asked++;
 	a->denied += got.retval != ALLOWED;
@@ -129,8 +153,8 @@ static void ask_then_send(struct agree *a, const struct question *q)
 	a->answered += got.retval == REJECTED;
 	if (said.is_allowed == (got.retval == ALLOWED) &&
 	    (!got.action || said.action == got.action) &&
-	    (got.retval != REJECTED || said.action == BERM_ACTION_REJECT) && said.reason == got.reason &&
-	    (!got.rule || said.rule == got.rule))
+	    (got.retval != REJECTED || said.action == BERM_ACTION_REJECT) &&
+	    said.reason == got.reason && (!got.rule || said.rule == got.rule))
 		return;
 	test_failed(__FILE__, __LINE__,
 		    "BERM_SEED=%" PRIu64
@@ -180,8 +204,9 @@ TEST(explain_agrees,
 		  &err);
 	while (a.asked < packets)
 		one_world(&a, seed++);
-	printf("# %u packets: %u denied, %u on sessions, %u malformed\n", a.asked, a.denied,
-	       a.sessions, a.malformed);
+	printf("# %u packets: %u denied, %u on sessions, %u malformed, %u cells\n", a.asked,
+	       a.denied, a.sessions, a.malformed, a.cells);
+	EXPECT_GT(a.cells, a.asked / 10);
 	EXPECT_GT(a.denied, a.asked / 10);
 	EXPECT_GT(a.answered, a.asked / 1000);
 	EXPECT_GT(a.sessions, a.asked / 100);

@@ -21,11 +21,11 @@
 #define POD_MAC "02:00:00:00:00:01"
 #define OUT_MAC "02:00:00:00:00:02"
 
-#define OPEN	   80
-#define SHUT	   81   /* rejected */
-#define SILENT	   82   /* denied */
-#define RULE_OPEN  2001
-#define RULE_SHUT  2002
+#define OPEN	    80
+#define SHUT	    81 /* rejected */
+#define SILENT	    82 /* denied */
+#define RULE_OPEN   2001
+#define RULE_SHUT   2002
 #define RULE_SILENT 2003
 
 struct scene {
@@ -61,8 +61,8 @@ struct outcome {
 	uint8_t frame[PACKET_MAX];
 };
 
-static void run(const struct scene *s, enum berm_dir dir, const void *frame, size_t len, uint32_t mark,
-		struct outcome *out)
+static void run(const struct scene *s, enum berm_dir dir, const void *frame, size_t len,
+		uint32_t mark, struct outcome *out)
 {
 	struct bpf_program *prog = dir == BERM_EGRESS ? s->dp->skel->progs.berm_from_pod
 						      : s->dp->skel->progs.berm_to_pod;
@@ -79,7 +79,8 @@ static void run(const struct scene *s, enum berm_dir dir, const void *frame, siz
 }
 
 /* src and dst as the pod's peer, or the pod itself, would have them. */
-static void send_packet(const struct scene *s, enum berm_dir dir, struct packet p, struct outcome *out)
+static void send_packet(const struct scene *s, enum berm_dir dir, struct packet p,
+			struct outcome *out)
 {
 	uint8_t frame[PACKET_MAX];
 
@@ -132,7 +133,8 @@ static uint32_t l4_sum(const uint8_t *ip, bool v6, uint8_t proto, const uint8_t 
 }
 
 /* The answer's frame: back to where `sent` came from, the right length, right checksums. Returns layer 4. */
-static const uint8_t *expect_back(const struct outcome *o, const uint8_t *sent, bool v6, uint8_t proto)
+static const uint8_t *expect_back(const struct outcome *o, const uint8_t *sent, bool v6,
+				  uint8_t proto)
 {
 	const uint8_t *ip = o->frame + ETH_HLEN, *was = sent + ETH_HLEN;
 	size_t ip_len = v6 ? 40 : 20, addr = v6 ? 16 : 4, at = v6 ? 8 : 12;
@@ -163,7 +165,7 @@ static const struct segment {
 	const char *name;
 	uint8_t flags;
 	uint16_t payload;
-	uint32_t seq, ack;		  /* of the answer */
+	uint32_t seq, ack; /* of the answer */
 	uint8_t answer;
 } segments[] = {
 	{ "SYN", TCP_SYN, 0, 0, 1001, TCP_RST | TCP_ACK },
@@ -175,7 +177,8 @@ static const struct segment {
 	{ "FIN alone", TCP_FIN, 3, 0, 1004, TCP_RST | TCP_ACK },
 };
 
-static void one_segment(const struct scene *s, enum berm_dir dir, bool v6, const struct segment *seg)
+static void one_segment(const struct scene *s, enum berm_dir dir, bool v6,
+			const struct segment *seg)
 {
 	struct packet p = between(dir, v6);
 	uint8_t sent[PACKET_MAX];
@@ -204,7 +207,8 @@ static void one_segment(const struct scene *s, enum berm_dir dir, bool v6, const
 			    tcp[13]);
 }
 
-TEST(tcp, "a rejected segment becomes the RST that a closed port answers it with, from both hooks [reject.tcp]")
+TEST(tcp,
+     "a rejected segment becomes the RST that a closed port answers it with, from both hooks [reject.tcp]")
 {
 	struct scene s = rejecting(0);
 	struct packet p;
@@ -261,7 +265,8 @@ TEST(icmp, "what is not TCP becomes an ICMP error that quotes it, from both hook
 			one_datagram(&s, (enum berm_dir)dir, v6, IPPROTO_UDP);
 			one_datagram(&s, (enum berm_dir)dir, v6, IPPROTO_SCTP);
 			one_datagram(&s, (enum berm_dir)dir, v6, IPPROTO_GRE);
-			one_datagram(&s, (enum berm_dir)dir, v6, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+			one_datagram(&s, (enum berm_dir)dir, v6,
+				     v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 		}
 }
 
@@ -289,27 +294,43 @@ static const struct unanswered {
 } unanswered[] = {
 	{ "RST", { .src = WEB, .dst = POD, .dport = SHUT, .flags = TCP_RST } },
 	{ "RST, IPv6", { .src = WEB6, .dst = POD6, .dport = SHUT, .flags = TCP_RST | TCP_ACK } },
-	{ "unreachable", { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 3, .payload_len = 28 } },
-	{ "redirect", { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 5, .payload_len = 28 } },
-	{ "source quench", { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 4, .payload_len = 28 } },
-	{ "time exceeded", { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 11, .payload_len = 28 } },
-	{ "parameter problem", { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 12, .payload_len = 28 } },
-	{ "too big, IPv6", { .src = WEB6, .dst = POD6, .proto = IPPROTO_ICMPV6, .icmp_type = 2, .payload_len = 48 } },
-	{ "an unknown error, IPv6", { .src = WEB6, .dst = POD6, .proto = IPPROTO_ICMPV6, .icmp_type = 100, .payload_len = 48 } },
+	{ "unreachable",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 3, .payload_len = 28 } },
+	{ "redirect",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 5, .payload_len = 28 } },
+	{ "source quench",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 4, .payload_len = 28 } },
+	{ "time exceeded",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 11, .payload_len = 28 } },
+	{ "parameter problem",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_ICMP, .icmp_type = 12, .payload_len = 28 } },
+	{ "too big, IPv6",
+	  { .src = WEB6, .dst = POD6, .proto = IPPROTO_ICMPV6, .icmp_type = 2, .payload_len = 48 } },
+	{ "an unknown error, IPv6",
+	  { .src = WEB6,
+	    .dst = POD6,
+	    .proto = IPPROTO_ICMPV6,
+	    .icmp_type = 100,
+	    .payload_len = 48 } },
 	{ "group MAC", { .src = WEB, .dst = POD, .dport = SHUT, .dmac = "ff:ff:ff:ff:ff:ff" } },
 	{ "multicast", { .src = WEB, .dst = "224.0.0.5", .proto = IPPROTO_UDP, .dport = SHUT } },
-	{ "multicast, IPv6", { .src = WEB6, .dst = "ff02::5", .proto = IPPROTO_UDP, .dport = SHUT } },
+	{ "multicast, IPv6",
+	  { .src = WEB6, .dst = "ff02::5", .proto = IPPROTO_UDP, .dport = SHUT } },
 	{ "from nobody", { .src = "0.0.0.0", .dst = POD, .proto = IPPROTO_UDP, .dport = SHUT } },
 	{ "from nobody, IPv6", { .src = "::", .dst = POD6, .proto = IPPROTO_UDP, .dport = SHUT } },
 	{ "from a group", { .src = "239.1.1.1", .dst = POD, .proto = IPPROTO_UDP, .dport = SHUT } },
-	{ "from a group, IPv6", { .src = "ff05::1", .dst = POD6, .proto = IPPROTO_UDP, .dport = SHUT } },
+	{ "from a group, IPv6",
+	  { .src = "ff05::1", .dst = POD6, .proto = IPPROTO_UDP, .dport = SHUT } },
 	{ "IP options", { .src = WEB, .dst = POD, .dport = SHUT, .ip_options = 4 } },
-	{ "extension header", { .src = WEB6, .dst = POD6, .dport = SHUT, .ext = { IPPROTO_DSTOPTS }, .ext_count = 1 } },
+	{ "extension header",
+	  { .src = WEB6, .dst = POD6, .dport = SHUT, .ext = { IPPROTO_DSTOPTS }, .ext_count = 1 } },
 	{ "a tag", { .src = WEB, .dst = POD, .dport = SHUT, .vlan = 5 } },
-	{ "too short to be quoted", { .src = WEB, .dst = POD, .proto = IPPROTO_GRE, .payload_len = 4 } },
+	{ "too short to be quoted",
+	  { .src = WEB, .dst = POD, .proto = IPPROTO_GRE, .payload_len = 4 } },
 };
 
-TEST(nobody, "no answer to errors, RSTs, groups and what cannot be answered: dropped, counted [reject.unanswered]")
+TEST(nobody,
+     "no answer to errors, RSTs, groups and what cannot be answered: dropped, counted [reject.unanswered]")
 {
 	struct scene s = rejecting(0);
 	struct outcome o;
@@ -318,7 +339,8 @@ TEST(nobody, "no answer to errors, RSTs, groups and what cannot be answered: dro
 		uint64_t before = datapath_stat(s.dp, BERM_STAT_REJECT_SILENT);
 
 		send_packet(&s, BERM_INGRESS, unanswered[i].p, &o);
-		if (o.retval != DROPPED || datapath_stat(s.dp, BERM_STAT_REJECT_SILENT) != before + 1)
+		if (o.retval != DROPPED ||
+		    datapath_stat(s.dp, BERM_STAT_REJECT_SILENT) != before + 1)
 			test_failed(__FILE__, __LINE__, "%s: verdict %d, not counted as unanswered",
 				    unanswered[i].name, o.retval);
 	}
@@ -344,7 +366,8 @@ TEST(fragments, "the first piece is answered, the later ones are not")
 	EXPECT_EQ(o.retval, DROPPED);
 }
 
-TEST(limit, "a flood of rejected packets is answered a thousand times a second, and always a rejection [reject.limit]")
+TEST(limit,
+     "a flood of rejected packets is answered a thousand times a second, and always a rejection [reject.limit]")
 {
 	struct scene s = rejecting(0);
 	uint64_t sent, limited;
@@ -368,7 +391,8 @@ TEST(limit, "a flood of rejected packets is answered a thousand times a second, 
 
 /* ---- the mark --------------------------------------------------------------------------------------------------------- */
 
-TEST(mark, "our own answer passes the other hook, which takes the mark off; without it nothing does [reject.mark]")
+TEST(mark,
+     "our own answer passes the other hook, which takes the mark off; without it nothing does [reject.mark]")
 {
 	struct scene s = rejecting(0);
 	struct outcome o, there;
@@ -412,8 +436,9 @@ static struct packet connected(struct scene *s, bool v6, uint32_t flags)
 	return in;
 }
 
-TEST(keep, "Keep: what was allowed goes on under its old rule, new flows do not; what had stopped before stays so "
-	   "[revoke.existing]")
+TEST(keep,
+     "Keep: what was allowed goes on under its old rule, new flows do not; what had stopped before stays so "
+     "[revoke.existing]")
 {
 	struct scene s;
 	struct packet in = connected(&s, false, BERM_EP_KEEP_IN), syn = in;
@@ -434,7 +459,8 @@ TEST(keep, "Keep: what was allowed goes on under its old rule, new flows do not;
 	berm_epoch_bump(&s.dp->maps, s.pod);
 	SEND(s.dp, BERM_INGRESS, &in, DROPPED, POLICY_DENY, RULE_SILENT);
 	datapath_policy(s.dp, s.pod, BERM_INGRESS, everything, 1);
-	SEND(s.dp, BERM_INGRESS, &in, ALLOWED, POLICY_ALLOW, 0); /* a rule that is back brings it back */
+	SEND(s.dp, BERM_INGRESS, &in, ALLOWED, POLICY_ALLOW,
+	     0); /* a rule that is back brings it back */
 	EXPECT_BOOKS(s.dp);
 }
 
@@ -476,7 +502,8 @@ static void expect_reset_on(const struct outcome *o, const struct packet *was, b
 	EXPECT_EQ(o->mark, 0);
 }
 
-TEST(reset, "Reset: a packet of a session that is denied resets both ends; UDP just stops [revoke.existing]")
+TEST(reset,
+     "Reset: a packet of a session that is denied resets both ends; UDP just stops [revoke.existing]")
 {
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct scene s;
@@ -500,7 +527,8 @@ TEST(reset, "Reset: a packet of a session that is denied resets both ends; UDP j
 		SEND(s.dp, BERM_INGRESS, &in, DROPPED, POLICY_DENY, RULE_SILENT);
 		in.flags = TCP_SYN;
 		in.sport++;
-		SEND(s.dp, BERM_INGRESS, &in, DROPPED, POLICY_DENY, RULE_SILENT); /* no session, no reset */
+		SEND(s.dp, BERM_INGRESS, &in, DROPPED, POLICY_DENY,
+		     RULE_SILENT); /* no session, no reset */
 		datapath_free(s.dp);
 	}
 }

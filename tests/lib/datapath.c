@@ -462,8 +462,7 @@ void datapath_expect(const char *where, int line, struct verdict got, int retval
 {
 	if (got.retval != retval || got.reason != reason || got.rule != rule)
 		test_failed(where, line, "%s, %s, rule %u; want %s, %s, rule %u",
-			    datapath_retval(got.retval),
-			    datapath_reason(got.reason), got.rule,
+			    datapath_retval(got.retval), datapath_reason(got.reason), got.rule,
 			    datapath_retval(retval), datapath_reason(reason), rule);
 }
 

@@ -26,8 +26,8 @@ struct bpf_program;
 struct bpf_test_run_opts;
 struct ring_buffer;
 
-#define ALLOWED (-1)
-#define DROPPED 2
+#define ALLOWED	 (-1)
+#define DROPPED	 2
 #define REJECTED 7 /* a rejection: the sender is told */
 
 #define TCP_PORT(n)    (BERM_PLANE_TCP << 16 | (n))

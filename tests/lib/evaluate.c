@@ -323,7 +323,9 @@ static bool rule_matches(const struct reading *r, const struct berm_policy *p,
 
 static int rank(uint8_t action)
 {
-	return action == BERM_RULE_DENY || action == BERM_RULE_REJECT ? 0 : action == BERM_RULE_ALLOW ? 1 : 2;
+	return action == BERM_RULE_DENY || action == BERM_RULE_REJECT ? 0
+	       : action == BERM_RULE_ALLOW			      ? 1
+								      : 2;
 }
 
 /* Priority, then SegmentationPolicies: Deny before Allow before Pass, then namespace, name, index. After them

@@ -8,7 +8,7 @@
 #   #: one line that TAP shows [scenario.name]
 #   test_something() { ... }
 #
-# TEST_JOBS=N in front of run_tests: so many tests at the same time.
+# TEST_JOBS=N in front of run_tests: so many tests at the same time (2: they mostly wait).
 #
 # Each test_* function runs in fresh net, mount and pid namespaces: /run, /var/lib,
 # /var/log empty, /etc writable (an overlay), an own bpffs. setup() runs before it, if
@@ -41,6 +41,7 @@ CNI_PLUGIN_DIRS=${BERM_CNI_PLUGINS:-/usr/lib/cni:/opt/cni/bin}
 WAIT_S=${WAIT_S:-10}
 BLOCK_MS=${BLOCK_MS:-600}
 REACH_MS=${REACH_MS:-4000}
+TEST_JOBS=${TEST_JOBS:-2}
 POLL_S=0.05 # between two questions of wait_until
 WATCH_S=1   # how long a stalled stream is looked at
 
@@ -468,7 +469,7 @@ run_tests() {
 	while IFS=$'\t' read -r name text <&3; do
 		is_wanted "$name" "$text" "$@" || continue
 		n=$((n + 1))
-		if [ "${TEST_JOBS:-1}" -gt 1 ]; then
+		if [ "$TEST_JOBS" -gt 1 ]; then
 			run_beside "$n" "$name" "$text" || bad=1
 		else
 			run_one "$n" "$name" "$text" || bad=1

@@ -72,9 +72,11 @@ policy() {
 curtain_up() {
 	agent_start "$@"
 	wait_until is_enforcing
+	wait_until is_settled
 }
 
 status() { rest GET /v1/status | jq -r "$1"; }
+is_settled() { [ "$(status .pending)" = false ]; }
 is_enforcing() { [ "$(status .enforcing)" = true ]; }
 judged_is_past() { [ "$(status .last_apply.judged)" -gt "$1" ]; }
 endpoint() { rest GET /v1/endpoints | jq -r ".endpoints[] | select(.pod == \"$1\") | $2"; }
@@ -93,9 +95,11 @@ counted() {
 settle() {
 	local judged
 
+	wait_until is_settled # or the judgement that is waited for is one of something before
 	judged=$(status .last_apply.judged)
 	"$@"
 	wait_until judged_is_past "$judged"
+	wait_until is_settled
 }
 
 frames() { "$TOP/tests/netns/frames.py" "$@"; }

@@ -53,9 +53,19 @@ test_verdicts() {
 	says "default/db-in:web would allow it if the port were TCP 5432" default/web default/db:80
 	says "default/db-in:metrics would allow it if 198.51.100.7 were in 192.0.2.0/24" 198.51.100.7 default/db:9105
 	says "isolated by default/db-in" default/web default/db:80
+	says " column=" default/web default/db:80 -o wide
+	has_cell default/web default/db:5432 1
+	has_cell default/db 198.51.100.7:443 0 # not isolated: there is no matrix
 	[ "$(verdict 192.0.2.9 default/db:9105)" = FORWARDED ] || fail "a block"
 	says "host: the node's own traffic" "$(gateway web)" default/db:5432
 	says "egress   of default/db: FORWARDED, not-isolated" default/db 198.51.100.7:443
+}
+
+# has_cell SRC DST N: of N ends it is said which cell decided, and each end has its own
+has_cell() {
+	local got
+	got=$(why "$1" "$2" -o json | jq '[.ends[].matrix | select(.set >= 16 and .cell >= 0 and .port_class >= 0)] | length')
+	[ "$got" = "$3" ] || fail "$1 -> $2: cells of $got ends, want $3"
 }
 
 gateway() { ip -n "$1" -j route show default | jq -r '.[0].gateway'; }

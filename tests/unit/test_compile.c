@@ -377,12 +377,24 @@ TEST(several_policies,
 		{ "neither", { false, false }, { RECHECK, RECHECK }, BERM_KIND_SEGMENTATION, NO, 0 },
 		{ "one", { true, false }, { KEEP, RECHECK }, BERM_KIND_SEGMENTATION, NO, 0 },
 		{ "the other", { false, true }, { RECHECK, KEEP }, BERM_KIND_SEGMENTATION, NO, 0 },
-		{ "both", { true, true }, { KEEP, KEEP }, BERM_KIND_SEGMENTATION,
-		  BERM_ACTION_REJECT, BERM_EP_KEEP_IN },
-		{ "Reset before Keep", { true, true }, { RESET, KEEP }, BERM_KIND_SEGMENTATION,
-		  BERM_ACTION_REJECT, BERM_EP_RESET_IN },
-		{ "Reset before Recheck", { false, false }, { RECHECK, RESET },
-		  BERM_KIND_SEGMENTATION, NO, BERM_EP_RESET_IN },
+		{ "both",
+		  { true, true },
+		  { KEEP, KEEP },
+		  BERM_KIND_SEGMENTATION,
+		  BERM_ACTION_REJECT,
+		  BERM_EP_KEEP_IN },
+		{ "Reset before Keep",
+		  { true, true },
+		  { RESET, KEEP },
+		  BERM_KIND_SEGMENTATION,
+		  BERM_ACTION_REJECT,
+		  BERM_EP_RESET_IN },
+		{ "Reset before Recheck",
+		  { false, false },
+		  { RECHECK, RESET },
+		  BERM_KIND_SEGMENTATION,
+		  NO,
+		  BERM_EP_RESET_IN },
 		{ "a NetworkPolicy", { true, false }, { KEEP, RECHECK }, BERM_KIND_NETWORK, NO, 0 },
 	};
 
@@ -402,10 +414,12 @@ TEST(several_policies,
 		}
 		rule_for(p[0], BERM_RULE_REJECT, "never", "tcp:80");
 		plan = compile(&m);
-		expect(&m, plan, &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 81,
-						cases[i].action, "default-deny:shop/a,shop/b" });
-		expect(&m, plan, &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 80,
-						BERM_ACTION_REJECT, "application shop/a:never" });
+		expect(&m, plan,
+		       &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 81, cases[i].action,
+				      "default-deny:shop/a,shop/b" });
+		expect(&m, plan,
+		       &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 80, BERM_ACTION_REJECT,
+				      "application shop/a:never" });
 		if (plan->endpoint[0].flags != (BERM_EP_ISOLATED_IN | cases[i].flags))
 			test_failed(__FILE__, __LINE__, "%s: flags %#x", cases[i].name,
 				    plan->endpoint[0].flags);
