@@ -23,8 +23,9 @@
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
 
-/* What a rule does. 0 is a hole that nobody filled: it denies (BERM_REASON_NO_RULE). */
-enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
+/* What a rule does. 0 is a hole that nobody filled: it denies (BERM_REASON_NO_RULE). A rejection is a denial that
+ * the sender hears of; whatever is not ALLOW does not pass. */
+enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY, BERM_ACTION_REJECT };
 
 /*
  * Why a packet got its verdict. One line per reason; the enum, the names in flows and metrics and
@@ -59,7 +60,8 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY };
 	X(SERVICE_MIXED, 23, "service-mixed", "some backends of the Service are not allowed")  \
 	X(SERVICE_UNKNOWN, 24, "service-unknown", "no backend is known behind this address")   \
 	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")              \
-	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")
+	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")         \
+	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")
 /* clang-format on */
 
 enum berm_reason {
@@ -189,7 +191,7 @@ struct berm_node {
 			      * agent re-judges every session */
 	__u32 essentials; /* set that slots taken with BERM_SET_ESSENTIALS really get; 0 = none yet */
 	__u32 cidr_version; /* goes up after every write to berm_cidrs: what berm_cidr_hot says is old */
-	__u32 pad;
+	__u32 mark; /* skb->mark of our own answers between the two hooks of a device; random, never 0 */
 	__u64 zero; /* always 0, which the verifier does not know (bpf/bucket.h, unknown()) */
 	__s32 held[2][256];		 /* ways by [established][owner] */
 	__u32 epoch[BERM_MAX_ENDPOINTS]; /* by slot; starts random, only ever incremented */
@@ -203,6 +205,11 @@ struct berm_node {
 #define BERM_EP_DHCP	      0x08 /* may send DHCP from 0.0.0.0 */
 #define BERM_EP_ISOLATED_IN   0x10 /* some policy isolates it (also for fragments, ethertypes) */
 #define BERM_EP_ISOLATED_OUT  0x20
+/* What becomes of sessions of a direction that are judged again and denied; neither: they stop. */
+#define BERM_EP_KEEP_IN	  0x40
+#define BERM_EP_KEEP_OUT  0x80
+#define BERM_EP_RESET_IN  0x100
+#define BERM_EP_RESET_OUT 0x200
 
 /* ARRAY by slot, mmap-able: the two set ids are switched by one aligned 8-byte store. */
 struct berm_endpoint {
@@ -351,7 +358,12 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */ \
 	X(ENDED_SENT, "ended_sent") /* sessions that have left: told of (struct berm_ended)... */ \
 	X(ENDED_LOST, "ended_lost") /* ...or not, the ring was full: together, all of them */   \
-	X(ENDED_LOST_TOLD, "ended_lost_told") /* of ended_lost: what later ones have reported */
+	X(ENDED_LOST_TOLD, "ended_lost_told") /* of ended_lost: what later ones have reported */ \
+	X(REJECT_SENT, "reject_sent") /* answers to rejected packets */                        \
+	X(REJECT_SILENT, "reject_silent") /* rejected, but nobody is answered (bpf/reject.h) */ \
+	X(REJECT_LIMITED, "reject_limited") /* likewise, because too many were answered */     \
+	X(SESSION_KEPT, "session_kept") /* denied now, and kept as its policies want */        \
+	X(SESSION_RESET, "session_reset") /* packets for which both ends were reset */
 /* clang-format on */
 
 enum berm_stat {
@@ -466,6 +478,15 @@ struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one eleme
 	__u64 packets;
 	__u64 bytes;
 };
+/* ---- rejections ---------------------------------------------------------------------------------- */
+
+/* Answers of one pod in one second. PERCPU_ARRAY by slot; written by the programs only. */
+#define BERM_REJECTS_PER_S 1000
+struct berm_rejects {
+	__u32 since; /* jiffies */
+	__u32 count;
+};
+_Static_assert(sizeof(struct berm_rejects) == 8, "berm_rejects is ABI");
 
 /* ---- names -------------------------------------------------------------------------------------- */
 
@@ -474,7 +495,7 @@ struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one eleme
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended)
+	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended) X(rejects)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)
@@ -496,7 +517,7 @@ struct berm_ns {
 enum berm_explain_cb {
 	BERM_CB_FLAGS,	    /* in: BERM_EXPLAIN_* */
 	BERM_CB_IIF,	    /* in: ifindex it came in by, 0 = made on this node */
-	BERM_CB_REASON = 2, /* out: enum berm_reason */
+	BERM_CB_REASON = 2, /* out: enum berm_reason | enum berm_action << 8 */
 	BERM_CB_RULE,	    /* out: rule id */
 	BERM_CB_CLASS	    /* out: class of the peer, 0 = not looked up */
 };

@@ -17,6 +17,7 @@
 #include "related.h"
 #include "policy.h"
 #include "event.h"
+#include "reject.h"
 #include "sweep.h"
 #include "move.h"
 
@@ -45,11 +46,16 @@ static __always_inline bool endpoint_find(struct pkt *p)
 static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 {
 	pkt_forget(p);
-	if (!endpoint_find(p))
+	if (answer_passes(p) || !endpoint_find(p))
 		return;
 	session_inspect(p, dir);
-	if (!guard_decides(p, dir) && !related_admits(p, dir))
+	if (!guard_decides(p, dir) && !related_admits(p, dir)) {
 		policy_decide(p, dir);
+		if (p->found == SESSION_STALE && !is_allowed(p)) {
+			pkt_forget(p);
+			(void)session_denied(p);
+		}
+	}
 	pkt_forget(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
@@ -59,7 +65,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 
 static __always_inline void explain(const struct pkt *p)
 {
-	p->skb->cb[BERM_CB_REASON] = p->reason;
+	p->skb->cb[BERM_CB_REASON] = p->reason | p->action << 8;
 	p->skb->cb[BERM_CB_RULE] = p->rule;
 	p->skb->cb[BERM_CB_CLASS] = p->cls;
 }
@@ -82,7 +88,11 @@ static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
 		explain(&p);
 	else
 		account(&p, dir);
-	return is_allowed(&p) ? VERDICT_NEXT : VERDICT_DROP;
+	if (is_allowed(&p))
+		return VERDICT_NEXT;
+	if (p.action != BERM_ACTION_REJECT || cfg_explain)
+		return VERDICT_DROP;
+	return reject(skb, dir | (p.flags & PKT_RESETS ? REJECT_BOTH : 0), p.slot);
 }
 
 #endif /* BERM_BPF_HANDLE_H */

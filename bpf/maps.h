@@ -190,6 +190,13 @@ struct {
 	__type(value, struct berm_fragment);
 } berm_fragments SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, BERM_MAX_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct berm_rejects);
+} berm_rejects SEC(".maps");
+
 /* User space only; made here so that it is pinned with the others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -19,8 +19,9 @@ enum pkt_kind {
 };
 
 /* What the packet may do with sessions. */
-#define PKT_RIDES 0x1 /* may belong to one */
-#define PKT_OPENS 0x2 /* may open one */
+#define PKT_RIDES  0x1 /* may belong to one */
+#define PKT_OPENS  0x2 /* may open one */
+#define PKT_RESETS 0x4 /* ends one, for both sides */
 
 /* What was found in the session table. */
 enum pkt_session {
@@ -57,7 +58,7 @@ struct pkt {
 			__u16 state; /* BERM_SESSION_* of the entry found, or of the one to be made */
 			__u8 kind;   /* enum pkt_kind */
 			__u8 proto;
-			__u8 flags; /* PKT_RIDES, PKT_OPENS */
+			__u8 flags; /* PKT_RIDES, PKT_OPENS, PKT_RESETS */
 			__u8 is_v4;
 			__u8 tcp_flags; /* of SCTP what its first chunk is like: SYN, FIN, RST */
 			__u8 icmp_type;
@@ -67,8 +68,13 @@ struct pkt {
 			__u8 found;    /* enum pkt_session */
 			__u8 opener;   /* enum berm_dir: who opened the flow */
 			__u8 is_new;   /* a session was recorded */
-			__u8 action;   /* enum berm_action */
-			__u8 reason;   /* enum berm_reason */
+			union {
+				struct {
+					__u8 action; /* enum berm_action */
+					__u8 reason; /* enum berm_reason */
+				};
+				__u16 verdict; /* both */
+			};
 		};
 		__u64 facts[2];
 	};
@@ -76,6 +82,7 @@ struct pkt {
 
 #define VERDICT_NEXT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: the programs after us decide too */
 #define VERDICT_DROP 2	  /* TCX_DROP, TC_ACT_SHOT */
+/* (TCX_REDIRECT, TC_ACT_REDIRECT is what bpf_redirect() answers: bpf/reject.h) */
 
 /* Where paths meet: from here on the verifier follows one. */
 static __always_inline void pkt_forget(struct pkt *p)

@@ -124,7 +124,7 @@ static __noinline int policy_judge(struct pkt *p, __u32 dir)
 static __always_inline void policy_adopt(struct pkt *p, enum berm_dir dir)
 {
 	__u32 rule = p->rule, hit = p->hit;
-	__u8 reason = p->reason;
+	__u16 verdict = p->verdict;
 
 	(void)policy_judge(p, !dir);
 	if (is_allowed(p)) {
@@ -134,7 +134,7 @@ static __always_inline void policy_adopt(struct pkt *p, enum berm_dir dir)
 	}
 	p->rule = rule;
 	p->hit = hit;
-	p->reason = reason;
+	p->verdict = verdict;
 }
 
 static __always_inline bool may_adopt(const struct pkt *p)

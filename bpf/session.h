@@ -215,11 +215,14 @@ static __noinline int session_follow(struct pkt *p, __u32 state, __u32 dir)
 	__u32 opener = bit_of(state, BERM_SESSION_FROM_POD) ^ (dir == BERM_INGRESS);
 	__u32 next = flow_next(state, p->proto, p->tcp_flags, opener);
 	struct berm_bucket *b = p->bucket;
-	__u32 way = p->way;
+	__u32 way = p->way, mark = READ(berm_node.mark);
 
 	barrier_var(way);
 	if (!b || way >= BERM_WAYS)
 		return 0;
+	if (p->skb->mark == mark)
+		p->skb->mark =
+			0; /* an RST of our other hook (reject.h): nobody else shall see the mark */
 	if (next & TCP_ILLEGAL) {
 		account_stat(BERM_STAT_TCP_ILLEGAL);
 		return 0;
@@ -570,7 +573,55 @@ static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 	(void)session_follow(p, p->state, dir);
 }
 
-/* Keep what was decided. A denied flow keeps nothing; a denied session stays as it is and is judged again. */
+/* A session that is denied now has the epoch in which its endpoint was born, which no other session has
+ * (lib/slot.c): it is judged again, and not kept if its policies say Keep later. */
+static __always_inline void session_revoke(struct pkt *p)
+{
+	struct berm_bucket *b = p->bucket;
+	__u32 way = p->way;
+	__u64 revoked;
+
+	account_stat(BERM_STAT_SESSION_REVOKED);
+	barrier_var(way);
+	if (!b || way >= BERM_WAYS || !p->ep)
+		return;
+	revoked = session_word(p->hash, p->ep->born);
+	if (READ(b->way[way].word) == revoked)
+		return;
+	bpf_spin_lock(&b->lock);
+	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash))
+		WRITE(b->way[way].word, revoked);
+	bpf_spin_unlock(&b->lock);
+}
+
+/* Judged again and denied: what do the policies of the direction that has opened it want? A function, for few
+ * packets come here. */
+static __noinline int session_denied(struct pkt *p)
+{
+	bool is_egress = p->opener == BERM_EGRESS;
+	struct berm_bucket *b = p->bucket;
+	__u32 way = p->way, flags;
+
+	barrier_var(way);
+	if (!b || way >= BERM_WAYS || !p->ep)
+		return 0;
+	flags = p->ep->flags;
+	if (flags & (is_egress ? BERM_EP_KEEP_OUT : BERM_EP_KEEP_IN) &&
+	    READ(b->way[way].word) != session_word(p->hash, p->ep->born)) {
+		allow(p, BERM_REASON_SESSION);
+		p->rule = READ(b->way[way].rule);
+		p->hit = 0;
+		if (!cfg_explain)
+			account_stat(BERM_STAT_SESSION_KEPT);
+	} else if (flags & (is_egress ? BERM_EP_RESET_OUT : BERM_EP_RESET_IN) &&
+		   p->proto == IPPROTO_TCP && !(p->tcp_flags & TCP_RST)) {
+		p->action = BERM_ACTION_REJECT;
+		p->flags |= PKT_RESETS;
+	}
+	return 0;
+}
+
+/* Keep what was decided. A denied flow keeps nothing; a denied session stays and is judged again. */
 static __always_inline void session_remember(struct pkt *p, enum berm_dir dir)
 {
 	if (cfg_explain)
@@ -579,7 +630,7 @@ static __always_inline void session_remember(struct pkt *p, enum berm_dir dir)
 		if (is_allowed(p))
 			session_refresh(p, dir);
 		else
-			account_stat(BERM_STAT_SESSION_REVOKED);
+			session_revoke(p);
 		return;
 	}
 	if (!is_allowed(p))

@@ -99,6 +99,7 @@ int berm_explain_ask(const struct berm_explain *explain, const struct berm_expla
 				 q->ifindex);
 	ret->is_allowed = (int)opts.retval == -1;
 	ret->reason = (uint8_t)out.cb[BERM_CB_REASON];
+	ret->action = (uint8_t)(out.cb[BERM_CB_REASON] >> 8);
 	ret->rule = out.cb[BERM_CB_RULE];
 	ret->cls = out.cb[BERM_CB_CLASS];
 	return 0;

@@ -28,6 +28,7 @@ struct berm_explain_question {
 
 struct berm_explain_verdict {
 	bool is_allowed;
+	uint8_t action; /* enum berm_action */
 	uint8_t reason; /* enum berm_reason */
 	uint32_t rule;	/* id */
 	uint32_t cls;	/* of the peer; 0: nobody asked who it is */

@@ -357,6 +357,10 @@ static int node_init(struct berm_node *node, struct berm_err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(node->hash_seed); i++)
 		if (!node->hash_seed[i])
 			node->hash_seed[i] = 1;
+	if (!rc)
+		rc = fill_random(&node->mark, sizeof(node->mark), err);
+	if (!node->mark)
+		node->mark = 1;
 	for (size_t at = 0; !rc && at < sizeof(node->epoch); at += step)
 		rc = fill_random(epochs + at, step, err);
 	return rc;

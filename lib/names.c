@@ -37,6 +37,20 @@ const char *berm_reason_help(unsigned int reason)
 								    : "a reason of a newer version";
 }
 
+const char *berm_action_name(unsigned int action)
+{
+	if (action == BERM_ACTION_REJECT)
+		return "reject";
+	return action == BERM_ACTION_ALLOW ? "allow" : "deny";
+}
+
+const char *berm_verdict_name(unsigned int action)
+{
+	if (action == BERM_ACTION_REJECT)
+		return "REJECTED";
+	return action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED";
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* Tabs, line ends and backslashes are escaped; whatever a name holds, the file stays one line a rule. */

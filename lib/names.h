@@ -43,5 +43,8 @@ void berm_names_label(const struct berm_names *names, uint32_t id, char *out, si
 /* Text of enum berm_reason / its help line; "unknown" for numbers of a newer ABI. */
 const char *berm_reason_name(unsigned int reason);
 const char *berm_reason_help(unsigned int reason);
+/* enum berm_action of a rule: "allow", "deny", "reject"; of a packet: "FORWARDED", "DROPPED", "REJECTED". */
+const char *berm_action_name(unsigned int action);
+const char *berm_verdict_name(unsigned int action);
 
 #endif /* BERM_NAMES_H */

@@ -81,6 +81,8 @@ static void slot_write(struct berm_maps *maps, uint32_t slot, const struct berm_
 
 	berm_epoch_bump(maps, slot);
 	value.born = maps->node->epoch[slot];
+	berm_epoch_bump(maps,
+			slot); /* no session is made in the epoch `born`: bpf/session.h, session_revoke() */
 	berm_endpoint_switch(maps, slot, set_now(maps, ep->set[BERM_INGRESS]),
 			     set_now(maps, ep->set[BERM_EGRESS]));
 	memcpy((char *)to + sizeof(to->set), (const char *)&value + sizeof(value.set),

@@ -187,7 +187,8 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d,
 			     const struct compile_subject *s)
 {
 	berm_digest_u64(d, s->dir | s->isolated << 8 | s->default_deny << 9 | s->grants_dns << 10 |
-				   s->is_essentials << 11 | s->grants_apiserver << 12);
+				   s->is_essentials << 11 | s->grants_apiserver << 12 |
+				   s->rejects << 13);
 	berm_digest_u64(d, s->rule.count);
 	for (size_t i = 0; i < s->rule.count; i++)
 		digest_rule(c, d, &c->rule.item[s->rule.item[i]]);
@@ -371,6 +372,11 @@ static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *se
 			  struct berm_plan_endpoint *out)
 {
 	static const uint32_t isolated[] = { BERM_EP_ISOLATED_IN, BERM_EP_ISOLATED_OUT };
+	static const uint32_t change[][BERM_DIR_COUNT] = {
+		[BERM_CHANGE_RECHECK] = { 0, 0 },
+		[BERM_CHANGE_KEEP] = { BERM_EP_KEEP_IN, BERM_EP_KEEP_OUT },
+		[BERM_CHANGE_RESET] = { BERM_EP_RESET_IN, BERM_EP_RESET_OUT },
+	};
 	const struct compile_endpoint *ep = &c->endpoint[i];
 
 	out->slot = c->model->endpoints[i].slot;
@@ -387,6 +393,7 @@ static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *se
 		out->set[dir] = set[ep->subject[dir]];
 		if (s->isolated || s->default_deny)
 			out->flags |= isolated[dir];
+		out->flags |= change[s->on_change][dir];
 	}
 }
 

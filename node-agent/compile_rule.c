@@ -20,12 +20,10 @@ static const uint8_t stage_of_tier[BERM_TIER_COUNT] = {
 	[BERM_TIER_BASELINE] = STAGE_BASELINE,
 };
 
-/* At equal priority: Deny, Allow, Log, Pass. */
+/* At equal priority: Deny and Reject, Allow, Log, Pass. */
 static const uint8_t action_order[] = {
-	[BERM_RULE_DENY] = 0,
-	[BERM_RULE_ALLOW] = 1,
-	[BERM_RULE_LOG] = 2,
-	[BERM_RULE_PASS] = 3,
+	[BERM_RULE_DENY] = 0, [BERM_RULE_REJECT] = 0, [BERM_RULE_ALLOW] = 1,
+	[BERM_RULE_LOG] = 2,  [BERM_RULE_PASS] = 3,
 };
 
 /* A SegmentationPolicy before a ClusterNetworkPolicy; rules of the latter as they are written. */
@@ -193,12 +191,17 @@ static const char *const tier_name[] = {
 
 static struct berm_rule_name name_rule(const struct compile_rule *r)
 {
-	bool deny = r->action == BERM_RULE_DENY;
+	static const uint8_t verdict[] = {
+		[BERM_RULE_ALLOW] = BERM_ACTION_ALLOW,
+		[BERM_RULE_DENY] = BERM_ACTION_DENY,
+		[BERM_RULE_REJECT] = BERM_ACTION_REJECT,
+	};
 	struct berm_rule_name out = {
 		.precedence = r->precedence,
 		.dir = r->rule->dir,
-		.action = deny ? BERM_ACTION_DENY : BERM_ACTION_ALLOW,
-		.reason = deny ? BERM_REASON_POLICY_DENY : BERM_REASON_POLICY_ALLOW,
+		.action = verdict[r->action], /* Pass and Log decide nothing */
+		.reason = r->action == BERM_RULE_ALLOW ? BERM_REASON_POLICY_ALLOW
+						       : BERM_REASON_POLICY_DENY,
 	};
 
 	put_text(out.tier, sizeof(out.tier), tier_name[r->stage]);
@@ -240,6 +243,15 @@ static void list_policies(const struct compiler *c, const uint32_t *policy, size
 	}
 }
 
+/* Do all who isolate want it? */
+static uint8_t implicit_action(const struct compiler *c, const uint32_t *policy, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!c->model->policies[policy[i]]->rejects)
+			return BERM_ACTION_DENY;
+	return BERM_ACTION_REJECT;
+}
+
 static struct berm_rule_name name_deny(const struct compiler *c, const uint32_t *key, size_t count)
 {
 	struct berm_rule_name out =
@@ -249,6 +261,7 @@ static struct berm_rule_name name_deny(const struct compiler *c, const uint32_t 
 	out.dir = (uint8_t)key[1];
 	put_text(out.policy, sizeof(out.policy), "default-deny");
 	if (key[0] == VERDICT_IMPLICIT) {
+		out.action = implicit_action(c, key + 2, count - 2);
 		list_policies(c, key + 2, count - 2, out.rule, sizeof(out.rule));
 		return out;
 	}

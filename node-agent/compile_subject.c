@@ -210,6 +210,21 @@ static size_t unique_resolved(resolved_array *ports)
 	return ports->count = kept;
 }
 
+/* The strictest of those that have a say in this direction. */
+static uint8_t change_of(const struct compiler *c, const struct compile_subject *s)
+{
+	bool all_keep = s->policy_count > 0;
+
+	for (size_t i = 0; i < s->policy_count; i++) {
+		uint8_t change = c->model->policies[s->policy[i]]->on_change;
+
+		if (change == BERM_CHANGE_RESET)
+			return change;
+		all_keep &= change == BERM_CHANGE_KEEP;
+	}
+	return all_keep ? BERM_CHANGE_KEEP : BERM_CHANGE_RECHECK;
+}
+
 /* Of the key: namespace, direction, number of policies, policies, own named ports. */
 static int describe(struct compiler *c, uint32_t subject)
 {
@@ -220,6 +235,7 @@ static int describe(struct compiler *c, uint32_t subject)
 		.default_deny = key[0] != NONE && c->ns.item[key[0]].default_deny,
 		.grants_dns = true,
 		.grants_apiserver = true,
+		.rejects = true,
 		.table = NONE,
 		.policy = key + 4,
 		.policy_count = key[2],
@@ -237,7 +253,10 @@ static int describe(struct compiler *c, uint32_t subject)
 			s.grants_dns = false;
 		if (!(p->essentials & BERM_ESSENTIAL_APISERVER))
 			s.grants_apiserver = false;
+		s.rejects &= c->model->policies[s.policy[i]]->rejects;
 	}
+	s.rejects &= s.isolated;
+	s.on_change = change_of(c, &s);
 	return array_push(&c->subject, s);
 }
 

@@ -89,6 +89,8 @@ struct compile_subject {
 	bool isolated;		/* by a policy */
 	bool grants_dns;	/* where it would deny implicitly */
 	bool grants_apiserver;	/* likewise */
+	bool rejects;		/* where it denies implicitly */
+	uint8_t on_change;	/* enum berm_policy_change */
 	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;

@@ -81,7 +81,7 @@ static bool remember(struct berm_denials *denials, const struct edge_key *key)
 
 static bool is_denial(const struct berm_event *event)
 {
-	return event->action == BERM_ACTION_DENY && !event->is_reply &&
+	return event->action != BERM_ACTION_ALLOW && !event->is_reply &&
 	       (event->reason == BERM_REASON_POLICY_DENY ||
 		event->reason == BERM_REASON_DEFAULT_DENY);
 }

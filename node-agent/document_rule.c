@@ -44,9 +44,9 @@ static void read_name(const struct berm_field *field, void *into)
 static void read_action(const struct berm_field *field, void *into)
 {
 	static const struct berm_word words[] = {
-		{ "Allow", BERM_RULE_ALLOW, false }, { "Deny", BERM_RULE_DENY, false },
-		{ "Pass", BERM_RULE_PASS, false },   { "Log", BERM_RULE_LOG, false },
-		{ "Reject", BERM_RULE_DENY, true },
+		{ "Allow", BERM_RULE_ALLOW, false },   { "Deny", BERM_RULE_DENY, false },
+		{ "Pass", BERM_RULE_PASS, false },     { "Log", BERM_RULE_LOG, false },
+		{ "Reject", BERM_RULE_REJECT, false },
 	};
 	int action;
 

@@ -123,22 +123,22 @@ static void read_mode(const struct berm_field *field, void *into)
 
 static void read_policy_change(const struct berm_field *field, void *into)
 {
-	static const struct berm_word words[] = { { "Recheck", 0, false },
-						  { "Keep", 0, true },
-						  { "Reset", 0, true } };
-	int only = 0;
+	static const struct berm_word words[] = { { "Recheck", BERM_CHANGE_RECHECK, false },
+						  { "Keep", BERM_CHANGE_KEEP, false },
+						  { "Reset", BERM_CHANGE_RESET, false } };
+	int change;
 
-	(void)into;
-	(void)berm_field_word(field, words, ARRAY_SIZE(words), &only); /* errors are counted */
+	if (berm_field_word(field, words, ARRAY_SIZE(words), &change))
+		((struct segmentation *)into)->policy->on_change = (uint8_t)change;
 }
 
 static void read_deny_with(const struct berm_field *field, void *into)
 {
-	static const struct berm_word words[] = { { "Drop", 0, false }, { "Reject", 0, true } };
-	int only = 0;
+	static const struct berm_word words[] = { { "Drop", 0, false }, { "Reject", 1, false } };
+	int rejects;
 
-	(void)into;
-	(void)berm_field_word(field, words, ARRAY_SIZE(words), &only); /* errors are counted */
+	if (berm_field_word(field, words, ARRAY_SIZE(words), &rejects))
+		((struct segmentation *)into)->policy->rejects = rejects;
 }
 
 /* A list of words to a bit mask. */

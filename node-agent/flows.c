@@ -311,7 +311,7 @@ cJSON *berm_flow_rule_json(uint32_t id, const struct berm_rule_name *name)
 	add_text(rule, "policy", name->policy);
 	if (strcmp(name->tier, "implicit") != 0)
 		add_text(rule, "rule", name->rule);
-	else if (name->action == BERM_ACTION_DENY && *name->rule)
+	else if (name->action != BERM_ACTION_ALLOW && *name->rule)
 		cJSON_AddItemToObject(outer, "isolating", split_json(name->rule));
 	return outer;
 }
@@ -652,7 +652,7 @@ static const char *verdict_name(const struct flow *flow)
 {
 	if (flow->final.is_set)
 		return "ENDED";
-	return flow->event.action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED";
+	return berm_verdict_name(flow->event.action);
 }
 
 int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, size_t size)

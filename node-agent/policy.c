@@ -164,7 +164,9 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 			policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2);
 	mix_selector(&d, &policy->ns_subject);
 	mix_selector(&d, &policy->pod_subject);
-	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8);
+	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8 |
+				    (uint64_t)policy->rejects << 16 |
+				    (uint64_t)policy->on_change << 24);
 	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
 		mix_rule(&d, &policy->rule[i]);

@@ -26,7 +26,16 @@ enum berm_tier {
 };
 
 /* What a written rule says (enum berm_action is what a cell says). */
-enum berm_rule_action { BERM_RULE_ALLOW, BERM_RULE_DENY, BERM_RULE_PASS, BERM_RULE_LOG };
+enum berm_rule_action {
+	BERM_RULE_ALLOW,
+	BERM_RULE_DENY,
+	BERM_RULE_PASS,
+	BERM_RULE_LOG,
+	BERM_RULE_REJECT /* a Deny that the sender hears of */
+};
+
+/* What a policy wants of sessions that it denies now. Of several the strictest counts: Reset, Recheck, Keep. */
+enum berm_policy_change { BERM_CHANGE_RECHECK, BERM_CHANGE_KEEP, BERM_CHANGE_RESET };
 
 enum berm_policy_kind {
 	BERM_KIND_SEGMENTATION,
@@ -87,6 +96,8 @@ struct berm_policy {
 	struct berm_selector pod_subject; /* empty = all pods */
 	uint8_t isolate;		  /* bit mask 1 << enum berm_dir */
 	uint8_t essentials;		  /* BERM_ESSENTIAL_*; a NetworkPolicy grants none */
+	bool rejects;			  /* denyWith: Reject; of what it denies implicitly */
+	uint8_t on_change;		  /* enum berm_policy_change */
 	struct berm_policy_rule *rule;
 	size_t rule_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */

@@ -661,6 +661,11 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 		cJSON_AddItemToArray(isolate, cJSON_CreateString("ingress"));
 	if (policy->isolate & 1 << BERM_EGRESS)
 		cJSON_AddItemToArray(isolate, cJSON_CreateString("egress"));
+	if (policy->rejects)
+		add_text(object, "deny_with", "reject");
+	if (policy->on_change != BERM_CHANGE_RECHECK)
+		add_text(object, "on_policy_change",
+			 policy->on_change == BERM_CHANGE_KEEP ? "keep" : "reset");
 	add_number(object, "subjects", count_subjects(model, policy));
 	add_number(object, "rules", policy->rule_count);
 }
@@ -749,7 +754,7 @@ static cJSON *rule_json(const struct berm_agent *agent, const struct berm_rule_n
 	add_text(object, "policy", name->policy);
 	add_text(object, "rule", name->rule);
 	add_text(object, "direction", name->dir == BERM_INGRESS ? "ingress" : "egress");
-	add_text(object, "action", name->action == BERM_ACTION_ALLOW ? "allow" : "deny");
+	add_text(object, "action", berm_action_name(name->action));
 	add_text(object, "reason", berm_reason_name(name->reason));
 	if (!berm_hits_read(&agent->maps, name->index, &hits))
 		add_number(object, "hits", hits);

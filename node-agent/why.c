@@ -324,7 +324,7 @@ static void add_matrix(const struct why *w, cJSON *to, int dir,
 static void add_verdict(const struct why *w, cJSON *to, int dir,
 			const struct berm_explain_verdict *verdict)
 {
-	cJSON_AddStringToObject(to, "verdict", verdict->is_allowed ? "FORWARDED" : "DROPPED");
+	cJSON_AddStringToObject(to, "verdict", berm_verdict_name(verdict->action));
 	cJSON_AddStringToObject(to, "reason", berm_reason_name(verdict->reason));
 	cJSON_AddStringToObject(to, "explanation", berm_reason_help(verdict->reason));
 	add_members(to,
@@ -338,9 +338,13 @@ static void add_verdict(const struct why *w, cJSON *to, int dir,
 		add_misses(w, to, dir);
 }
 
-/* *dropped: this end does not let it through; *unknown: it is not here to be asked. */
-static int add_end(struct why *w, cJSON *ends, int dir, bool *dropped, bool *unknown,
-		   struct berm_err *err)
+/* What the ends say together. The first that lets nothing through decides; who is not here cannot be asked. */
+struct outcome {
+	uint8_t denied; /* enum berm_action, 0 = by nobody */
+	bool unknown;
+};
+
+static int add_end(struct why *w, cJSON *ends, int dir, struct outcome *all, struct berm_err *err)
 {
 	const struct end *own = dir == BERM_INGRESS ? &w->dst : &w->src;
 	struct berm_explain_verdict verdict;
@@ -356,7 +360,7 @@ static int add_end(struct why *w, cJSON *ends, int dir, bool *dropped, bool *unk
 	cJSON_AddStringToObject(item, "pod", own->here ? own->here->pod : own->pod->name);
 	cJSON_AddBoolToObject(item, "here", own->here != NULL);
 	if (!own->here) {
-		*unknown = true;
+		all->unknown = true;
 		if (own->pod->node)
 			cJSON_AddStringToObject(item, "node", own->pod->node);
 		return 0;
@@ -365,7 +369,8 @@ static int add_end(struct why *w, cJSON *ends, int dir, bool *dropped, bool *unk
 	rc = ask(w, dir, w->as_new, &verdict, err);
 	if (rc)
 		return rc;
-	*dropped |= !verdict.is_allowed;
+	if (!verdict.is_allowed && !all->denied)
+		all->denied = verdict.action;
 	add_verdict(w, item, dir, &verdict);
 	return 0;
 }
@@ -391,7 +396,7 @@ static void add_who(cJSON *to, const char *key, const struct end *end, const str
 static int answer(struct why *w, struct berm_err *err)
 {
 	static const char *const names[] = { "TCP", "UDP", "SCTP", "ICMP", "ICMPv6" };
-	bool dropped = false, unknown = false;
+	struct outcome all = { 0 };
 	cJSON *ends;
 	int rc;
 
@@ -401,13 +406,13 @@ static int answer(struct why *w, struct berm_err *err)
 	if (w->plane <= BERM_PLANE_SCTP)
 		cJSON_AddNumberToObject(w->out, "port", w->flow.dport);
 	ends = cJSON_AddArrayToObject(w->out, "ends");
-	rc = add_end(w, ends, BERM_EGRESS, &dropped, &unknown, err);
+	rc = add_end(w, ends, BERM_EGRESS, &all, err);
 	if (!rc)
-		rc = add_end(w, ends, BERM_INGRESS, &dropped, &unknown, err);
+		rc = add_end(w, ends, BERM_INGRESS, &all, err);
 	cJSON_AddStringToObject(w->out, "verdict",
-				dropped	  ? "DROPPED"
-				: unknown ? "UNKNOWN"
-					  : "FORWARDED");
+				all.denied    ? berm_verdict_name(all.denied)
+				: all.unknown ? "UNKNOWN"
+					      : berm_verdict_name(BERM_ACTION_ALLOW));
 	return rc;
 }
 

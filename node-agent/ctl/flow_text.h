@@ -6,7 +6,7 @@
 #include "ctl.h"
 
 struct ctl_flow_filter {
-	const char *verdict;   /* FORWARDED or DROPPED, any case */
+	const char *verdict;   /* FORWARDED, DROPPED or REJECTED, any case */
 	const char *pod, *ns;  /* of either end; shell patterns, see ctl_name_matches() */
 	const char *direction; /* ingress or egress */
 	const char *rule; /* pattern on "ns/policy:rule", on any part of it, or on the reason */

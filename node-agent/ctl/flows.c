@@ -162,11 +162,13 @@ static void set_since(struct args *args, const char *arg, struct argp_state *sta
 		(int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)(seconds * 1e9);
 }
 
-static const char *one_of(const char *arg, const char *first, const char *second,
-			  struct argp_state *state)
+static const char *one_of(const char *arg, const char *const *words, struct argp_state *state)
 {
-	if (strcasecmp(arg, first) && strcasecmp(arg, second))
-		argp_error(state, "'%s' is neither %s nor %s", arg, first, second);
+	for (size_t i = 0; words[i]; i++)
+		if (!strcasecmp(arg, words[i]))
+			return arg;
+	argp_error(state, "'%s' is none of %s, %s%s%s", arg, words[0], words[1],
+		   words[2] ? ", " : "", words[2] ? words[2] : "");
 	return arg;
 }
 
@@ -174,16 +176,16 @@ enum { OPT_VERDICT = 0x200, OPT_PORT, OPT_RULE, OPT_SINCE, OPT_LAST, OPT_DIRECTI
 
 static error_t parse_filter(int key, char *arg, struct argp_state *state)
 {
+	static const char *const verdicts[] = { "FORWARDED", "DROPPED", "REJECTED", "ENDED", NULL };
+	static const char *const directions[] = { "ingress", "egress", NULL };
 	struct args *args = state->input;
 
 	switch (key) {
 	case OPT_VERDICT:
-		args->filter.verdict = !strcasecmp(arg, "ended")
-					       ? "ENDED"
-					       : one_of(arg, "FORWARDED", "DROPPED", state);
+		args->filter.verdict = one_of(arg, verdicts, state);
 		return 0;
 	case OPT_DIRECTION:
-		args->filter.direction = one_of(arg, "ingress", "egress", state);
+		args->filter.direction = one_of(arg, directions, state);
 		return 0;
 	case 'p':
 		args->filter.pod = arg;
@@ -232,7 +234,7 @@ static const struct argp_option options_of_flows[] = {
 	{ "follow", 'f', NULL, 0, "go on with new ones as they happen", 1 },
 	{ NULL, 0, NULL, 0, "Filters (names may be shell patterns):", 2 },
 	{ "verdict", OPT_VERDICT, "VERDICT", 0,
-	  "forwarded, dropped, or ended (the agent's --report-ended)", 2 },
+	  "forwarded, dropped, rejected, or ended (the agent's --report-ended)", 2 },
 	{ "direction", OPT_DIRECTION, "DIRECTION", 0,
 	  "ingress or egress, as the judged pod sees it", 2 },
 	{ "pod", 'p', "[NS/]POD", 0, "with this pod on either end", 2 },

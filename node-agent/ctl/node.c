@@ -205,11 +205,6 @@ void ctl_endpoints_inspect(cJSON *doc)
 
 /* ---- rules ---- */
 
-static const char *action_name(uint8_t action)
-{
-	return action == BERM_ACTION_ALLOW ? "allow" : "deny";
-}
-
 static cJSON *rule(const struct ctl_node *node, const struct berm_rule_name *name)
 {
 	cJSON *item = cJSON_CreateObject();
@@ -224,7 +219,7 @@ static cJSON *rule(const struct ctl_node *node, const struct berm_rule_name *nam
 	cJSON_AddStringToObject(item, "rule", name->rule);
 	cJSON_AddStringToObject(item, "direction",
 				name->dir == BERM_INGRESS ? "ingress" : "egress");
-	cJSON_AddStringToObject(item, "action", action_name(name->action));
+	cJSON_AddStringToObject(item, "action", berm_action_name(name->action));
 	cJSON_AddStringToObject(item, "reason", berm_reason_name(name->reason));
 	if (!berm_hits_read(&node->maps, name->index, &hits))
 		cJSON_AddNumberToObject(item, "hits", (double)hits);

@@ -66,8 +66,9 @@ static char *who(const cJSON *end)
 static const char *tone_of(const char *verdict, bool color)
 {
 	return ctl_tone_start(!strcmp(verdict, "FORWARDED") ? CTL_GOOD
-			      : !strcmp(verdict, "DROPPED") ? CTL_BAD
-							    : CTL_WARN,
+			      : !strcmp(verdict, "DROPPED") || !strcmp(verdict, "REJECTED")
+				      ? CTL_BAD
+				      : CTL_WARN,
 			      color);
 }
 

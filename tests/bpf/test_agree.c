@@ -27,7 +27,7 @@ struct agree {
 	struct berm_explain *explain;
 	struct world w;
 	uint64_t seed;
-	unsigned int asked, denied, sessions, malformed, cells;
+	unsigned int asked, denied, answered, sessions, malformed, cells;
 	bool is_plain; /* the packet asks for what the question says, and nothing else is wrong with it */
 };
 
@@ -147,11 +147,14 @@ static void ask_then_send(struct agree *a, const struct question *q)
 	check_cell(a, q, ask);
 	got = datapath_send_frame(a->dp, q->dir, q->ep->ifindex, frame, ask.size);
 	a->asked++;
-	a->denied += got.retval == DROPPED;
+	a->denied += got.retval != ALLOWED;
 	a->sessions += got.reason == BERM_REASON_SESSION;
 	a->malformed += got.reason == BERM_REASON_MALFORMED;
-	if (said.is_allowed == (got.retval == ALLOWED) && said.reason == got.reason &&
-	    (!got.rule || said.rule == got.rule))
+	a->answered += got.retval == REJECTED;
+	if (said.is_allowed == (got.retval == ALLOWED) &&
+	    (!got.action || said.action == got.action) &&
+	    (got.retval != REJECTED || said.action == BERM_ACTION_REJECT) &&
+	    said.reason == got.reason && (!got.rule || said.rule == got.rule))
 		return;
 	test_failed(__FILE__, __LINE__,
 		    "BERM_SEED=%" PRIu64
@@ -205,6 +208,7 @@ TEST(explain_agrees,
 	       a.denied, a.sessions, a.malformed, a.cells);
 	EXPECT_GT(a.cells, a.asked / 10);
 	EXPECT_GT(a.denied, a.asked / 10);
+	EXPECT_GT(a.answered, a.asked / 1000);
 	EXPECT_GT(a.sessions, a.asked / 100);
 	EXPECT_GT(a.malformed, a.asked / 100);
 	berm_explain_close(a.explain);

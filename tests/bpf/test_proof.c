@@ -25,7 +25,7 @@ struct proof {
 	struct world w;
 	uint64_t seed;
 	uint32_t packet; /* counts, so that no two share a session */
-	unsigned int cases, denied, writes;
+	unsigned int cases, denied, answered, writes;
 };
 
 /* ---- packets ------------------------------------------------------------------------------------------------ */
@@ -109,8 +109,11 @@ static void agree(struct proof *p, const struct berm_plan *plan, const struct qu
 	if (got.retval == ALLOWED && !has_session(q))
 		rule = 0; /* no event tells of it */
 	p->cases++;
-	p->denied += want.action == BERM_ACTION_DENY;
-	if (got.retval == (want.action == BERM_ACTION_ALLOW ? ALLOWED : DROPPED) &&
+	p->denied += want.action != BERM_ACTION_ALLOW;
+	p->answered += got.retval == REJECTED;
+	if ((got.retval == ALLOWED) == (want.action == BERM_ACTION_ALLOW) &&
+	    (!got.action || got.action == want.action) &&
+	    (got.retval != REJECTED || want.action == BERM_ACTION_REJECT) &&
 	    got.reason == want.reason && got.rule == rule)
 		return;
 	world_describe(q, text, sizeof(text));
@@ -187,11 +190,13 @@ TEST(proof, "the kernel says what the documents say: verdict, reason and rule of
 	ASSERT_OK(berm_apply_open(&p.dp->maps, &p.apply, &err), &err);
 	for (unsigned int i = 0; i < worlds; i++)
 		one_world(&p, first + i);
-	printf("# %u packets, %u denied, %u map writes\n", p.cases, p.denied, p.writes);
+	printf("# %u packets, %u denied, %u of them answered, %u map writes\n", p.cases, p.denied,
+	       p.answered, p.writes);
 	if (worlds >= 50) {
 		EXPECT_GT(p.cases, 100 * worlds);
 		EXPECT_GT(p.denied, p.cases / 10);
 		EXPECT_LT(p.denied, p.cases - p.cases / 10);
+		EXPECT_GT(p.answered, p.cases / 100);
 	}
 	berm_apply_close(p.apply);
 }

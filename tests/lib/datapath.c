@@ -83,6 +83,7 @@ static void randomize(struct berm_node *node)
 
 	for (size_t i = 0; i < ARRAY_SIZE(node->hash_seed); i++)
 		node->hash_seed[i] = x = x * 1664525 + 1013904223;
+	node->mark = x | 1;
 	for (size_t i = 0; i < ARRAY_SIZE(node->epoch); i++)
 		node->epoch[i] = x = x * 1664525 + 1013904223;
 }
@@ -424,6 +425,7 @@ struct verdict datapath_send_frame(struct datapath *dp, enum berm_dir dir, uint3
 	v.retval = (int)opts.retval;
 	counters_diff(&before, &after, dir, &v);
 	v.rule = dp->events > events ? dp->event.rule : 0;
+	v.action = dp->events > events ? dp->event.action : 0;
 	if (dp->events > events && v.reason != dp->event.reason)
 		test_failed(__FILE__, __LINE__, "counted as %s, event says %s",
 			    datapath_reason(v.reason), datapath_reason(dp->event.reason));
@@ -452,15 +454,18 @@ const char *datapath_reason(uint32_t reason)
 	return reason < BERM_REASON_COUNT ? name[reason] : "not exactly one reason";
 }
 
+static const char *datapath_retval(int retval)
+{
+	return retval == ALLOWED ? "allowed" : retval == REJECTED ? "answered" : "dropped";
+}
+
 void datapath_expect(const char *where, int line, struct verdict got, int retval, uint32_t reason,
 		     uint32_t rule)
 {
 	if (got.retval != retval || got.reason != reason || got.rule != rule)
 		test_failed(where, line, "%s, %s, rule %u; want %s, %s, rule %u",
-			    got.retval == ALLOWED ? "allowed" : "dropped",
-			    datapath_reason(got.reason), got.rule,
-			    retval == ALLOWED ? "allowed" : "dropped", datapath_reason(reason),
-			    rule);
+			    datapath_retval(got.retval), datapath_reason(got.reason), got.rule,
+			    datapath_retval(retval), datapath_reason(reason), rule);
 }
 
 uint64_t datapath_stat(struct datapath *dp, enum berm_stat stat)

@@ -26,8 +26,9 @@ struct bpf_program;
 struct bpf_test_run_opts;
 struct ring_buffer;
 
-#define ALLOWED (-1)
-#define DROPPED 2
+#define ALLOWED	 (-1)
+#define DROPPED	 2
+#define REJECTED 7 /* a rejection: the sender is told */
 
 #define TCP_PORT(n)    (BERM_PLANE_TCP << 16 | (n))
 #define UDP_PORT(n)    (BERM_PLANE_UDP << 16 | (n))
@@ -60,6 +61,7 @@ struct datapath {
 /* What became of one packet. */
 struct verdict {
 	int retval;
+	uint32_t action; /* enum berm_action of the event; 0 = there was none */
 	uint32_t reason; /* the counter that moved; BERM_REASON_MAX if not exactly one by one packet */
 	uint32_t rule;	/* of the event; 0 = there was none */
 	uint64_t bytes; /* by which that counter moved */

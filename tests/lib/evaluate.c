@@ -304,7 +304,8 @@ static bool fails_closed(const struct berm_policy_rule *rule)
 		return rule->action != BERM_RULE_ALLOW;
 	for (size_t i = 0; i < rule->peer_count; i++)
 		if (rule->peer[i].unsupported)
-			return rule->action == BERM_RULE_DENY || rule->action == BERM_RULE_PASS;
+			return rule->action == BERM_RULE_DENY || rule->action == BERM_RULE_PASS ||
+			       rule->action == BERM_RULE_REJECT;
 	return false;
 }
 
@@ -322,7 +323,9 @@ static bool rule_matches(const struct reading *r, const struct berm_policy *p,
 
 static int rank(uint8_t action)
 {
-	return action == BERM_RULE_DENY ? 0 : action == BERM_RULE_ALLOW ? 1 : 2;
+	return action == BERM_RULE_DENY || action == BERM_RULE_REJECT ? 0
+	       : action == BERM_RULE_ALLOW			      ? 1
+								      : 2;
 }
 
 /* Priority, then SegmentationPolicies: Deny before Allow before Pass, then namespace, name, index. After them
@@ -380,6 +383,10 @@ static struct answer answer_rule(const struct candidate *c)
 			    .reason = deny ? BERM_REASON_POLICY_DENY : BERM_REASON_POLICY_ALLOW };
 	char number[16];
 
+	if (c->action == BERM_RULE_REJECT) {
+		a.action = BERM_ACTION_REJECT;
+		a.reason = BERM_REASON_POLICY_DENY;
+	}
 	snprintf(number, sizeof(number), "#%u", c->rule->index);
 	snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:%s", tiers[c->policy->tier], c->policy->ns,
 		 *c->policy->ns ? "/" : "", c->policy->name,
@@ -453,6 +460,18 @@ static uint8_t all_grant(const struct reading *r)
 	return granted;
 }
 
+/* A NetworkPolicy drops. */
+static bool all_reject(const struct reading *r)
+{
+	for (size_t i = 0; i < r->m->policy_count; i++) {
+		const struct berm_policy *p = r->m->policies[i];
+
+		if (isolates(r, p) && (p->kind == BERM_KIND_NETWORK || !p->rejects))
+			return false;
+	}
+	return true;
+}
+
 static struct answer essential(void)
 {
 	return (struct answer){ .action = BERM_ACTION_ALLOW, .reason = BERM_REASON_ESSENTIAL };
@@ -473,6 +492,8 @@ static struct answer answer_isolated(const struct reading *r)
 		return essential();
 	if (r->peer.is_service)
 		return service_unknown();
+	if (all_reject(r))
+		a.action = BERM_ACTION_REJECT;
 	for (size_t i = 0; i < r->m->policy_count; i++) {
 		const struct berm_policy *p = r->m->policies[i];
 
@@ -562,7 +583,7 @@ static struct answer judge_all(const struct berm_model *m, const struct question
 		a = judge(m, &one, &peer);
 		if (!i)
 			first = a;
-		if (a.action != first.action)
+		if ((a.action == BERM_ACTION_ALLOW) != (first.action == BERM_ACTION_ALLOW))
 			return (struct answer){ .action = BERM_ACTION_DENY,
 						.reason = BERM_REASON_SERVICE_MIXED };
 	}

@@ -293,7 +293,7 @@ static const char *const port_words[] = { "tcp:80",   "tcp:443",      "tcp:22",	
 static void make_rule(struct world *w, struct berm_policy *p, uint32_t number)
 {
 	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_ALLOW, BERM_RULE_DENY,
-					   BERM_RULE_PASS, BERM_RULE_LOG };
+					   BERM_RULE_PASS,  BERM_RULE_LOG,   BERM_RULE_REJECT };
 	uint8_t action = p->kind == BERM_KIND_NETWORK ? BERM_RULE_ALLOW : PICK(w, actions);
 	struct berm_policy_rule *r;
 	char name[16];
@@ -398,6 +398,7 @@ static void make_namespaced_policy(struct world *w, uint32_t number)
 			   chance(w, 40) ? "" : selector);
 	p->priority = 500 - (int)world_below(w, 3);
 	p->disabled = chance(w, 5);
+	p->rejects = !network && chance(w, 50);
 	p->essentials = network ? 0 : (uint8_t)world_below(w, 4);
 	if (system) {
 		p->tier = PICK(w, tiers);

@@ -44,7 +44,7 @@ class Question:
 
 @dataclass
 class Answer:
-    action: str  # "allow" or "deny"
+    action: str  # "allow", "deny" or "reject"
     reason: str
     rule: str = ""  # "kind namespace/policy:rule"; of an implicit denial the isolating policies
 
@@ -52,7 +52,7 @@ class Answer:
 @dataclass
 class Rule:
     name: str
-    action: str  # Allow, Deny, Pass, Log
+    action: str  # Allow, Deny, Reject, Pass, Log
     peers: object  # list of functions(world, policy, address) -> bool, or None: everyone
     ports: object  # list of functions(world, question) -> bool, or None: everything
     position: int
@@ -68,6 +68,7 @@ class Policy:
     selects: object  # function(world, pod) -> bool
     isolates: set = field(default_factory=set)
     essentials: set = field(default_factory=set)
+    rejects: bool = False  # what it denies implicitly
     rules: dict = field(default_factory=lambda: {"ingress": [], "egress": []})
 
 
@@ -407,6 +408,7 @@ def segmentation(doc, namespace):
         selects=peer_subject(subject.get("podSelector"), subject.get("namespaceSelector"), None if is_system else namespace),
         isolates={d.lower() for d in doc.get("isolate") or []},
         essentials=set(doc.get("essentials", ["dns", "apiserver"])),
+        rejects=doc.get("denyWith") == "Reject",
     )
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(doc.get(direction) or []):
@@ -533,7 +535,7 @@ def cluster_port(item):
 
 # ---- evaluation ------------------------------------------------------------------------------------------------------------
 
-DECIDES_FIRST = ["Deny", "Allow", "Log", "Pass"]
+DECIDES_FIRST = {"Deny": 0, "Reject": 0, "Allow": 1, "Log": 2, "Pass": 3}
 
 
 def peers_match(world, policy, rule, question):
@@ -555,7 +557,7 @@ def order(policy, rule):
         return (policy.priority, 1, policy.name, rule.position)
     if policy.kind == "NetworkPolicy":
         return (0, 0, policy.namespace, policy.name, rule.position)
-    return (policy.priority, 0, DECIDES_FIRST.index(rule.action), policy.namespace, policy.name, rule.position)
+    return (policy.priority, 0, DECIDES_FIRST[rule.action], policy.namespace, policy.name, rule.position)
 
 
 def first_match(world, policies, tier, question):
@@ -584,7 +586,7 @@ def by_kind(policy):
 def decided(found):
     policy, rule = found
     label = f"{policy.kind} {title(policy)}:{rule.name}"
-    return Answer("allow", "policy-allow", label) if rule.action == "Allow" else Answer("deny", "policy-deny", label)
+    return Answer(*{"Allow": ("allow", "policy-allow"), "Deny": ("deny", "policy-deny"), "Reject": ("reject", "policy-deny")}[rule.action], label)
 
 
 def is_essential(world, question, granted):
@@ -614,7 +616,7 @@ def evaluate(world, question):
     for address, port in sorted(found):
         nobody = is_service_address(world, address)
         answers.append(evaluate_one(world, replace(question, peer=address, port=port, is_nobody=nobody)))
-    if len({a.action for a in answers}) > 1:
+    if len({a.action == "allow" for a in answers}) > 1:
         return Answer("deny", "service-mixed")
     return answers[0]
 
@@ -637,7 +639,8 @@ def evaluate_one(world, question):
             return Answer("allow", "essential")
         if question.is_nobody:
             return Answer("deny", "service-unknown")
-        return Answer("deny", "default-deny", ",".join(title(p) for p in sorted(isolating, key=by_kind)))
+        action = "reject" if all(p.rejects for p in isolating) else "deny"
+        return Answer(action, "default-deny", ",".join(title(p) for p in sorted(isolating, key=by_kind)))
     if world.denies_by_default(namespace):
         if is_essential(world, question, both):
             return Answer("allow", "essential")

@@ -37,7 +37,7 @@ struct oracle {
 	bool is_stale;
 	double world; /* its seed */
 	uint16_t port;
-	unsigned int asked, denied, by_rule, wrong;
+	unsigned int asked, denied, rejected, by_rule, wrong;
 	unsigned int reason[BERM_REASON_COUNT]; /* that were wanted */
 };
 
@@ -267,6 +267,7 @@ static void ask(struct oracle *o, const cJSON *line)
 	const cJSON *question = cJSON_GetObjectItemCaseSensitive(line, "ask");
 	const cJSON *want = cJSON_GetObjectItemCaseSensitive(line, "want");
 	bool allow = !strcmp(text_at(want, "action"), "allow");
+	bool reject = !strcmp(text_at(want, "action"), "reject");
 	char label[MAX_LABEL], *text;
 	struct verdict got;
 
@@ -275,10 +276,13 @@ static void ask(struct oracle *o, const cJSON *line)
 	label_of(o, got.rule, label, sizeof(label));
 	o->asked++;
 	o->denied += !allow;
+	o->rejected += reject;
 	o->by_rule += *text_at(want, "rule") != '\0';
 	for (uint32_t r = 0; r < BERM_REASON_COUNT; r++)
 		o->reason[r] += !strcmp(datapath_reason(r), text_at(want, "reason"));
 	if ((got.retval == ALLOWED) == allow &&
+	    (!got.action || (got.action == BERM_ACTION_REJECT) == reject) &&
+	    (got.retval != REJECTED || reject) &&
 	    !strcmp(datapath_reason(got.reason), text_at(want, "reason")) &&
 	    !strcmp(label, text_at(want, "rule")))
 		return;
@@ -370,11 +374,12 @@ TEST(oracle,
 	free(line);
 	if (!o.wrong)
 		EXPECT_EQ(pclose(cases), 0);
-	printf("# %u flows: %u denied, %u by a rule with a name; %" PRIu64 " generations, %" PRIu64
-	       " followed\n",
-	       o.asked, o.denied, o.by_rule, o.engine.applied, o.engine.followed);
+	printf("# %u flows: %u denied, %u of them rejected, %u by a rule with a name; %" PRIu64
+	       " generations, %" PRIu64 " followed\n",
+	       o.asked, o.denied, o.rejected, o.by_rule, o.engine.applied, o.engine.followed);
 	EXPECT_EQ(o.wrong, 0);
 	EXPECT_GE(o.asked, count);
+	EXPECT_GT(o.rejected, count / 100);
 	for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
 		printf("# %s: %u\n", datapath_reason(seen[i]), o.reason[seen[i]]);
 		EXPECT_GT(o.reason[seen[i]], count / 1000);

@@ -144,7 +144,7 @@ class Generator:
         if self.chance(70):
             rule["name"] = f"r{number}"
         if self.chance(60):
-            rule["action"] = self.pick(["Allow", "Allow", "Deny", "Deny", "Pass", "Log"])
+            rule["action"] = self.pick(["Allow", "Allow", "Deny", "Reject", "Pass", "Log"])
         if self.chance(85):
             rule["from" if direction == "ingress" else "to"] = [self.segmentation_peer() for _ in range(self.random.randint(1, 3))]
         if self.chance(60):
@@ -176,6 +176,10 @@ class Generator:
                 doc["subject"]["namespaceSelector"] = self.namespace_selector()
         if tier == "application" and self.chance(40):
             doc["essentials"] = self.pick([[], ["dns"], ["apiserver"], ["dns", "apiserver"]])
+        if self.chance(40):
+            doc["denyWith"] = self.pick(["Reject", "Reject", "Drop"])
+        if self.chance(30):
+            doc["onPolicyChange"] = self.pick(["Recheck", "Keep", "Reset"])
         for direction in ("ingress", "egress"):
             if self.chance(70):
                 doc[direction] = [self.segmentation_rule(direction, i) for i in range(self.random.randint(1, 4))]

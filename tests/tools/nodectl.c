@@ -59,6 +59,14 @@ static int do_counter(char **arg)
 	return rc;
 }
 
+/* skb->mark of the programs' own answers. */
+static int do_mark(char **arg)
+{
+	(void)arg;
+	printf("%u\n", maps.node->mark);
+	return 0;
+}
+
 static int do_forget_iface(char **arg)
 {
 	uint32_t ifindex = number(arg[0]);
@@ -261,6 +269,7 @@ static const struct {
 	{ "flags", "N", 1, do_flags, true },
 	{ "isolate", "NAMESPACE DIRS", 2, do_isolate, true },
 	{ "counter", "REASON", 1, do_counter, true },
+	{ "mark", "", 0, do_mark, true },
 	{ "forget-iface", "IFINDEX", 1, do_forget_iface, true },
 	{ "open-rules", "IFINDEX", 0, do_open_rules, true },
 	{ "forget-sessions", "IFINDEX", 1, do_forget_sessions, true },

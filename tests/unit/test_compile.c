@@ -361,6 +361,73 @@ TEST(tiers,
 	berm_model_clear(&m);
 }
 
+/* Of two policies that isolate db, SegmentationPolicies unless said otherwise. */
+TEST(several_policies,
+     "an implicit denial is a rejection if all say so; of several wishes for sessions the strictest counts")
+{
+	enum { RECHECK = BERM_CHANGE_RECHECK, KEEP = BERM_CHANGE_KEEP, RESET = BERM_CHANGE_RESET };
+	static const struct {
+		const char *name;
+		bool rejects[2];
+		uint8_t change[2];
+		enum berm_policy_kind kind;
+		uint8_t action;
+		uint32_t flags;
+	} cases[] = {
+		{ "neither", { false, false }, { RECHECK, RECHECK }, BERM_KIND_SEGMENTATION, NO, 0 },
+		{ "one", { true, false }, { KEEP, RECHECK }, BERM_KIND_SEGMENTATION, NO, 0 },
+		{ "the other", { false, true }, { RECHECK, KEEP }, BERM_KIND_SEGMENTATION, NO, 0 },
+		{ "both",
+		  { true, true },
+		  { KEEP, KEEP },
+		  BERM_KIND_SEGMENTATION,
+		  BERM_ACTION_REJECT,
+		  BERM_EP_KEEP_IN },
+		{ "Reset before Keep",
+		  { true, true },
+		  { RESET, KEEP },
+		  BERM_KIND_SEGMENTATION,
+		  BERM_ACTION_REJECT,
+		  BERM_EP_RESET_IN },
+		{ "Reset before Recheck",
+		  { false, false },
+		  { RECHECK, RESET },
+		  BERM_KIND_SEGMENTATION,
+		  NO,
+		  BERM_EP_RESET_IN },
+		{ "a NetworkPolicy", { true, false }, { KEEP, RECHECK }, BERM_KIND_NETWORK, NO, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct berm_model m = { 0 };
+		struct berm_plan *plan;
+		struct berm_policy *p[2];
+
+		objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+		objects_endpoint(&m, 1, "shop/db");
+		p[0] = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/a", "app=db");
+		p[1] = objects_policy(&m, cases[i].kind, "shop/b", "app=db");
+		for (int k = 0; k < 2; k++) {
+			p[k]->isolate = IN;
+			p[k]->rejects = cases[i].rejects[k];
+			p[k]->on_change = cases[i].change[k];
+		}
+		rule_for(p[0], BERM_RULE_REJECT, "never", "tcp:80");
+		plan = compile(&m);
+		expect(&m, plan,
+		       &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 81, cases[i].action,
+				      "default-deny:shop/a,shop/b" });
+		expect(&m, plan,
+		       &(struct ask){ "", 1, BERM_INGRESS, "192.0.2.1", TCP, 80, BERM_ACTION_REJECT,
+				      "application shop/a:never" });
+		if (plan->endpoint[0].flags != (BERM_EP_ISOLATED_IN | cases[i].flags))
+			test_failed(__FILE__, __LINE__, "%s: flags %#x", cases[i].name,
+				    plan->endpoint[0].flags);
+		berm_plan_free(plan);
+		berm_model_clear(&m);
+	}
+}
+
 static struct berm_policy *cluster_policy(struct berm_model *m, const char *name,
 					  enum berm_tier tier, int priority)
 {

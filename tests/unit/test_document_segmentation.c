@@ -46,11 +46,9 @@ static const struct refusal document_refusals[] = {
 	{ "mode audit", HEAD "mode: audit", 4, 7,
 	  "mode: 'audit' is not supported by this version" },
 	{ "mode learn", HEAD "mode: learn", 4, 7, "not supported by this version" },
-	{ "onPolicyChange Keep", HEAD "onPolicyChange: Keep", 4, 17,
-	  "not supported by this version" },
-	{ "onPolicyChange Reset", HEAD "onPolicyChange: Reset", 4, 17,
-	  "not supported by this version" },
-	{ "denyWith Reject", HEAD "denyWith: Reject", 4, 11, "not supported by this version" },
+	{ "onPolicyChange misspelt", HEAD "onPolicyChange: Reser", 4, 17, "did you mean 'Reset'?" },
+	{ "onPolicyChange a list", HEAD "onPolicyChange: [Keep]", 4, 17, "want a text" },
+	{ "denyWith misspelt", HEAD "denyWith: reject", 4, 11, "did you mean 'Reject'?" },
 	{ "essential unknown", HEAD "essentials: [dsn]", 4, 14, "did you mean 'dns'?" },
 	{ "version", "apiVersion: berm.dev/v2\n" HEAD, 1, 13,
 	  "'berm.dev/v2' is not a known version" },
@@ -101,8 +99,7 @@ static const struct refusal rule_refusals[] = {
 	{ "rule name twice", IN "- {name: a}\n- {name: b}\n- {name: a}", 7, 3,
 	  "rule 0 is named 'a' too" },
 	{ "action misspelt", IN "- {action: allow}", 5, 12, "did you mean 'Allow'?" },
-	{ "action Reject", IN "- {action: Reject}", 5, 12,
-	  "'Reject' is not supported by this version" },
+	{ "action misspelt otherwise", IN "- {action: Rejet}", 5, 12, "did you mean 'Reject'?" },
 	{ "to in ingress", IN "- {to: []}", 5, 4,
 	  "an ingress rule says where from, not where to; write 'from'" },
 	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
@@ -312,6 +309,41 @@ TEST(segmentation_full)
 	EXPECT_TRUE(p->rule[2].peer[0].is_block);
 	EXPECT_EQ(p->rule[2].peer[0].block.bits, 104);
 	EXPECT_EQ(p->rule[2].peer[0].except_count, 1);
+	documents_clear(&d);
+}
+
+static uint64_t digest_with(const char *field, bool rejects, enum berm_policy_change change)
+{
+	static struct documents d;
+	const struct berm_policy *p;
+	char text[256];
+	uint64_t digest;
+
+	snprintf(text, sizeof(text), "kind: SegmentationPolicy\nname: p\nisolate: []\n%s\n", field);
+	documents_parse(&d, text);
+	p = documents_policy(&d);
+	EXPECT_STR_EQ(d.report, "");
+	EXPECT_EQ(p->rejects, rejects);
+	EXPECT_EQ(p->on_change, change);
+	digest = p->digest;
+	documents_clear(&d);
+	return digest;
+}
+
+TEST(segmentation_denials)
+{
+	static struct documents d;
+	uint64_t plain = digest_with("", false, BERM_CHANGE_RECHECK);
+
+	EXPECT_EQ(digest_with("denyWith: Drop", false, BERM_CHANGE_RECHECK), plain);
+	EXPECT_TRUE(digest_with("denyWith: Reject", true, BERM_CHANGE_RECHECK) != plain);
+	EXPECT_EQ(digest_with("onPolicyChange: Recheck", false, BERM_CHANGE_RECHECK), plain);
+	EXPECT_TRUE(digest_with("onPolicyChange: Keep", false, BERM_CHANGE_KEEP) != plain);
+	EXPECT_TRUE(digest_with("onPolicyChange: Reset", false, BERM_CHANGE_RESET) != plain);
+	documents_parse(&d, "kind: SegmentationPolicy\nname: p\nisolate: []\n"
+			    "ingress: [{action: Reject}]\n");
+	EXPECT_STR_EQ(d.report, "");
+	EXPECT_EQ(documents_policy(&d)->rule[0].action, BERM_RULE_REJECT);
 	documents_clear(&d);
 }
 

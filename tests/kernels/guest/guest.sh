@@ -21,7 +21,7 @@ run() {
 	echo "=== $name ends with $rc in $((SECONDS - start)) s"
 }
 
-part_load() { run load 120 "$TOP/tests/kernels/guest/load.sh"; }
+part_load() { run load 600 "$TOP/tests/kernels/guest/load.sh"; }
 
 # Those in which a kernel's helpers matter.
 PACKETS=(explain verdict packets session event wire)
