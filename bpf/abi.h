@@ -409,7 +409,7 @@ struct berm_event {
 	__u8 reason; /* enum berm_reason */
 	__u8 tcp_flags;
 	__u8 is_reply;
-	__u8 app; /* enum berm_app; 0 = not known (yet) */
+	__u8 app; /* enum berm_app; less than the first of them: not known (yet) */
 	__u8 pad[7];
 };
 _Static_assert(sizeof(struct berm_event) == 88, "berm_event is ABI");

@@ -37,6 +37,19 @@ const char *berm_reason_help(unsigned int reason)
 								    : "a reason of a newer version";
 }
 
+const char *berm_app_name(unsigned int app)
+{
+	switch (app) {
+#define X(id, num, name, help)                                                                     \
+	case num:                                                                                  \
+		return name;
+		BERM_APPS(X)
+#undef X
+	default:
+		return NULL;
+	}
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* Tabs, line ends and backslashes are escaped; whatever a name holds, the file stays one line a rule. */

@@ -43,5 +43,7 @@ void berm_names_label(const struct berm_names *names, uint32_t id, char *out, si
 /* Text of enum berm_reason / its help line; "unknown" for numbers of a newer ABI. */
 const char *berm_reason_name(unsigned int reason);
 const char *berm_reason_help(unsigned int reason);
+/* Text of enum berm_app; NULL of a number that names none: not known yet, or nobody looks. */
+const char *berm_app_name(unsigned int app);
 
 #endif /* BERM_NAMES_H */

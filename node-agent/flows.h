@@ -35,6 +35,10 @@ void berm_flows_set_names(struct berm_flows *flows, const struct berm_names *nam
 int berm_flows_add(struct berm_flows *flows, const struct berm_event *event,
 		   int64_t wall_ns) must_check;
 
+/* The same, with whom the sampled payload asks for. */
+int berm_flows_add_sample(struct berm_flows *flows, const struct berm_sample *sample,
+			  int64_t wall_ns) must_check;
+
 /* The ring holds the flows with first <= seq < next. */
 uint64_t berm_flows_first(const struct berm_flows *flows);
 uint64_t berm_flows_next(const struct berm_flows *flows);

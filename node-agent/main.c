@@ -50,6 +50,7 @@ enum {
 	OPT_PLUGIN,
 	OPT_CNI_SETTINGS,
 	OPT_STRICT_TCP,
+	OPT_APPS,
 	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
@@ -79,6 +80,8 @@ static const struct argp_option options[] = {
 	  "Packets on an interface that lost its endpoint entry: pass or drop (default: drop)", 0 },
 	{ "strict-tcp", OPT_STRICT_TCP, NULL, 0,
 	  "A TCP session begins with a SYN: connections that run already are not adopted", 0 },
+	{ "apps", OPT_APPS, NULL, 0,
+	  "Find out by its first payload what a session carries: HTTP, TLS, DNS or SSH", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -209,6 +212,8 @@ static error_t on_session_option(int key, char *arg, struct argp_state *state)
 
 	if (key == OPT_STRICT_TCP)
 		settings->agent.sessions.strict_tcp = true;
+	else if (key == OPT_APPS)
+		settings->agent.sessions.apps = true;
 	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)
 		set_timeout(settings, (enum berm_timeout)(key - OPT_TIMEOUT), arg, state);
 	else

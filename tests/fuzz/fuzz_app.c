@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <bpf/bpf_endian.h>
+
 #include "abi.h"
 
 #undef __always_inline
@@ -27,7 +29,7 @@ struct place {
 
 struct pattern {
 	enum berm_app app;
-	struct place place[APP_LOOK];
+	struct place place[64];
 	size_t count;
 };
 

@@ -42,6 +42,7 @@ struct datapath_opts {
 	uint32_t event_ms; /* 0 = every verdict that wants an event has one */
 	bool explain;	   /* load the explain build */
 	bool strict_tcp;
+	bool apps; /* find out what sessions carry */
 };
 
 struct datapath {
@@ -52,6 +53,8 @@ struct datapath {
 	uint32_t ingress_ifindex; /* what packets into a pod come in by; 0 = made on this node */
 	uint32_t next_set, next_rule, next_cell, next_col, next_port_class;
 	struct berm_event event; /* last one read */
+	struct berm_sample sample; /* last one that came with a payload */
+	uint32_t samples;
 	uint32_t events;	 /* read so far */
 };
 

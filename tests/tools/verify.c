@@ -23,10 +23,11 @@
 
 static const struct variant {
 	const char *name;
-	__u32 explain;
+	__u32 explain, apps;
 } variants[] = {
-	{ "enforce", 0 },
-	{ "explain", 1 },
+	{ "enforce", 0, 0 },
+	{ "explain", 1, 0 },
+	{ "apps", 0, 1 },
 };
 
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -44,6 +45,7 @@ static struct berm_bpf *open_variant(const struct variant *v)
 	}
 	skel->rodata->cfg_buckets = BUCKETS;
 	skel->rodata->cfg_explain = v->explain;
+	skel->rodata->cfg_apps = v->apps;
 	return skel;
 }
 

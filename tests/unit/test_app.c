@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <bpf/bpf_endian.h>
+
 #include "abi.h"
 #include "test.h"
 
