@@ -260,6 +260,8 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	session_count(p, s, dir);
 	if (cfg_apps && app_is_open(p->rule)) {
 		session_found(p, b, way, SESSION_NONE);
+		p->slot = slot;
+		p->epoch = READ(berm_node.epoch[slot]);
 		p->opener = is_from_opener(state, dir) ? dir : !dir;
 		(void)app_meet(p, p->opener != dir);
 	}

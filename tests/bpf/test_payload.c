@@ -116,6 +116,8 @@ static void play(const struct line *line, size_t count)
 			if (dp->events > events) {
 				EXPECT_EQ(dp->event.app, app);
 				EXPECT_EQ(dp->event.rule, 2001);
+				EXPECT_EQ(dp->event.slot, 1);
+				EXPECT_EQ(dp->event.epoch, dp->maps.node->epoch[1]);
 				EXPECT_EQ(dp->event.is_reply, line[i].is_answer);
 			}
 			known = line[i].app;
