@@ -69,7 +69,7 @@ tlib_src  := $(wildcard tests/lib/*.c)
 bpf_src   := $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c)
 skels     := $(patsubst %.bpf.c,$O/%.skel.h,$(notdir $(bpf_src)))
 
-suites    := unit bpf cni netns api
+suites    := unit bpf oracle cni netns api
 test_src  := $(foreach s,$(suites),$(wildcard tests/$s/test_*.c))
 # Other sources of a suite are shared by its programs.
 more_src  := $(filter-out %.bpf.c $(test_src),$(foreach s,$(suites),$(wildcard tests/$s/*.c)))

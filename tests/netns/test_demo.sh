@@ -80,4 +80,5 @@ test_usage() {
 	[ "$rc" -eq 2 ] || fail "an unknown command exits with $rc, want 2"
 }
 
+TEST_JOBS=1 # each looks for what is left on the machine
 run_tests "$@"

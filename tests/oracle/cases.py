@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""cases.py - prints random worlds, how they change, and what must become of new flows, one JSON object a line.
+
+    cases.py [--seed N] [--count N]
+
+What reads them (test_oracle.c) brings the documents into the kernel and asks the programs there:
+
+    {"world": SEED, "endpoints": [...], "node_addresses": [...]}    everything begins anew
+    {"load": SOURCE, "text": "..."} / {"drop": SOURCE}              a file that is there now, or no longer
+    {"ask": {...}, "want": {...}}                                    of what has been loaded so far
+"""
+
+import argparse
+import ipaddress
+import json
+import random
+import sys
+
+from oracle import World, evaluate
+from worlds import NODE_ADDRESSES, Generator
+
+CHANGES = 12  # a world
+QUESTIONS = 25  # after each of them
+
+
+def say(**line):
+    print(json.dumps(line, separators=(",", ":")))
+
+
+def load(generator, source):
+    item = generator.sources.get(source)
+    if item is None:
+        say(drop=source)
+    else:
+        say(load=source, text=json.dumps(item))
+
+
+def ask(generator, world):
+    question = generator.question()
+    answer = evaluate(world, question)
+    say(
+        ask={
+            "namespace": question.pod[0],
+            "pod": question.pod[1],
+            "direction": question.direction,
+            "peer": str(question.peer),
+            "plane": question.plane,
+            "port": question.port,
+        },
+        want={"action": answer.action, "reason": answer.reason, "rule": answer.rule},
+    )
+
+
+def one_world(seed, left):
+    generator = Generator(random.Random(seed))
+    generator.populate()
+    say(
+        world=seed,
+        endpoints=[{"namespace": k[0], "pod": k[1], "uid": f"uid-{k[0]}-{k[1]}", "addresses": a} for k, a in sorted(generator.local.items())],
+        node_addresses=NODE_ADDRESSES,
+    )
+    for source in sorted(generator.sources):
+        load(generator, source)
+    local = {key: [ipaddress.ip_address(a) for a in addresses] for key, addresses in generator.local.items()}
+    node = [ipaddress.ip_address(a) for a in NODE_ADDRESSES]
+    asked = 0
+    for _ in range(CHANGES):
+        world = World(generator.sources.values(), local, node)
+        for _ in range(min(QUESTIONS, left - asked)):
+            ask(generator, world)
+            asked += 1
+        load(generator, generator.change())
+    return asked
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--count", type=int, default=1000, help="questions")
+    args = parser.parse_args()
+    asked, seed = 0, args.seed
+    while asked < args.count:
+        asked += one_world(seed, args.count - asked)
+        seed += 1
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BrokenPipeError:  # who reads has seen enough
+        sys.stderr.close()

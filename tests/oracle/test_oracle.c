@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_oracle.c - the documents that cases.py makes up, through the agent's own intake, compiler and apply into the
+ * kernel, and its questions as packets through the programs there. cases.py says what must become of each.
+ * timeout: 900
+ * BERM_SEED replays, BERM_CASES says how many.
+ */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "datapath.h"
+#include "engine.h"
+#include "explain.h"
+#include "intake.h"
+#include "log.h"
+#include "onnode.h"
+
+#define MANY	    50000
+#define MAX_SOURCES 128
+#define MAX_LABEL   1024
+#define FIRST_PORT  1024
+
+struct oracle {
+	struct datapath *dp;
+	struct berm_explain *explain;
+	struct berm_lastgood *store;
+	struct berm_engine engine;
+	struct berm_intake intake;
+	struct berm_source source[MAX_SOURCES];
+	char *source_name[MAX_SOURCES];
+	size_t source_count;
+	bool is_stale;
+	double world; /* its seed */
+	uint16_t port;
+	unsigned int asked, denied, by_rule, wrong;
+	unsigned int reason[BERM_REASON_COUNT]; /* that were wanted */
+};
+
+static const char *text_at(const cJSON *object, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+	ASSERT_TRUE(cJSON_IsString(item));
+	return item->valuestring;
+}
+
+static unsigned int number_at(const cJSON *object, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+	ASSERT_TRUE(cJSON_IsNumber(item));
+	return (unsigned int)item->valuedouble;
+}
+
+static struct berm_addr addr_of(const char *text)
+{
+	struct berm_addr addr;
+
+	ASSERT_EQ(berm_addr_parse(text, &addr), 0);
+	return addr;
+}
+
+/* ---- documents ------------------------------------------------------------------------------------------- */
+
+static struct berm_source *source_of(struct oracle *o, const char *name)
+{
+	size_t i = 0;
+
+	while (i < o->source_count && strcmp(o->source_name[i], name) != 0)
+		i++;
+	if (i < o->source_count)
+		return &o->source[i];
+	ASSERT_TRUE(i < MAX_SOURCES);
+	o->source_name[i] = strdup(name);
+	o->source[i] = (struct berm_source){ .name = o->source_name[i] };
+	o->source_count++;
+	return &o->source[i];
+}
+
+/* What a generator takes for good must be good. */
+static void load(struct oracle *o, const cJSON *line)
+{
+	struct berm_source *source = source_of(o, text_at(line, "load"));
+	const char *text = text_at(line, "text");
+	struct berm_err err = { 0 };
+	char problem[1024];
+
+	ASSERT_OK(berm_intake_load(&o->intake, source, text, strlen(text), &err), &err);
+	for (size_t i = 0; i < source->problems.count; i++) {
+		if (source->problems.item[i].severity != BERM_ERROR)
+			continue;
+		(void)berm_problem_format(&source->problems.item[i], problem, sizeof(problem));
+		test_failed(__FILE__, __LINE__, "%s: %s", problem, text);
+	}
+	o->is_stale = true;
+}
+
+static void judge(struct oracle *o)
+{
+	struct berm_err err = { 0 };
+
+	if (!o->is_stale)
+		return;
+	ASSERT_OK(berm_engine_judge(&o->engine, &err), &err);
+	EXPECT_STR_EQ(o->engine.last.warning, "");
+	o->is_stale = false;
+}
+
+/* ---- the node ---------------------------------------------------------------------------------------------- */
+
+static void drop_everything(struct oracle *o)
+{
+	for (size_t i = 0; i < o->source_count; i++) {
+		berm_intake_drop(&o->intake, &o->source[i]);
+		berm_source_clear(&o->source[i]);
+		free(o->source_name[i]);
+	}
+	o->source_count = 0;
+	onnode_detach(o->dp, &o->engine.model);
+	while (o->engine.model.endpoint_count)
+		ASSERT_EQ(berm_model_remove_endpoint(&o->engine.model,
+						     o->engine.model.endpoints[0].slot),
+			  0);
+}
+
+static void add_endpoint(struct oracle *o, const cJSON *item, uint32_t slot)
+{
+	struct berm_local_endpoint ep = { .slot = slot };
+	const cJSON *addr;
+
+	snprintf(ep.ns, sizeof(ep.ns), "%s", text_at(item, "namespace"));
+	snprintf(ep.pod, sizeof(ep.pod), "%s", text_at(item, "pod"));
+	snprintf(ep.uid, sizeof(ep.uid), "%s", text_at(item, "uid"));
+	cJSON_ArrayForEach(addr, cJSON_GetObjectItemCaseSensitive(item, "addresses"))
+		ep.addr[ep.addr_count++] = addr_of(addr->valuestring);
+	ASSERT_EQ(berm_model_put_endpoint(&o->engine.model, &ep), 0);
+}
+
+static void begin_world(struct oracle *o, const cJSON *line)
+{
+	const cJSON *list = cJSON_GetObjectItemCaseSensitive(line, "endpoints"), *item;
+	struct berm_addr node[8];
+	size_t count = 0;
+	uint32_t slot = 1;
+
+	drop_everything(o);
+	o->world = cJSON_GetObjectItemCaseSensitive(line, "world")->valuedouble;
+	cJSON_ArrayForEach(item, list)
+		add_endpoint(o, item, slot++);
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(line, "node_addresses"))
+		node[count++] = addr_of(item->valuestring);
+	ASSERT_EQ(berm_model_set_node_addrs(&o->engine.model, node, count), 0);
+	ASSERT_EQ(berm_model_set_node(&o->engine.model, "here"), 0);
+	onnode_attach(o->dp, &o->engine.model);
+	o->is_stale = true;
+}
+
+/* ---- questions --------------------------------------------------------------------------------------------- */
+
+static const struct berm_local_endpoint *endpoint_of(struct oracle *o, const cJSON *ask)
+{
+	const struct berm_model *m = &o->engine.model;
+
+	for (size_t i = 0; i < m->endpoint_count; i++)
+		if (!strcmp(m->endpoints[i].ns, text_at(ask, "namespace")) &&
+		    !strcmp(m->endpoints[i].pod, text_at(ask, "pod")))
+			return &m->endpoints[i];
+	test_failed(__FILE__, __LINE__, "no endpoint %s", text_at(ask, "pod"));
+	test_stop();
+}
+
+static uint8_t proto_of(const cJSON *ask)
+{
+	static const struct {
+		const char *plane;
+		uint8_t proto;
+	} known[] = {
+		{ "TCP", IPPROTO_TCP },	  { "UDP", IPPROTO_UDP },	{ "SCTP", IPPROTO_SCTP },
+		{ "ICMP", IPPROTO_ICMP }, { "ICMPv6", IPPROTO_ICMPV6 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(known[i].plane, text_at(ask, "plane")))
+			return known[i].proto;
+	return (uint8_t)number_at(ask, "port");
+}
+
+static uint32_t explained(const struct oracle *o, const struct berm_local_endpoint *ep, int dir,
+			  const void *frame, size_t len)
+{
+	struct berm_explain_question q = {
+		.dir = dir,
+		.ifindex = ep->ifindex,
+		.in_ifindex = dir == BERM_INGRESS ? o->dp->ingress_ifindex : ep->ifindex,
+		.from_node = true, /* a test run always has a socket */
+		.as_new = true,
+		.frame = frame,
+		.size = len,
+	};
+	struct berm_explain_verdict said;
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_explain_ask(o->explain, &q, &said, &err), &err);
+	return said.rule;
+}
+
+/* A flow that nobody knows: protocols without ports would be the same one again. */
+static struct verdict send_first(struct oracle *o, const struct berm_local_endpoint *ep,
+				 const cJSON *ask)
+{
+	bool ingress = !strcmp(text_at(ask, "direction"), "ingress");
+	struct berm_addr peer_addr = addr_of(text_at(ask, "peer"));
+	bool v4 = berm_addr_is_v4(&peer_addr);
+	uint16_t port = (uint16_t)number_at(ask, "port");
+	struct packet p = { .proto = proto_of(ask), .dport = port };
+	uint8_t frame[PACKET_MAX];
+	struct verdict got;
+	size_t len;
+	char own[BERM_ADDR_STRLEN], peer[BERM_ADDR_STRLEN];
+	size_t i = 0;
+
+	while (berm_addr_is_v4(&ep->addr[i]) != v4)
+		i++;
+	berm_addr_format(&ep->addr[i], own);
+	berm_addr_format(&peer_addr, peer);
+	p.src = ingress ? peer : own;
+	p.dst = ingress ? own : peer;
+	p.icmp_type = (uint8_t)(port >> 8);
+	p.icmp_code = (uint8_t)port;
+	p.icmp_id = p.sport = o->port;
+	p.payload_len = 16;
+	if (++o->port < FIRST_PORT)
+		o->port = FIRST_PORT;
+	if ((p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP && p.proto != IPPROTO_SCTP) ||
+	    o->port == FIRST_PORT)
+		(void)datapath_sweep(o->dp, ep->ifindex);
+	len = packet_build(&p, frame);
+	got = datapath_send_frame(o->dp, ingress ? BERM_INGRESS : BERM_EGRESS, ep->ifindex, frame,
+				  len);
+	if (!got.rule) /* what makes no session has no event when it is allowed */
+		got.rule = explained(o, ep, ingress ? BERM_INGRESS : BERM_EGRESS, frame, len);
+	return got;
+}
+
+/* As oracle.py names rules. */
+static void label_of(const struct oracle *o, uint32_t id, char *out, size_t size)
+{
+	const struct berm_rule_name *name = berm_names_find(berm_apply_names(o->engine.apply), id);
+
+	*out = '\0';
+	if (id < BERM_RULE_FIRST || !name)
+		return;
+	if (!strcmp(name->tier, "implicit"))
+		snprintf(out, size, "%s", name->rule);
+	else
+		snprintf(out, size, "%s %s%s%s:%s", name->kind, name->ns, *name->ns ? "/" : "",
+			 name->policy, name->rule);
+}
+
+static void ask(struct oracle *o, const cJSON *line)
+{
+	const cJSON *question = cJSON_GetObjectItemCaseSensitive(line, "ask");
+	const cJSON *want = cJSON_GetObjectItemCaseSensitive(line, "want");
+	bool allow = !strcmp(text_at(want, "action"), "allow");
+	char label[MAX_LABEL], *text;
+	struct verdict got;
+
+	judge(o);
+	got = send_first(o, endpoint_of(o, question), question);
+	label_of(o, got.rule, label, sizeof(label));
+	o->asked++;
+	o->denied += !allow;
+	o->by_rule += *text_at(want, "rule") != '\0';
+	for (uint32_t r = 0; r < BERM_REASON_COUNT; r++)
+		o->reason[r] += !strcmp(datapath_reason(r), text_at(want, "reason"));
+	if ((got.retval == ALLOWED) == allow &&
+	    !strcmp(datapath_reason(got.reason), text_at(want, "reason")) &&
+	    !strcmp(label, text_at(want, "rule")))
+		return;
+	text = cJSON_PrintUnformatted(line);
+	test_failed(__FILE__, __LINE__, "world %.0f: %s; it was %s, %s, '%s'", o->world, text,
+		    got.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got.reason),
+		    label);
+	free(text);
+	o->wrong++;
+}
+
+static void read_line(struct oracle *o, const char *text)
+{
+	cJSON *line = cJSON_Parse(text);
+
+	ASSERT_TRUE(line);
+	if (cJSON_HasObjectItem(line, "world")) {
+		begin_world(o, line);
+	} else if (cJSON_HasObjectItem(line, "load")) {
+		load(o, line);
+	} else if (cJSON_HasObjectItem(line, "drop")) {
+		berm_intake_drop(&o->intake, source_of(o, text_at(line, "drop")));
+		o->is_stale = true;
+	} else {
+		ask(o, line);
+	}
+	cJSON_Delete(line);
+}
+
+/* ---- ---------------------------------------------------------------------------------------------------------- */
+
+static FILE *start_cases(uint64_t seed, unsigned int count)
+{
+	char command[512];
+	FILE *cases;
+
+	snprintf(command, sizeof(command),
+		 "exec python3 -B tests/oracle/cases.py --seed %" PRIu64 " --count %u", seed,
+		 count);
+	cases = popen(command, "r");
+	ASSERT_TRUE(cases);
+	return cases;
+}
+
+static void open_node(struct oracle *o)
+{
+	struct berm_problems damage = { 0 };
+	struct berm_err err = { 0 };
+	char dir[256];
+
+	snprintf(dir, sizeof(dir), "%s/documents", test_dir());
+	ASSERT_OK(berm_log_open(&(struct berm_log_opts){ .program = "test",
+							 .level = BERM_LOG_ERROR },
+				&err),
+		  &err); /* warnings about documents are no news here */
+	onnode_own_run();
+	o->dp = datapath_load(NULL);
+	o->port = FIRST_PORT;
+	ASSERT_OK(berm_engine_open(&o->engine, &o->dp->maps, &err), &err);
+	ASSERT_OK(berm_explain_open(&o->dp->maps, &(struct berm_session_opts){ 0 }, &o->explain,
+				    &err),
+		  &err);
+	ASSERT_OK(berm_lastgood_open(dir, &o->store, &damage, &err), &err);
+	o->intake = (struct berm_intake){ .model = &o->engine.model, .store = o->store };
+}
+
+TEST(oracle,
+     "random documents of every kind, and how they change: the programs do what another reading of the documents says, by the rule that it names")
+{
+	static const enum berm_reason seen[] = {
+		BERM_REASON_POLICY_ALLOW,    BERM_REASON_POLICY_DENY, BERM_REASON_DEFAULT_DENY,
+		BERM_REASON_NOT_ISOLATED,    BERM_REASON_ESSENTIAL,   BERM_REASON_SERVICE_MIXED,
+		BERM_REASON_SERVICE_UNKNOWN,
+	};
+	static struct oracle o;
+	const char *given = getenv("BERM_SEED"), *many = getenv("BERM_CASES");
+	uint64_t seed = given ? strtoull(given, NULL, 0)
+			      : (uint64_t)getpid() * 2654435761u % 1000000007;
+	unsigned int count = many ? (unsigned int)atoi(many) : MANY;
+	size_t size = 0;
+	char *line = NULL;
+	FILE *cases;
+
+	printf("# BERM_SEED=%" PRIu64 " runs the same cases again\n", seed);
+	open_node(&o);
+	cases = start_cases(seed, count);
+	while (o.wrong < 5 && getline(&line, &size, cases) > 0)
+		read_line(&o, line);
+	free(line);
+	if (!o.wrong)
+		EXPECT_EQ(pclose(cases), 0);
+	printf("# %u flows: %u denied, %u by a rule with a name; %" PRIu64 " generations, %" PRIu64
+	       " followed\n",
+	       o.asked, o.denied, o.by_rule, o.engine.applied, o.engine.followed);
+	EXPECT_EQ(o.wrong, 0);
+	EXPECT_GE(o.asked, count);
+	for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
+		printf("# %s: %u\n", datapath_reason(seen[i]), o.reason[seen[i]]);
+		EXPECT_GT(o.reason[seen[i]], count / 1000);
+	}
+}
