@@ -68,8 +68,8 @@ enum berm_reason {
 #undef X
 		BERM_REASON_COUNT
 };
-#define BERM_REASON_MAX 64   /* room in the counters; never shrinks */
-#define BERM_RULE_FIRST 1024 /* rule ids below are reasons */
+#define BERM_REASON_MAX 64	   /* room in the counters; never shrinks */
+#define BERM_RULE_FIRST 1024	   /* rule ids below are reasons */
 #define BERM_RULE_ID	0x0fffffff /* no rule id is larger; a session keeps its application above it */
 
 /*
@@ -91,8 +91,8 @@ enum berm_app {
 	BERM_APPS(X)
 #undef X
 };
-#define BERM_APP_NONE  14 /* of a protocol whose payload nobody looks at */
-#define BERM_APP_SHIFT 28
+#define BERM_APP_NONE	  14 /* of a protocol whose payload nobody looks at */
+#define BERM_APP_SHIFT	  28
 #define BERM_APP_OF(rule) ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
 
 /* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */

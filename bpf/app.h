@@ -63,7 +63,7 @@ static __always_inline __u32 app_begins(const struct app_bytes *b, __u32 at, __u
 #define TLS_HANDSHAKE	 22
 #define TLS_CLIENT_HELLO 1
 #define TLS_RECORD_MAX	 16384
-#define TLS_RECORD_MIN	 6  /* what is looked at here */
+#define TLS_RECORD_MIN	 6 /* what is looked at here */
 #define TLS_HELLO_MIN	 41 /* version, random, and the shortest form of everything that must follow */
 #define TLS_HEAD	 11
 
@@ -107,8 +107,10 @@ static __always_inline __u32 app_http(const struct app_bytes *b)
 	found = app_blur(found | app_method(b, APP_TEXT('P', 'A', 'T', 'C', 'H', ' ', 0, 0), 6));
 	found = app_blur(found | app_method(b, APP_TEXT('T', 'R', 'A', 'C', 'E', ' ', 0, 0), 6));
 	found = app_blur(found | app_method(b, APP_TEXT('D', 'E', 'L', 'E', 'T', 'E', ' ', 0), 7));
-	found = app_blur(found | app_method(b, APP_TEXT('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '), 8));
-	found = app_blur(found | app_method(b, APP_TEXT('C', 'O', 'N', 'N', 'E', 'C', 'T', ' '), 8));
+	found = app_blur(found |
+			 app_method(b, APP_TEXT('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '), 8));
+	found = app_blur(found |
+			 app_method(b, APP_TEXT('C', 'O', 'N', 'N', 'E', 'C', 'T', ' '), 8));
 	return found;
 }
 

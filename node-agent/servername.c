@@ -78,7 +78,8 @@ static bool hello_extensions(struct piece hello, struct piece *ret)
 	size_t len;
 
 	if (!take(&hello, 2 + 32, &skipped) || !vector(&hello, 1, &skipped) ||
-	    !vector(&hello, 2, &skipped) || !vector(&hello, 1, &skipped) || !number(&hello, 2, &len))
+	    !vector(&hello, 2, &skipped) || !vector(&hello, 1, &skipped) ||
+	    !number(&hello, 2, &len))
 		return false;
 	if (hello.len > len)
 		hello.len = len;

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BERM_SERVERNAME_MAX 256 /* a name has at most 253 bytes; with brackets or a port a little more */
+#define BERM_SERVERNAME_MAX                                                                        \
+	256 /* a name has at most 253 bytes; with brackets or a port a little more */
 
 /* In lower case; of an HTTP request with its port if it says one. data may end in the middle of the message.
  * false: it names nobody, or not within these bytes. Made of letters, digits and -._:[] only. */

@@ -180,6 +180,6 @@ void ctl_flow_print_header(bool wide, bool color, FILE *out)
 {
 	(void)wide;
 	fprintf(out, LINE "\n", "TIME", ctl_tone_start(CTL_PLAIN, color), "VERDICT",
-		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)",
-		"", "");
+		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)", "",
+		"");
 }

@@ -17,7 +17,7 @@
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define BANNER	"SSH-2.0-OpenSSH_9.2\r\n"
 #define QUERY                                                                                      \
-	"\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07"                            \
+	"\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07"                              \
 	"example\x00\x00\x01\x00\x01"
 
 struct line { /* of a story: who says what */
@@ -27,14 +27,19 @@ struct line { /* of a story: who says what */
 	unsigned int app; /* afterwards; below BERM_APP_UNKNOWN: not known */
 };
 
-#define ASKS(text, app)	   { false, text, sizeof(text) - 1, app }
-#define ANSWERS(text, app) { true, text, sizeof(text) - 1, app }
+#define ASKS(text, app)                                                                            \
+	{                                                                                          \
+		false, text, sizeof(text) - 1, app                                                 \
+	}
+#define ANSWERS(text, app)                                                                         \
+	{                                                                                          \
+		true, text, sizeof(text) - 1, app                                                  \
+	}
 
 static struct datapath *wall(bool apps, bool is_v6)
 {
 	struct datapath *dp = datapath_load(&(struct datapath_opts){ .apps = apps });
-	uint32_t db = datapath_pod(
-		dp, &(struct pod){ .ifindex = 1, .addr = { is_v6 ? DB6 : DB } });
+	uint32_t db = datapath_pod(dp, &(struct pod){ .ifindex = 1, .addr = { is_v6 ? DB6 : DB } });
 
 	datapath_policy(dp, db, BERM_INGRESS,
 			(struct rule[]){ { 0, ANY_PORT, 2001, BERM_ACTION_ALLOW } }, 1);
@@ -43,8 +48,11 @@ static struct datapath *wall(bool apps, bool is_v6)
 
 static struct packet packet_of(bool is_v6, bool is_answer, uint16_t sport)
 {
-	struct packet p = { .src = is_v6 ? WEB6 : WEB, .dst = is_v6 ? DB6 : DB, .sport = sport,
-			    .dport = 7000, .flags = TCP_ACK };
+	struct packet p = { .src = is_v6 ? WEB6 : WEB,
+			    .dst = is_v6 ? DB6 : DB,
+			    .sport = sport,
+			    .dport = 7000,
+			    .flags = TCP_ACK };
 
 	if (is_answer) {
 		p.src = is_v6 ? DB6 : DB;
@@ -125,7 +133,9 @@ static void play(const struct line *line, size_t count)
 		datapath_free(dp);
 	}
 }
-#define PLAY(...) play((struct line[]){ __VA_ARGS__ }, sizeof((struct line[]){ __VA_ARGS__ }) / sizeof(struct line))
+#define PLAY(...)                                                                                  \
+	play((struct line[]){ __VA_ARGS__ },                                                       \
+	     sizeof((struct line[]){ __VA_ARGS__ }) / sizeof(struct line))
 
 TEST(payload_tells, "the first payload tells, once, in both families [pkt.apps]")
 {
@@ -137,16 +147,19 @@ TEST(payload_tells, "the first payload tells, once, in both families [pkt.apps]"
 	PLAY(ASKS("EHLO mail.example\r\n", BERM_APP_UNKNOWN), ASKS(REQUEST, BERM_APP_UNKNOWN));
 }
 
-TEST(payload_of_answerer, "an SSH server that speaks first; a greeting of anybody else does not tell")
+TEST(payload_of_answerer,
+     "an SSH server that speaks first; a greeting of anybody else does not tell")
 {
 	PLAY(ANSWERS(BANNER, BERM_APP_SSH), ASKS(REQUEST, BERM_APP_SSH));
 	PLAY(ANSWERS("220 mail.example\r\n", 0), ASKS("EHLO x\r\n", BERM_APP_UNKNOWN));
 	PLAY(ANSWERS("220 mail.example\r\n", 0), ASKS(REQUEST, BERM_APP_HTTP));
 }
 
-TEST(payload_in_pieces, "what is too short waits, until the fourth that does not tell; cut ones are unknown")
+TEST(payload_in_pieces,
+     "what is too short waits, until the fourth that does not tell; cut ones are unknown")
 {
-	PLAY(ASKS("GE", 0), ASKS("GE", 0), ASKS(REQUEST, BERM_APP_HTTP)); /* sent again, with more */
+	PLAY(ASKS("GE", 0), ASKS("GE", 0),
+	     ASKS(REQUEST, BERM_APP_HTTP)); /* sent again, with more */
 	PLAY(ASKS("GE", 0), ASKS("T / HTTP/1.1\r\n", BERM_APP_UNKNOWN));
 	PLAY(ASKS("G", 0), ASKS("G", 0), ASKS("G", 0), ASKS("G", BERM_APP_UNKNOWN),
 	     ASKS(REQUEST, BERM_APP_UNKNOWN));
@@ -181,7 +194,8 @@ TEST(payload_of_datagrams, "a datagram that opens a session says it at once, and
 		}
 }
 
-TEST(payload_sampled, "of TLS and HTTP the payload comes along, no more of it than there is room for")
+TEST(payload_sampled,
+     "of TLS and HTTP the payload comes along, no more of it than there is room for")
 {
 	struct datapath *dp = wall(true, false);
 	char big[1400];
@@ -221,7 +235,8 @@ TEST(payload_of_padding, "what an Ethernet frame is filled up with is no payload
 	EXPECT_EQ(app_of(dp, false, 4000), BERM_APP_HTTP);
 }
 
-TEST(payload_of_adopted, "a flow whose beginning was not seen is unknown; other protocols are not looked at")
+TEST(payload_of_adopted,
+     "a flow whose beginning was not seen is unknown; other protocols are not looked at")
 {
 	struct datapath *dp = wall(true, false);
 	struct packet p = packet_of(false, false, 4000), sctp = packet_of(false, false, 4001);
@@ -236,7 +251,8 @@ TEST(payload_of_adopted, "a flow whose beginning was not seen is unknown; other 
 	EXPECT_EQ(berm_app_name(BERM_APP_NONE) == NULL, 1);
 }
 
-TEST(payload_survives_judgement, "a session that is judged again keeps what it carries; one that begins anew does not")
+TEST(payload_survives_judgement,
+     "a session that is judged again keeps what it carries; one that begins anew does not")
 {
 	struct datapath *dp = wall(true, false);
 	struct packet p = packet_of(false, false, 4000), end = p;

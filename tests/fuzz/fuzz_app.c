@@ -110,7 +110,7 @@ static bool is_odd(const struct pattern *p, const uint8_t *data, size_t size, bo
 
 static unsigned int expected(const uint8_t *data, size_t size, bool is_stream, bool is_opener)
 {
-	static const char *const methods[] = { "GET ",	  "HEAD ",   "POST ",  "PUT ",	 "DELETE ",
+	static const char *const methods[] = { "GET ",	   "HEAD ",    "POST ",	 "PUT ",  "DELETE ",
 					       "CONNECT ", "OPTIONS ", "TRACE ", "PATCH " };
 	struct pattern p[16];
 	size_t count = 0;

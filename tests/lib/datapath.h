@@ -52,10 +52,10 @@ struct datapath {
 	uint32_t hz, event_ms;
 	uint32_t ingress_ifindex; /* what packets into a pod come in by; 0 = made on this node */
 	uint32_t next_set, next_rule, next_cell, next_col, next_port_class;
-	struct berm_event event; /* last one read */
+	struct berm_event event;   /* last one read */
 	struct berm_sample sample; /* last one that came with a payload */
 	uint32_t samples;
-	uint32_t events;	 /* read so far */
+	uint32_t events; /* read so far */
 };
 
 /* What became of one packet. */

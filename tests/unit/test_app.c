@@ -15,7 +15,7 @@
 #define __always_inline inline __attribute__((always_inline, unused))
 #include "app.h"
 
-#define UNTOLD 0
+#define UNTOLD	0
 #define TEXT(s) s, sizeof(s) - 1
 
 static unsigned int stream(const char *data, size_t size, bool is_opener)
@@ -45,7 +45,7 @@ static void expect_grows(const char *data, size_t size, size_t needed, unsigned 
 
 #define HELLO "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xa5\x01\x02"
 #define QUERY                                                                                      \
-	"\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x07"                            \
+	"\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x07"                              \
 	"example\x00\x00\x01\x00\x01\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00"
 
 TEST(app_of_whole_beginnings, "each protocol is known by its first bytes [pkt.apps]")
@@ -64,11 +64,20 @@ TEST(app_of_whole_beginnings, "each protocol is known by its first bytes [pkt.ap
 
 TEST(app_methods, "every method of HTTP, and no word that only looks like one")
 {
-	static const char *const good[] = { "GET /",	"HEAD /",    "POST /",	"PUT /",  "DELETE /",
-					    "CONNECT a:1", "OPTIONS *", "TRACE /", "PATCH /" };
-	static const char *const bad[] = { "GOT /",    "GETS /", "get / HTTP/1.1", "GET\t/", "GET  /",
-					   "GET \r\n", "PUSH /", "PRI * HTTP/1.1", "HELO mail.example",
-					   "EHLO mail.example", "QUIT\r\n" };
+	static const char *const good[] = { "GET /",	 "HEAD /",   "POST /",
+					    "PUT /",	 "DELETE /", "CONNECT a:1",
+					    "OPTIONS *", "TRACE /",  "PATCH /" };
+	static const char *const bad[] = { "GOT /",
+					   "GETS /",
+					   "get / HTTP/1.1",
+					   "GET\t/",
+					   "GET  /",
+					   "GET \r\n",
+					   "PUSH /",
+					   "PRI * HTTP/1.1",
+					   "HELO mail.example",
+					   "EHLO mail.example",
+					   "QUIT\r\n" };
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
 		EXPECT_EQ(stream(good[i], strlen(good[i]), true), BERM_APP_HTTP);
@@ -76,15 +85,17 @@ TEST(app_methods, "every method of HTTP, and no word that only looks like one")
 		EXPECT_EQ(stream(bad[i], strlen(bad[i]), true), BERM_APP_UNKNOWN);
 }
 
-TEST(app_near_misses, "what differs in one place from a ClientHello, a query or a first line is unknown")
+TEST(app_near_misses,
+     "what differs in one place from a ClientHello, a query or a first line is unknown")
 {
 	static const struct {
 		size_t at;
 		char value;
-	} hello[] = { { 0, 0x17 }, { 1, 2 }, { 2, 4 }, { 3, 0x41 }, { 5, 2 },
-		      { 6, 1 },	   { 9, 2 }, { 10, 4 } },
-	  query[] = { { 2, (char)0x81 }, { 2, 0x09 }, { 3, (char)0x80 }, { 3, 0x03 }, { 4, 1 },
-		      { 5, 0 },	 { 5, 2 },    { 7, 1 },	   { 9, 2 },	{ 11, 3 }, { 12, 64 } };
+	} hello[] = { { 0, 0x17 }, { 1, 2 }, { 2, 4 }, { 3, 0x41 },
+		      { 5, 2 },	   { 6, 1 }, { 9, 2 }, { 10, 4 } },
+	  query[] = { { 2, (char)0x81 }, { 2, 0x09 }, { 3, (char)0x80 }, { 3, 0x03 },
+		      { 4, 1 },		 { 5, 0 },    { 5, 2 },		 { 7, 1 },
+		      { 9, 2 },		 { 11, 3 },   { 12, 64 } };
 	char room[80];
 
 	for (size_t i = 0; i < sizeof(hello) / sizeof(*hello); i++) {
@@ -99,8 +110,10 @@ TEST(app_near_misses, "what differs in one place from a ClientHello, a query or 
 	}
 	EXPECT_EQ(stream(TEXT("SSH-3.0-x"), true), BERM_APP_UNKNOWN);
 	EXPECT_EQ(stream(TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r."), true), BERM_APP_UNKNOWN);
-	EXPECT_EQ(stream(TEXT("\x16\x03\x01\x02\x00\x01\x00\x00\x28\x03\x03"), true), BERM_APP_UNKNOWN);
-	EXPECT_EQ(datagram(TEXT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00"), true),
+	EXPECT_EQ(stream(TEXT("\x16\x03\x01\x02\x00\x01\x00\x00\x28\x03\x03"), true),
+		  BERM_APP_UNKNOWN);
+	EXPECT_EQ(datagram(TEXT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00"),
+			   true),
 		  BERM_APP_UNKNOWN); /* one byte short of the shortest query */
 	EXPECT_EQ(stream(TEXT("\x00\x10" QUERY), true), BERM_APP_UNKNOWN);
 	EXPECT_EQ(stream(TEXT("\x10\x01" QUERY), true), BERM_APP_UNKNOWN);
