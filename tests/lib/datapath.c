@@ -131,6 +131,7 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	own_namespace();
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
 	dp->event_ms = opts->event_ms;
+	dp->apps = opts->apps;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
 	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && !opts->apps &&
 	    dp->maps.buckets == PRELOAD_BUCKETS)
