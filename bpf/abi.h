@@ -70,8 +70,32 @@ enum berm_reason {
 #undef X
 		BERM_REASON_COUNT
 };
-#define BERM_REASON_MAX 64   /* room in the counters; never shrinks */
-#define BERM_RULE_FIRST 1024 /* rule ids below are reasons */
+#define BERM_REASON_MAX 64	   /* room in the counters; never shrinks */
+#define BERM_RULE_FIRST 1024	   /* rule ids below are reasons */
+#define BERM_RULE_ID	0x0fffffff /* no rule id is larger; a session keeps its application above it */
+
+/*
+ * What a session carries, as the first bytes of its payload say (cfg_apps): id, number, name, help. 0 to 3: not known
+ * yet, and so many packets with payload have not told. The fourth that does not makes it UNKNOWN for good.
+ */
+/* clang-format off */
+#define BERM_APPS(X)                                                                           \
+	X(UNKNOWN, 4, "unknown", "none of the others, or its beginning was not seen")          \
+	X(HTTP, 5, "http", "HTTP/1: a request line")                                           \
+	X(TLS, 6, "tls", "TLS: a ClientHello")                                                 \
+	X(H2, 7, "h2", "HTTP/2 without TLS: its preface")                                      \
+	X(DNS, 8, "dns", "DNS: a query, over UDP or TCP")                                      \
+	X(SSH, 9, "ssh", "SSH: the first line of either side")
+/* clang-format on */
+
+enum berm_app {
+#define X(id, num, name, help) BERM_APP_##id = num,
+	BERM_APPS(X)
+#undef X
+};
+#define BERM_APP_NONE	  14 /* of a protocol whose payload nobody looks at */
+#define BERM_APP_SHIFT	  28
+#define BERM_APP_OF(rule) ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
 
 /* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */
 struct berm_addr {
@@ -156,7 +180,7 @@ struct berm_session {
 	__be16 local_port; /* ICMP echo: see datapath.md */
 	__be16 peer_port;
 	__u32 iface; /* ifindex << 8 | IP protocol */
-	__u32 rule;  /* id of the rule that allowed it */
+	__u32 rule;  /* id of the rule that allowed it | application << BERM_APP_SHIFT */
 	__u16 slot;  /* endpoint slot = index of the epoch | BERM_SESSION_ORIGIN bits */
 	__u8 seen;   /* jiffies >> 6 of the last packet */
 	__u8 state;  /* BERM_SESSION_PROGRESS bits */
@@ -401,8 +425,21 @@ struct berm_event {
 	__u8 reason; /* enum berm_reason */
 	__u8 tcp_flags;
 	__u8 is_reply;
+	__u8 app; /* enum berm_app; less than the first of them: not known (yet) */
+	__u8 pad[7];
 };
-_Static_assert(sizeof(struct berm_event) == 80, "berm_event is ABI");
+_Static_assert(sizeof(struct berm_event) == 88, "berm_event is ABI");
+
+/* The event of a session that has been found to carry TLS or HTTP, with the payload that said so. Told from
+ * the others by its size. */
+#define BERM_SAMPLE_MAX 1024
+struct berm_sample {
+	struct berm_event event;
+	__u32 len; /* of data */
+	__u32 pad;
+	__u8 data[BERM_SAMPLE_MAX];
+};
+_Static_assert(sizeof(struct berm_sample) == 1120, "berm_sample is ABI");
 
 /* How a session has left the table. What it was doing then its state says. */
 enum berm_ended_cause {

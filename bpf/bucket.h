@@ -26,6 +26,14 @@ static __always_inline __u64 unknown(__u64 x)
 	return x ^ READ(berm_node.zero);
 }
 
+/* The same at this very place: nothing is put off until later, which would take room on the stack. */
+static __always_inline __u32 unknown_here(__u32 x)
+{
+	x = unknown(x);
+	barrier_var(x);
+	return x;
+}
+
 /* Structures are compared and copied by words, whatever their members are. */
 typedef __u64 __attribute__((may_alias)) word64;
 

@@ -88,7 +88,7 @@ static __always_inline void event_fill(struct berm_event *e, const struct pkt *p
 	e->local_port = p->flow.local_port;
 	e->peer_port = p->flow.peer_port;
 	e->ifindex = p->skb->ifindex;
-	e->rule = p->rule;
+	e->rule = p->rule & BERM_RULE_ID;
 	e->cls = p->cls;
 	e->epoch = p->epoch;
 	e->len = p->skb->len;
@@ -99,6 +99,16 @@ static __always_inline void event_fill(struct berm_event *e, const struct pkt *p
 	e->reason = p->reason;
 	e->tcp_flags = p->tcp_flags;
 	e->is_reply = p->opener != dir;
+	e->app = BERM_APP_OF(p->rule);
+	__builtin_memset(e->pad, 0, sizeof(e->pad));
+}
+
+/* It goes out: counted, with what could not go before. */
+static __always_inline void event_account(struct berm_event *e, struct berm_counters *c)
+{
+	e->lost = c->stat[BERM_STAT_EVENT_LOST] - c->stat[BERM_STAT_EVENT_LOST_TOLD];
+	c->stat[BERM_STAT_EVENT_LOST_TOLD] = c->stat[BERM_STAT_EVENT_LOST];
+	c->stat[BERM_STAT_EVENT_SENT]++;
 }
 
 static __noinline int event_send(struct pkt *p, __u32 dir)
@@ -120,9 +130,7 @@ static __noinline int event_send(struct pkt *p, __u32 dir)
 	}
 	event_fill(e, p, dir & 1);
 	e->suppressed = suppressed;
-	e->lost = c->stat[BERM_STAT_EVENT_LOST] - c->stat[BERM_STAT_EVENT_LOST_TOLD];
-	c->stat[BERM_STAT_EVENT_LOST_TOLD] = c->stat[BERM_STAT_EVENT_LOST];
-	c->stat[BERM_STAT_EVENT_SENT]++;
+	event_account(e, c);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

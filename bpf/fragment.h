@@ -63,7 +63,7 @@ static __noinline int fragment_remember(struct pkt *p, __u32 dir)
 	fragment_key(&key, p, dir);
 	value.word = fragment_word(p);
 	value.deadline = p->now + FRAGMENT_S * cfg_hz;
-	value.rule = p->rule;
+	value.rule = p->rule & BERM_RULE_ID;
 	value.slot = p->slot;
 	value.judged = p->frag_headers + l4_size(p->proto);
 	value.reason = p->reason;

@@ -9,6 +9,9 @@
 #include "pkt.h"
 #include "account.h"
 #include "tcp.h"
+#define app_blur(x) unknown_here(x)
+#include "app.h"
+#include "payload.h"
 #include "ended.h"
 #include "session.h"
 #include "peer.h"
@@ -18,6 +21,7 @@
 #include "policy.h"
 #include "event.h"
 #include "reject.h"
+#include "sample.h"
 #include "sweep.h"
 #include "move.h"
 
@@ -66,7 +70,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 static __always_inline void explain(const struct pkt *p)
 {
 	p->skb->cb[BERM_CB_REASON] = p->reason | p->action << 8;
-	p->skb->cb[BERM_CB_RULE] = p->rule;
+	p->skb->cb[BERM_CB_RULE] = p->rule & BERM_RULE_ID;
 	p->skb->cb[BERM_CB_CLASS] = p->cls;
 }
 
@@ -81,6 +85,8 @@ static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
 	} else if (!session_admits(&p, dir)) {
 		judge(&p, dir);
 		event(&p, dir);
+	} else {
+		app_tell(&p, dir);
 	}
 	if (is_first_fragment(&p) && is_allowed(&p) && !cfg_explain)
 		(void)fragment_remember(&p, dir);

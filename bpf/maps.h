@@ -16,6 +16,7 @@ const volatile __u32 cfg_event_ms = 1000; /* at most one event per key in this t
 const volatile __u32 cfg_explain = 0;	  /* BERM_EXPLAIN_*: judge, but leave no trace */
 const volatile __u32 cfg_strict_tcp = 0;  /* a TCP session begins with a SYN, or not at all */
 const volatile __u32 cfg_ended = 0;	  /* sessions that leave tell what they have carried */
+const volatile __u32 cfg_apps = 0;	  /* find out what sessions carry (payload.h) */
 const volatile __u32 cfg_timeout_s[BERM_TIMEOUT_ROOM] = {
 #define X(id, name, seconds, least, most, help) seconds,
 	BERM_TIMEOUTS(X)

@@ -44,6 +44,8 @@ struct pkt {
 	__u32 frag_id;	    /* in network order; says something only if frag_off does */
 	__be16 frag_off;    /* as in IPv4: 3 flags, offset in 8 bytes */
 	__u16 frag_headers; /* bytes between the fragment header and layer 4 */
+	__u32 end; /* where layer 3 says that the packet ends: behind it may be padding (PKT_FLOW) */
+	__u32 pad;
 	union {
 		struct {
 			__u32 way;  /* in that bucket */
@@ -261,6 +263,8 @@ static __always_inline bool l4_parse(struct pkt *p, __u32 end, enum berm_dir dir
 
 	p->kind = PKT_FLOW;
 	p->flags = PKT_RIDES | PKT_OPENS;
+	if (cfg_apps)
+		p->end = end;
 	if (p->l4 + size > end)
 		return false;
 	if (p->proto == IPPROTO_TCP) {

@@ -262,10 +262,17 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	}
 
 	allow(p, BERM_REASON_SESSION);
-	p->rule = s->rule;
+	p->rule = READ(s->rule);
 	if (cfg_explain)
 		return true;
 	session_count(p, s, dir);
+	if (cfg_apps && app_is_open(p->rule)) {
+		session_found(p, b, way, SESSION_NONE);
+		p->slot = slot;
+		p->epoch = READ(berm_node.epoch[slot]);
+		p->opener = is_from_opener(state, dir) ? dir : !dir;
+		(void)app_meet(p, p->opener != dir);
+	}
 	if (session_is_settled(p, state)) {
 		session_prolong(p, b, way, state);
 		return true;
@@ -333,7 +340,7 @@ static __always_inline bool session_peek(const union flow *flow, __u32 now,
 		return false;
 	ret_view->slot = READ(b->way[way].slot) % BERM_MAX_ENDPOINTS;
 	ret_view->epoch = READ(berm_node.epoch[ret_view->slot]);
-	ret_view->rule = READ(b->way[way].rule);
+	ret_view->rule = READ(b->way[way].rule) & BERM_RULE_ID;
 	word = READ(b->way[way].word);
 	return word == session_word(hash, ret_view->epoch);
 }
@@ -535,6 +542,9 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	put.value.peer_port = p->flow.peer_port;
 	put.value.iface = p->flow.iface;
 	put.value.rule = p->rule;
+	if (cfg_apps)
+		put.value.rule |= (__u32)app_open(p) << BERM_APP_SHIFT;
+	p->rule = put.value.rule;
 	put.value.slot = unknown(p->slot | (p->state & BERM_SESSION_ORIGIN));
 	put.value.seen = clock_tick(p->now);
 	put.value.state = p->state | BERM_SESSION_OPEN;
@@ -564,7 +574,7 @@ static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 		return;
 	bpf_spin_lock(&b->lock);
 	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash)) {
-		b->way[way].rule = p->rule;
+		b->way[way].rule = (b->way[way].rule & ~BERM_RULE_ID) | p->rule;
 		WRITE(b->way[way].word, session_word(p->hash, p->epoch));
 	}
 	bpf_spin_unlock(&b->lock);

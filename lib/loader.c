@@ -152,6 +152,7 @@ static void build_name(const struct berm_session_opts *sessions, __u32 buckets, 
 		hash = (hash ^ berm_timeout_of(sessions, i)) * 0x100000001b3u;
 	hash = (hash ^ sessions->strict_tcp) * 0x100000001b3u;
 	hash = (hash ^ sessions->report_ended) * 0x100000001b3u;
+	hash = (hash ^ sessions->apps) * 0x100000001b3u;
 	snprintf(out, 64, "%016llx-%u-%u", (unsigned long long)hash, buckets, berm_jiffies_hz());
 }
 
@@ -334,6 +335,7 @@ static int configure(struct load *l, const struct berm_load_opts *opts, struct b
 	l->skel->rodata->cfg_hz = berm_jiffies_hz();
 	l->skel->rodata->cfg_strict_tcp = opts->sessions.strict_tcp;
 	l->skel->rodata->cfg_ended = opts->sessions.report_ended;
+	l->skel->rodata->cfg_apps = opts->sessions.apps;
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		l->skel->rodata->cfg_timeout_s[i] = berm_timeout_of(&opts->sessions, i);
 	l->skel->data_node->berm_node.abi = 0;

@@ -51,6 +51,19 @@ const char *berm_verdict_name(unsigned int action)
 	return action == BERM_ACTION_ALLOW ? "FORWARDED" : "DROPPED";
 }
 
+const char *berm_app_name(unsigned int app)
+{
+	switch (app) {
+#define X(id, num, name, help)                                                                     \
+	case num:                                                                                  \
+		return name;
+		BERM_APPS(X)
+#undef X
+	default:
+		return NULL;
+	}
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* Tabs, line ends and backslashes are escaped; whatever a name holds, the file stays one line a rule. */

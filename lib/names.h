@@ -46,5 +46,7 @@ const char *berm_reason_help(unsigned int reason);
 /* enum berm_action of a rule: "allow", "deny", "reject"; of a packet: "FORWARDED", "DROPPED", "REJECTED". */
 const char *berm_action_name(unsigned int action);
 const char *berm_verdict_name(unsigned int action);
+/* Text of enum berm_app; NULL of a number that names none: not known yet, or nobody looks. */
+const char *berm_app_name(unsigned int app);
 
 #endif /* BERM_NAMES_H */

@@ -13,6 +13,7 @@ struct berm_session_opts {
 	uint32_t timeout_s[BERM_TIMEOUT_COUNT]; /* by enum berm_timeout; 0 = default */
 	bool strict_tcp;			/* a TCP session begins with a SYN, or not at all */
 	bool report_ended; /* what leaves the table tells what it has carried */
+	bool apps;	   /* find out what sessions carry */
 };
 
 const char *berm_timeout_name(enum berm_timeout which); /* "half-open" */

@@ -360,7 +360,7 @@ static void assign_ids(const struct compiler *c, struct named *n, size_t count)
 		n[i].who = identity(c, &n[i]);
 		n[i].name.id =
 			BERM_RULE_FIRST +
-			(uint32_t)n[i].who.w[0] % (UINT32_MAX - BERM_RULE_FIRST - BERM_MAX_RULES);
+			(uint32_t)n[i].who.w[0] % (BERM_RULE_ID - BERM_RULE_FIRST - BERM_MAX_RULES);
 	}
 	qsort(n, count, sizeof(*n), cmp_named);
 	for (size_t i = 1; i < count; i++)

@@ -22,6 +22,7 @@
 
 #include "cleanup.h"
 #include "maps.h"
+#include "servername.h"
 
 #define NSEC_PER_SEC 1000000000LL
 
@@ -43,6 +44,7 @@ struct flow {
 	struct final final;
 	int64_t wall_ns;
 	struct piece *local, *peer, *rule;
+	struct piece *host; /* whom it asks for; NULL = nobody, or nobody knows */
 };
 
 struct owner { /* who has an address; valid for one version of the model */
@@ -377,6 +379,7 @@ static void flow_clear(struct berm_flows *flows, struct flow *flow)
 	piece_put(flows, flow->local);
 	piece_put(flows, flow->peer);
 	piece_put(flows, flow->rule);
+	piece_put(flows, flow->host);
 	memset(flow, 0, sizeof(*flow));
 }
 
@@ -423,28 +426,50 @@ static int make_room(struct berm_flows *flows)
 	return 0;
 }
 
-static int add(struct berm_flows *flows, const struct flow *new)
+/* Takes flow.host. */
+static int add_flow(struct berm_flows *flows, struct flow flow)
 {
-	const struct berm_event *event = &new->event;
-	struct flow flow = *new;
+	const struct berm_event *event = &flow.event;
 
 	if (index_owners(flows) || make_room(flows))
-		return -ENOMEM;
+		goto no_memory;
 	flow.local = local_piece(flows, event->slot);
 	flow.peer = peer_piece(flows, &event->peer);
 	flow.rule = rule_piece(flows, event->rule);
-	if (!flow.local || !flow.peer || !flow.rule) {
-		flow_clear(flows, &flow);
-		return -ENOMEM;
-	}
+	if (!flow.local || !flow.peer || !flow.rule)
+		goto no_memory;
 	flows->ring[flows->next % flows->room] = flow;
 	flows->next++;
 	return 0;
+
+no_memory:
+	flow_clear(flows, &flow);
+	return -ENOMEM;
 }
 
 int berm_flows_add(struct berm_flows *flows, const struct berm_event *event, int64_t wall_ns)
 {
-	return add(flows, &(struct flow){ .event = *event, .wall_ns = wall_ns });
+	return add_flow(flows, (struct flow){ .event = *event, .wall_ns = wall_ns });
+}
+
+int berm_flows_add_sample(struct berm_flows *flows, const struct berm_sample *sample,
+			  int64_t wall_ns)
+{
+	struct flow flow = { .event = sample->event, .wall_ns = wall_ns };
+	size_t len = sample->len < sizeof(sample->data) ? sample->len : sizeof(sample->data);
+	char host[BERM_SERVERNAME_MAX];
+	bool is_named = false;
+
+	if (flow.event.app == BERM_APP_TLS)
+		is_named = berm_servername_tls(sample->data, len, host);
+	else if (flow.event.app == BERM_APP_HTTP)
+		is_named = berm_servername_http(sample->data, len, host);
+	if (is_named) {
+		flow.host = piece_get(flows, host);
+		if (!flow.host)
+			return -ENOMEM;
+	}
+	return add_flow(flows, flow);
 }
 
 /* The table does not keep it: the pod's own of the same family, as long as the pod is known. */
@@ -469,7 +494,8 @@ int berm_flows_add_ended(struct berm_flows *flows, const struct berm_ended *ende
 		.local_port = ended->local_port,
 		.peer_port = ended->peer_port,
 		.ifindex = ended->iface >> 8,
-		.rule = ended->rule,
+		.rule = ended->rule & BERM_RULE_ID,
+		.app = (uint8_t)(ended->rule >> BERM_APP_SHIFT),
 		.lost = ended->lost,
 		.slot = ended->slot & BERM_SESSION_SLOT,
 		.proto = ended->iface & 0xff,
@@ -483,7 +509,7 @@ int berm_flows_add_ended(struct berm_flows *flows, const struct berm_ended *ende
 				     .is_set = true };
 	memcpy(flow.final.packets, ended->packets, sizeof(flow.final.packets));
 	memcpy(flow.final.bytes, ended->bytes, sizeof(flow.final.bytes));
-	return add(flows, &flow);
+	return add_flow(flows, flow);
 }
 
 uint64_t berm_flows_first(const struct berm_flows *flows)
@@ -655,12 +681,24 @@ static const char *verdict_name(const struct flow *flow)
 	return berm_verdict_name(flow->event.action);
 }
 
+/* What the session carries and whom it asks for. Both names are of letters that need no escaping. */
+static void format_app(const struct flow *flow, char out[BERM_SERVERNAME_MAX + 64])
+{
+	const char *app = berm_app_name(flow->event.app);
+	const char *host = flow->host ? flow->host->text : "";
+
+	out[0] = '\0';
+	if (app)
+		snprintf(out, BERM_SERVERNAME_MAX + 64, ",\"app\":\"%s\"%s%s%s", app,
+			 *host ? ",\"host\":\"" : "", host, *host ? "\"" : "");
+}
+
 int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, size_t size)
 {
 	const struct flow *flow;
 	const struct berm_event *ev;
 	bool is_ingress;
-	char when[40], proto[12], l4[64] = "", facts[320];
+	char when[40], proto[12], l4[64] = "", facts[320], app[BERM_SERVERNAME_MAX + 64];
 	auto_free char *local = NULL, *peer = NULL;
 	size_t need;
 
@@ -679,14 +717,15 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 	if (!flow->final.is_set)
 		format_l4(ev, l4);
 	format_facts(flow, facts, sizeof(facts));
+	format_app(flow, app);
 	format_end(&ev->local, ev, ev->local_port, flow->local, local, need);
 	format_end(&ev->peer, ev, ev->peer_port, flow->peer, peer, need);
 	return snprintf(out, size,
 			"{\"time\":\"%s\",\"node\":%s,\"verdict\":\"%s\",\"direction\":\"%s\",\"is_reply\":%s,"
-			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s,%s,\"reason\":\"%s\","
+			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s%s,%s,\"reason\":\"%s\","
 			"%s,\"lost_before\":%u}\n",
 			when, flows->node, verdict_name(flow), is_ingress ? "ingress" : "egress",
 			ev->is_reply ? "true" : "false", is_ingress ? peer : local,
-			is_ingress ? local : peer, proto, l4, flow->rule->text,
+			is_ingress ? local : peer, proto, l4, app, flow->rule->text,
 			berm_reason_name(ev->reason), facts, ev->lost);
 }

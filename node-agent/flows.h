@@ -38,6 +38,9 @@ int berm_flows_add(struct berm_flows *flows, const struct berm_event *event,
 /* A session has left the table: the record has its final counts. */
 int berm_flows_add_ended(struct berm_flows *flows, const struct berm_ended *ended,
 			 int64_t wall_ns) must_check;
+/* The same, with whom the sampled payload asks for. */
+int berm_flows_add_sample(struct berm_flows *flows, const struct berm_sample *sample,
+			  int64_t wall_ns) must_check;
 
 /* The ring holds the flows with first <= seq < next. */
 uint64_t berm_flows_first(const struct berm_flows *flows);

@@ -401,14 +401,22 @@ void berm_agent_rescan(struct berm_agent *agent)
 
 /* ---- events of the data path ----------------------------------------------------------------------------------- */
 
+static int add_flow(struct loop *loop, const struct berm_event *event, bool is_sample)
+{
+	int64_t when = (int64_t)event->time_ns + loop->wall_offset_ns;
+
+	if (is_sample)
+		return berm_flows_add_sample(loop->agent.flows, (const struct berm_sample *)event,
+					     when);
+	return berm_flows_add(loop->agent.flows, event, when);
+}
+
 static int on_ring_event(void *ctx, void *data, size_t size)
 {
 	struct loop *loop = ctx;
 	const struct berm_event *event = data;
 
-	if (size >= sizeof(*event) &&
-	    !berm_flows_add(loop->agent.flows, event,
-			    (int64_t)event->time_ns + loop->wall_offset_ns))
+	if (size >= sizeof(*event) && !add_flow(loop, event, size >= sizeof(struct berm_sample)))
 		loop->has_new_flows = true;
 	if (size >= sizeof(*event) && loop->agent.feedback)
 		berm_feedback_flow(loop->agent.feedback, event);

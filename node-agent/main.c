@@ -57,6 +57,7 @@ enum {
 	OPT_UPLINK_ALL,
 	OPT_REPORT_ENDED,
 	OPT_SESSIONS,
+	OPT_APPS,
 	OPT_TIMEOUT /* and so many more, by enum berm_timeout */
 };
 
@@ -99,6 +100,8 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "report-ended", OPT_REPORT_ENDED, NULL, 0,
 	  "Flow records tell what each session has carried when it ends", 0 },
+	{ "apps", OPT_APPS, NULL, 0,
+	  "Find out by its first payload what a session carries: HTTP, TLS, DNS or SSH", 0 },
 	{ "log-level", OPT_LEVEL, "LEVEL", 0, "error, warning, info or debug (default: info)", 0 },
 	{ "log-file", OPT_FILE, "PATH", 0,
 	  "Log to this file too; it never grows beyond 1 MiB, twice", 0 },
@@ -270,6 +273,8 @@ static error_t on_session_option(int key, char *arg, struct argp_state *state)
 		set_sessions(settings, arg, state);
 	else if (key == OPT_REPORT_ENDED)
 		settings->agent.sessions.report_ended = true;
+	else if (key == OPT_APPS)
+		settings->agent.sessions.apps = true;
 	else if (key >= OPT_TIMEOUT && key < OPT_TIMEOUT + BERM_TIMEOUT_COUNT)
 		set_timeout(settings, (enum berm_timeout)(key - OPT_TIMEOUT), arg, state);
 	else

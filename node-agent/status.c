@@ -266,6 +266,7 @@ static void add_session_settings(cJSON *root, const struct berm_session_opts *op
 
 	cJSON_AddBoolToObject(object, "strict_tcp", opts->strict_tcp);
 	cJSON_AddBoolToObject(object, "report_ended", opts->report_ended);
+	cJSON_AddBoolToObject(object, "apps", opts->apps);
 	for (enum berm_timeout i = 0; i < BERM_TIMEOUT_COUNT; i++)
 		add_number(timeouts, berm_timeout_name(i), berm_timeout_of(opts, i));
 }

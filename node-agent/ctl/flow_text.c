@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "flow_text.h"
 
-#define LINE "%-12s  %s%-9s%s  %-7s  %-27s -> %-27s  %-9s  %s%s"
+#define LINE "%-12s  %s%-9s%s  %-7s  %-27s -> %-27s  %-9s  %s%s%s"
 
 int64_t ctl_flow_time(const cJSON *flow)
 {
@@ -137,6 +137,14 @@ static bool is_ended(const cJSON *flow)
 	return !strcmp(ctl_string_at(flow, "verdict"), "ENDED");
 }
 
+/* "  tls shop.example" */
+static char *carried(const cJSON *flow)
+{
+	const char *app = ctl_string_at(flow, "app"), *host = ctl_string_at(flow, "host");
+
+	return ctl_printf("%s%s%s%s", *app ? "  " : "", app, *host ? " " : "", host);
+}
+
 static char *losses(const cJSON *flow)
 {
 	double more = ctl_number_at(flow, "suppressed"), lost = ctl_number_at(flow, "lost_before");
@@ -177,13 +185,14 @@ void ctl_flow_print(const cJSON *flow, bool wide, bool color, FILE *out)
 	auto_free char *time = clock_text(flow), *src = who(ctl_at(flow, "source"));
 	auto_free char *dst = who(ctl_at(flow, "destination")), *proto = what(flow);
 	auto_free char *reason = is_ended(flow) ? final(flow) : why(flow), *lost = losses(flow);
+	auto_free char *app = carried(flow);
 	const char *verdict = ctl_string_at(flow, "verdict");
 	enum ctl_tone tone = is_ended(flow)		    ? CTL_DIM
 			     : strcmp(verdict, "FORWARDED") ? CTL_BAD
 							    : CTL_GOOD;
 
 	fprintf(out, LINE, time, ctl_tone_start(tone, color), verdict, ctl_tone_end(color),
-		ctl_string_at(flow, "direction"), src, dst, proto, reason, lost);
+		ctl_string_at(flow, "direction"), src, dst, proto, reason, app, lost);
 	if (wide)
 		print_details(flow, out);
 	fputc('\n', out);
@@ -193,6 +202,6 @@ void ctl_flow_print_header(bool wide, bool color, FILE *out)
 {
 	(void)wide;
 	fprintf(out, LINE "\n", "TIME", ctl_tone_start(CTL_PLAIN, color), "VERDICT",
-		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)",
+		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)", "",
 		"");
 }

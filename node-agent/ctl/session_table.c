@@ -190,9 +190,12 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
 	const struct berm_record *owner = owner_of(ctx, way);
 	auto_free char *proto = ctl_protocol(way->iface & 0xff);
 	const char *tcp = ctl_session_tcp_state(way);
+	const char *app = berm_app_name(BERM_APP_OF(way->rule));
 	cJSON *item = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(item, "protocol", proto ? proto : "");
+	if (app)
+		cJSON_AddStringToObject(item, "app", app);
 	cJSON_AddStringToObject(item, "direction",
 				way->slot & BERM_SESSION_FROM_POD ? "egress" : "ingress");
 	cJSON_AddStringToObject(item, "state", ctl_session_state(way));
@@ -201,7 +204,7 @@ cJSON *ctl_session_describe(const struct ctl_session_context *ctx,
 	add_end(item, "local", owner, local_addr(owner, way));
 	add_end(item, "peer", ctl_node_by_addr(ctx->node, &way->peer), &way->peer);
 	add_ports(item, way);
-	add_rule(item, &ctx->node->names, way->rule);
+	add_rule(item, &ctx->node->names, way->rule & BERM_RULE_ID);
 	add_traffic(item, way);
 	cJSON_AddNumberToObject(item, "expires_seconds",
 				(double)(int32_t)(session->deadline - ctx->now) / (double)ctx->hz);

@@ -43,6 +43,14 @@ static char *peer(const cJSON *item)
 {
 	return end_text(item, "peer");
 }
+/* "TCP", or "TCP/tls" where that is known. */
+static char *protocol(const cJSON *item)
+{
+	const char *app = ctl_string_at(item, "app");
+
+	return ctl_printf("%s%s%s", ctl_string_at(item, "protocol"), *app ? "/" : "", app);
+}
+
 static char *expires(const cJSON *item)
 {
 	return ctl_age(ctl_number_at(item, "expires_seconds"));
@@ -83,7 +91,7 @@ static enum ctl_tone state_tone(const cJSON *item)
 }
 
 static const struct ctl_column columns[] = {
-	{ .title = "PROTO", .path = "protocol" },
+	{ .title = "PROTO", .text = protocol },
 	{ .title = "POD", .text = local },
 	{ .title = "OPENED", .path = "direction" },
 	{ .title = "PEER", .text = peer },

@@ -86,15 +86,20 @@ struct bench {
 	struct generator *g;
 };
 
-static struct bench bench_start(uint32_t buckets, uint32_t lru)
+static struct bench bench_start_with(const struct datapath_opts *opts, uint32_t lru)
 {
-	struct bench b = { .dp = datapath_load(&(struct datapath_opts){ .buckets = buckets,
-									.event_ms = 1000 }) };
+	struct bench b = { .dp = datapath_load(opts) };
 
 	b.dp->maps.node->flags = BERM_NODE_MISSING_DENY | BERM_NODE_EVENTS;
 	datapath_pod(b.dp, &(struct pod){ .ifindex = 1, .addr = { POD } });
 	b.g = generator_load(b.dp, lru);
 	return b;
+}
+
+static struct bench bench_start(uint32_t buckets, uint32_t lru)
+{
+	return bench_start_with(&(struct datapath_opts){ .buckets = buckets, .event_ms = 1000 },
+				lru);
 }
 
 static void bench_end(struct bench *b)
@@ -128,6 +133,42 @@ static void hits(const char *name, uint32_t flows, uint32_t buckets, double fact
 	}
 	print(&(struct result){ name, c.ours, "ns", c.lru, note, factor * c.lru });
 	bench_end(&b);
+}
+
+/* With cfg_apps: one flow that has said nothing yet, then the same when it has. Baseline: the same without. */
+static void hits_apps(void)
+{
+	struct datapath_opts opts = { .buckets = BERM_BUCKETS_DEFAULT, .event_ms = 1000 };
+	struct packet speech = open_ack;
+	struct berm_session session;
+	uint32_t ns[3];
+
+	speech.payload = "220 mail.example ESMTP\r\n";
+	speech.payload_len = 24;
+	for (int i = 0; i < 3; i++) {
+		struct flood f = { .packet = &open_syn, .net = "10.64.0.0", .flows = 1 };
+		struct bench b;
+
+		opts.apps = i > 0;
+		b = bench_start_with(&opts, 64);
+		generator_establish(b.g, f);
+		(void)generator_reference(b.g, REF_LRU, &f);
+		f.packet = &speech;
+		f.packets = 16;
+		if (i == 2)
+			(void)generator_run(b.g, BERM_EGRESS, &f, NULL);
+		f.packet = &open_ack;
+		f.packets = HOT;
+		ns[i] = compare(b.g, BERM_EGRESS, &f, ALLOWED).ours;
+		ASSERT_TRUE(session_find(b.dp, 1, open_ack.dst, open_ack.sport, open_ack.dport,
+					 &session));
+		EXPECT_EQ(BERM_APP_OF(session.rule), i == 2 ? BERM_APP_UNKNOWN : 0);
+		bench_end(&b);
+	}
+	print(&(struct result){ "session_hit_apps_untold", ns[1], "ns", ns[0],
+				"--apps, a flow that has said nothing yet", 0 });
+	print(&(struct result){ "session_hit_apps", ns[2], "ns", ns[0], "--apps, a flow that has",
+				ns[0] + 4.0 });
 }
 
 /* What the kernel accounts for a map. */
@@ -397,8 +438,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} groups[] = {
-		{ "hit", session_hits }, { "insert", insert },	{ "first", first_packet },
-		{ "flood", flood },	 { "denied", denials }, { "memory", memory },
+		{ "hit", session_hits },   { "apps", hits_apps }, { "insert", insert },
+		{ "first", first_packet }, { "flood", flood },	  { "denied", denials },
+		{ "memory", memory },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)

@@ -36,7 +36,7 @@ struct fuzz_skb { /* of struct __sk_buff, with pointers that fit */
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 static struct berm_node berm_node;
-static uint32_t cfg_buckets;
+static uint32_t cfg_buckets, cfg_apps = 1;
 
 static long bpf_skb_load_bytes(const struct fuzz_skb *skb, uint32_t off, void *to, uint32_t size)
 {

@@ -92,7 +92,12 @@ static int read_event(void *ctx, void *data, size_t size)
 {
 	struct datapath *dp = ctx;
 
-	EXPECT_EQ(size, sizeof(dp->event));
+	if (size == sizeof(dp->sample)) {
+		memcpy(&dp->sample, data, sizeof(dp->sample));
+		dp->samples++;
+	} else {
+		EXPECT_EQ(size, sizeof(dp->event));
+	}
 	memcpy(&dp->event, data, sizeof(dp->event));
 	dp->events++;
 	return 0;
@@ -110,6 +115,7 @@ static struct berm_bpf *load(const struct datapath *dp, const struct datapath_op
 	skel->rodata->cfg_explain = opts->explain;
 	skel->rodata->cfg_strict_tcp = opts->strict_tcp;
 	skel->rodata->cfg_ended = opts->ended;
+	skel->rodata->cfg_apps = opts->apps;
 	ASSERT_EQ(berm_bpf__load(skel), 0);
 	return skel;
 }
@@ -127,9 +133,10 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	own_namespace();
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
 	dp->event_ms = opts->event_ms;
+	dp->apps = opts->apps;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
 	dp->ended = opts->ended;
-	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && !opts->ended &&
+	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && !opts->ended && !opts->apps &&
 	    dp->maps.buckets == PRELOAD_BUCKETS)
 		dp->skel = preload_take();
 	if (!dp->skel)

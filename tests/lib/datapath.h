@@ -44,6 +44,7 @@ struct datapath_opts {
 	bool explain;	   /* load the explain build */
 	bool strict_tcp;
 	bool ended; /* sessions that leave are told of: cfg_ended */
+	bool apps;  /* find out what sessions carry */
 };
 
 struct datapath {
@@ -52,10 +53,13 @@ struct datapath {
 	struct ring_buffer *ring;
 	uint32_t hz, event_ms;
 	bool ended;
+	bool apps;
 	uint32_t ingress_ifindex; /* what packets into a pod come in by; 0 = made on this node */
 	uint32_t next_set, next_rule, next_cell, next_col, next_port_class;
-	struct berm_event event; /* last one read */
-	uint32_t events;	 /* read so far */
+	struct berm_event event;   /* last one read */
+	struct berm_sample sample; /* last one that came with a payload */
+	uint32_t samples;
+	uint32_t events; /* read so far */
 };
 
 /* What became of one packet. */

@@ -24,11 +24,12 @@
 
 static const struct variant {
 	const char *name;
-	__u32 explain, ended;
+	__u32 explain, ended, apps;
 } variants[] = {
-	{ "enforce", 0, 0 },
-	{ "explain", 1, 0 },
-	{ "ended", 0, 1 },
+	{ "enforce", 0, 0, 0 },
+	{ "explain", 1, 0, 0 },
+	{ "ended", 0, 1, 0 },
+	{ "apps", 0, 0, 1 },
 };
 
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -47,6 +48,7 @@ static struct berm_bpf *open_variant(const struct variant *v)
 	skel->rodata->cfg_buckets = BUCKETS;
 	skel->rodata->cfg_explain = v->explain;
 	skel->rodata->cfg_ended = v->ended;
+	skel->rodata->cfg_apps = v->apps;
 	return skel;
 }
 

@@ -347,3 +347,117 @@ TEST(flow_names_stay, "a flow keeps the names of its time when the address goes 
 	EXPECT_STR_EQ(text_at(tree, "rule", "policy"), "(none)");
 	cJSON_Delete(tree);
 }
+
+TEST(flow_of_app,
+     "a flow says what it carries and, from a sample, whom it asks for; a bad name is none")
+{
+	static const struct {
+		unsigned int app;
+		const char *data, *name, *host; /* NULL: not there */
+	} rows[] = {
+		{ BERM_APP_HTTP, "GET / HTTP/1.1\r\nhost:  Shop.Example:8080 \r\n\r\n", "http",
+		  "shop.example:8080" },
+		{ BERM_APP_HTTP, "GET / HTTP/1.1\r\nHost: a\"b\r\n\r\n", "http", NULL },
+		{ BERM_APP_HTTP, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "http", NULL },
+		{ BERM_APP_HTTP, "GET / HTTP/1.1\r\n\r\nHost: body\r\n", "http", NULL },
+		{ BERM_APP_HTTP, "GET / HTTP/1.1\r\nHost: cut.exam", "http", NULL },
+		{ BERM_APP_TLS, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "tls", NULL },
+		{ BERM_APP_UNKNOWN, "Host: a\r\n", "unknown", NULL },
+		{ 2, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", NULL, NULL },
+		{ BERM_APP_NONE, "", NULL, NULL },
+	};
+
+	setup(16);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct berm_sample sample = { .event = tcp_event() };
+		const cJSON *app, *host;
+		cJSON *tree;
+
+		sample.event.app = (uint8_t)rows[i].app;
+		sample.len = (uint32_t)strlen(rows[i].data);
+		memcpy(sample.data, rows[i].data, sample.len);
+		ASSERT_EQ(berm_flows_add_sample(flows, &sample, 0), 0);
+		tree = rendered(i);
+		app = cJSON_GetObjectItem(tree, "app");
+		host = cJSON_GetObjectItem(tree, "host");
+		EXPECT_EQ(!app, !rows[i].name);
+		if (app)
+			EXPECT_STR_EQ(app->valuestring, rows[i].name);
+		EXPECT_EQ(!host, !rows[i].host);
+		if (host)
+			EXPECT_STR_EQ(host->valuestring, rows[i].host);
+		cJSON_Delete(tree);
+	}
+	berm_flows_free(flows);
+	berm_model_clear(&model);
+}
+
+/* A ClientHello with one extension before the server's name. */
+static size_t hello_of(const char *host, uint8_t *out)
+{
+	size_t n = strlen(host), at = 0;
+	const uint8_t head[] = { 22, 3, 1, 0, (uint8_t)(64 + n), 1, 0, 0, (uint8_t)(60 + n), 3, 3 };
+	const uint8_t middle[] = { 0,
+				   0,
+				   2,
+				   0x13,
+				   1,
+				   1,
+				   0,
+				   0,
+				   (uint8_t)(17 + n),
+				   0,
+				   23,
+				   0,
+				   4,
+				   1,
+				   2,
+				   3,
+				   4,
+				   0,
+				   0,
+				   0,
+				   (uint8_t)(n + 5),
+				   0,
+				   (uint8_t)(n + 3),
+				   0,
+				   0,
+				   (uint8_t)n };
+
+	memcpy(out, head, sizeof(head));
+	at = sizeof(head);
+	memset(out + at, 7, 32);
+	at += 32;
+	memcpy(out + at, middle, sizeof(middle));
+	at += sizeof(middle);
+	memcpy(out + at, host, n);
+	return at + n;
+}
+
+TEST(flow_of_hello, "the server's name of a ClientHello, if all of it is in the sample")
+{
+	struct berm_sample sample = { .event = tcp_event() };
+	cJSON *tree;
+
+	setup(256);
+	sample.event.app = BERM_APP_TLS;
+	sample.len = (uint32_t)hello_of("Shop.example", sample.data);
+	for (uint64_t i = 0; i < 80; i++, sample.len--) {
+		ASSERT_EQ(berm_flows_add_sample(flows, &sample, 0), 0);
+		tree = rendered(i);
+		EXPECT_EQ(!cJSON_GetObjectItem(tree, "host"), i > 0);
+		if (!i)
+			EXPECT_STR_EQ(cJSON_GetObjectItem(tree, "host")->valuestring,
+				      "shop.example");
+		cJSON_Delete(tree);
+		if (!sample.len)
+			break;
+	}
+	sample.len = (uint32_t)hello_of("shop example", sample.data);
+	ASSERT_EQ(berm_flows_add_sample(flows, &sample, 0), 0);
+	tree = rendered(berm_flows_next(flows) - 1);
+	EXPECT_TRUE(!cJSON_GetObjectItem(tree, "host"));
+	cJSON_Delete(tree);
+	berm_flows_free(flows);
+	berm_model_clear(&model);
+}
