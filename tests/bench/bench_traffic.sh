@@ -8,7 +8,7 @@
 # Each figure of a variant stands between two of the same way without anything, taken within a second: what counts is the
 # median of the ratios of such pairs ("ratio"), not the figures themselves; "nothing" tells what two of the same differ by.
 # "best" is the ratio of the best figure with to the best without, which bears more noise. BERM_BENCH_ROUNDS (9),
-# BERM_BENCH_MS (300).
+# BERM_BENCH_MS (300), BERM_BENCH_KINDS (stream rr crr), BERM_BENCH_VARIANTS (wall nothing iptables nft hop).
 # shellcheck disable=SC2119 # words of the scene take arguments, or none
 # shellcheck source-path=SCRIPTDIR/../lib
 . "$(dirname "$0")/../lib/sandbox.sh"
@@ -17,7 +17,9 @@
 
 ROUNDS=${BERM_BENCH_ROUNDS:-9}
 MS=${BERM_BENCH_MS:-300}
-[ -z "${BERM_BENCH_SMOKE:-}" ] || ROUNDS=1 MS=50
+KINDS=${BERM_BENCH_KINDS:-stream rr crr}
+VARIANTS=${BERM_BENCH_VARIANTS:-wall nothing iptables nft hop}
+[ -z "${BERM_BENCH_SMOKE:-}" ] || ROUNDS=1 MS=20
 TEST_TIMEOUT_S=900
 WAIT_S=30
 PORT=7000
@@ -120,28 +122,26 @@ measure() {
 	in_pod "$1" "$METER" "$KIND" "${POD_IP4[$2]}" $PORT "$MS" || fail "$KIND from $1 to $2: no answer"
 }
 
+declare -A FROM=([wall]=web [hop]=hop1) TO=([wall]=db [hop]=hop2)
+
 # One line: KIND VARIANT, figures without, figures with, figures without
 pair() {
-	local variant=$1 from=$2 to=$3 before with after
+	local variant=$1 before with after
 
 	before=$(measure plain1 plain2)
 	case $variant in iptables | nft) "with_$variant" ;; esac
-	with=$(measure "$from" "$to")
+	with=$(measure "${FROM[$variant]:-plain1}" "${TO[$variant]:-plain2}")
 	case $variant in iptables | nft) "without_$variant" ;; esac
 	after=$(measure plain1 plain2)
 	echo "$KIND $variant $before $with $after"
 }
 
 measure_all() {
-	local round
+	local round variant
 
 	for ((round = 0; round < ROUNDS; round++)); do
-		for KIND in stream rr crr; do
-			pair wall web db
-			pair nothing plain1 plain2 # how much two of the same differ
-			pair iptables plain1 plain2
-			pair nft plain1 plain2
-			pair hop hop1 hop2
+		for KIND in $KINDS; do
+			for variant in $VARIANTS; do pair "$variant"; done
 		done
 	done
 }
@@ -197,7 +197,11 @@ bench() {
 	serve plain2
 	serve hop2
 	wait_until in_pod hop1 "$METER" crr 10.77.0.2 $PORT 1 >/dev/null
-	counted session measure_all >"$SANDBOX_TMP/pairs" # so there is a wall in the way
+	if [[ " $VARIANTS " == *' wall '* ]]; then
+		counted session measure_all >"$SANDBOX_TMP/pairs" # so there is a wall in the way
+	else
+		measure_all >"$SANDBOX_TMP/pairs"
+	fi
 	agent_stop
 	kill "$HOP_PID"
 	report <"$SANDBOX_TMP/pairs"

@@ -97,15 +97,15 @@ enum { CLASS_FRIEND = 2, CLASS_TWIN, CLASS_FOE, CLASSES }; /* 0 and 1 are the wo
 
 static void add_intervals(struct berm_plan *plan)
 {
-	for (uint8_t plane = 0; plane < BERM_PLANE_COUNT; plane++) {
+	for (int plane = 0; plane < BERM_PLANE_COUNT; plane++) {
 		uint16_t first = 0;
 
 		for (uint16_t port = PORT_ALWAYS - 1; plane <= BERM_PLANE_UDP && port <= PORT_NEVER;
 		     first = ++port)
 			plan->interval[plan->interval_count++] =
-				(struct berm_plan_interval){ plane, first, port };
+				(struct berm_plan_interval){ (uint8_t)plane, first, port };
 		plan->interval[plan->interval_count++] =
-			(struct berm_plan_interval){ plane, first, 0xffff };
+			(struct berm_plan_interval){ (uint8_t)plane, first, 0xffff };
 	}
 }
 
@@ -176,8 +176,8 @@ static struct berm_plan *version(uint32_t n)
 			.action = i ? BERM_ACTION_ALLOW : BERM_ACTION_DENY,
 			.reason = i ? BERM_REASON_POLICY_ALLOW : BERM_REASON_POLICY_DENY,
 		};
-	for (uint8_t dir = 0; dir < BERM_DIR_COUNT; dir++)
-		fill_set(plan, &plan->set[plan->set_count++], dir, n);
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+		fill_set(plan, &plan->set[plan->set_count++], (uint8_t)dir, n);
 	plan->essentials = UINT32_MAX;
 	for (uint32_t pod = 1; pod < HEIR; pod++)
 		plan->endpoint[plan->endpoint_count++] =
