@@ -18,7 +18,8 @@
 #include "cleanup.h"
 #include "log.h"
 
-#define TICK_MS 1000
+#define TICK_MS	    1000
+#define RETRY_TICKS 30 /* to load the program, after that has failed */
 
 /* Such pods may get what the emergency rules do not decide, or their rules are not in force yet. */
 #define FLAGS_NOT_SHIELDED (BERM_EP_FALLBACK | BERM_EP_DHCP | BERM_EP_ALLOW_SPOOF)
@@ -42,7 +43,9 @@ struct wanted {
 
 struct berm_shield {
 	struct berm_agent *agent;
-	struct berm_uplink *uplink;
+	struct berm_uplink *uplink; /* NULL: not loaded, see load_failure */
+	struct berm_err load_failure;
+	unsigned int ticks;
 	struct wanted now; /* what the maps hold */
 	bool is_filled;	   /* once: before that nothing takes the place of what is attached */
 	struct berm_err fill_failure;
@@ -288,14 +291,23 @@ static void look_at_port(struct berm_shield *shield, struct port *port, struct b
 			 port->name, ifindex, port->is_native ? "native" : "generic");
 }
 
-static void on_tick(uv_timer_t *timer)
+static void load(struct berm_shield *shield)
 {
-	struct berm_shield *shield = timer->data;
+	struct berm_err err = { 0 };
+
+	if (berm_uplink_open(&shield->agent->maps, shield->agent->opts.shield.any_destination,
+			     &shield->uplink, &err) &&
+	    strcmp(err.msg, shield->load_failure.msg) != 0)
+		berm_log(BERM_LOG_ERROR, "uplink-not-loaded",
+			 "error=\"%s\" effect=\"the walls of the pods drop\"", err.msg);
+	shield->load_failure = err;
+}
+
+static void look_at_ports(struct berm_shield *shield)
+{
 	uint32_t kept[BERM_SHIELD_UPLINKS];
 	size_t count = 0;
 
-	if (!shield->is_filled)
-		return;
 	for (size_t i = 0; i < shield->port_count; i++) {
 		struct port *port = &shield->port[i];
 		struct berm_err err = { 0 };
@@ -312,11 +324,23 @@ static void on_tick(uv_timer_t *timer)
 	berm_uplink_keep(shield->uplink, kept, count);
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+	struct berm_shield *shield = timer->data;
+
+	if (!shield->uplink && !(++shield->ticks % RETRY_TICKS)) {
+		load(shield);
+		berm_shield_judged(shield, shield->agent->engine.has_judged &&
+						   !shield->agent->engine.failure.code);
+	}
+	if (shield->is_filled)
+		look_at_ports(shield);
+}
+
 int berm_shield_start(struct berm_agent *agent, struct berm_shield **ret, struct berm_err *err)
 {
 	const struct berm_shield_opts *opts = &agent->opts.shield;
 	struct berm_shield *shield;
-	int rc;
 
 	if (!opts->count) {
 		berm_uplink_keep(NULL, NULL, 0);
@@ -325,15 +349,11 @@ int berm_shield_start(struct berm_agent *agent, struct berm_shield **ret, struct
 	shield = calloc(1, sizeof(*shield));
 	if (!shield)
 		return berm_fail(err, -ENOMEM, "start the block list of the uplink");
-	rc = berm_uplink_open(&agent->maps, opts->any_destination, &shield->uplink, err);
-	if (rc) {
-		free(shield);
-		return rc;
-	}
 	shield->agent = agent;
 	shield->port_count = opts->count;
 	for (size_t i = 0; i < opts->count; i++)
 		shield->port[i].name = opts->ifname[i];
+	load(shield);
 	uv_timer_init(&agent->loop, &shield->tick);
 	shield->tick.data = shield;
 	uv_timer_start(&shield->tick, on_tick, TICK_MS, TICK_MS);
@@ -356,7 +376,7 @@ void berm_shield_judging(struct berm_shield *shield)
 {
 	struct berm_err err = { 0 };
 
-	if (shield && bring(shield, false, &err))
+	if (shield && shield->uplink && bring(shield, false, &err))
 		forget(shield); /* who does not know what to drop drops nothing */
 }
 
@@ -364,7 +384,7 @@ void berm_shield_judged(struct berm_shield *shield, bool is_in_force)
 {
 	struct berm_err err = { 0 };
 
-	if (!shield || !is_in_force)
+	if (!shield || !shield->uplink || !is_in_force)
 		return;
 	if (bring(shield, true, &err) && strcmp(err.msg, shield->fill_failure.msg) != 0)
 		berm_log(BERM_LOG_ERROR, "uplink-not-filled", "error=\"%s\"", err.msg);
@@ -372,7 +392,7 @@ void berm_shield_judged(struct berm_shield *shield, bool is_in_force)
 	if (shield->is_filled)
 		return;
 	shield->is_filled = true;
-	on_tick(&shield->tick);
+	look_at_ports(shield);
 }
 
 /* ---- telling --------------------------------------------------------------------------------------------------- */
@@ -403,7 +423,7 @@ cJSON *berm_shield_json(const struct berm_shield *shield)
 	cJSON_AddNumberToObject(object, "addresses", (double)shield->now.addr.count);
 	cJSON_AddBoolToObject(object, "any_destination",
 			      shield->agent->opts.shield.any_destination);
-	if (!berm_uplink_counters(shield->uplink, &sum, NULL)) {
+	if (shield->uplink && !berm_uplink_counters(shield->uplink, &sum, NULL)) {
 		cJSON_AddNumberToObject(object, "dropped_packets", (double)sum.packets);
 		cJSON_AddNumberToObject(object, "dropped_bytes", (double)sum.bytes);
 	}
@@ -420,6 +440,9 @@ void berm_shield_problems(const struct berm_shield *shield,
 
 	if (!shield)
 		return;
+	if (shield->load_failure.code)
+		tell(ctx, shield->load_failure.msg,
+		     "the walls of the pods still drop; leave --uplink out where the kernel cannot");
 	if (shield->fill_failure.code)
 		tell(ctx, shield->fill_failure.msg, "the walls of the pods still drop");
 	for (size_t i = 0; i < shield->port_count; i++) {

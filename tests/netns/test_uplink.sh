@@ -125,6 +125,17 @@ test_restart() {
 	silence || fail "the walls let blocked packets in"
 }
 
+#: removal takes the program off with everything else [uninstall.clean]
+test_uninstall() {
+	curtain_up --uplink=up0
+	wait_until is_attached up0
+	agent_stop
+	has_xdp up0 || fail "the control: no program"
+	mkdir "$SANDBOX_TMP/bin" # nothing of the host's own
+	"$BUILD/berm-install" uninstall --reload-wait=0 --bin-dir="$SANDBOX_TMP/bin" >"$SANDBOX_TMP/uninstall" 2>&1 || fail "$(cat "$SANDBOX_TMP/uninstall")"
+	! has_xdp up0 || fail "a program is left"
+}
+
 #: where only the way in is denied, answers to what the pod asks still come, and questions do not [uplink.answers]
 test_answers() {
 	block_list
