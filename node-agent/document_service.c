@@ -239,12 +239,11 @@ static void read_service(const struct berm_field *root, struct berm_service *out
 	struct berm_field spec;
 
 	if (!berm_field_get(root, "spec", &spec) || !berm_field_is_map(&spec) ||
-	    is_word(&spec, "type", "ExternalName"))
-		return;
+	    is_word(&spec, "type", "ExternalName") || is_word(&spec, "clusterIP", "None"))
+		return; /* no proxy leads there, whatever else the object says */
 	out->is_local = is_word(&spec, "internalTrafficPolicy", "Local");
 	read_frontends(root, &spec, out);
-	if (!is_word(&spec, "clusterIP", "None"))
-		read_service_ports(&spec, out);
+	read_service_ports(&spec, out);
 }
 
 void berm_take_service(struct berm_chunk *chunk, const struct berm_field *root)

@@ -9,7 +9,7 @@ ConfigMaps with a JSON text in each key. Only good documents are understood: wha
 import ipaddress
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SYSTEM = "berm-system"
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -39,6 +39,7 @@ class Question:
     peer: object  # ipaddress
     plane: str  # TCP, UDP, SCTP, ICMP, ICMPv6 or OTHER
     port: int  # of the side that is asked; ICMP: type << 8 | code; OTHER: protocol number
+    is_nobody: bool = False  # the peer's address stands for others, and nobody knows for whom
 
 
 @dataclass
@@ -100,6 +101,7 @@ class World:
         self.local = local  # {(namespace, name): [addresses]}, as the CNI told
         self.node_addresses = node_addresses
         self.namespaces, self.pods, self.policies = {}, [], []
+        self.services, self.slices, self.service_cidrs = [], [], []
         for item in objects:
             self.take(item)
 
@@ -117,6 +119,12 @@ class World:
             self.policies.append(network(item))
         elif kind == "ClusterNetworkPolicy":
             self.policies.append(cluster(item))
+        elif kind == "Service" and has_addresses(item):
+            self.services.append(item)
+        elif kind == "EndpointSlice":
+            self.slices.append(item)
+        elif kind == "ServiceCIDR":
+            self.service_cidrs += item["spec"]["cidrs"]
         self.policies = [p for p in self.policies if p]
 
     def namespace_labels(self, name):
@@ -163,6 +171,132 @@ def named_ports(pod):
         for port in container.get("ports") or []:
             if port.get("name"):
                 yield port["name"], port.get("protocol") or "TCP", port["containerPort"]
+
+
+# ---- Services ------------------------------------------------------------------------------------------------------------
+
+
+def has_addresses(service):
+    """Not headless, no ExternalName, not another proxy's."""
+    spec = service["spec"]
+    proxy = "service.kubernetes.io/service-proxy-name" in (service["metadata"].get("labels") or {})
+    return not proxy and spec.get("type") != "ExternalName" and spec.get("clusterIP") not in (None, "", "None")
+
+
+def cluster_addresses(service):
+    spec = service["spec"]
+    return [ipaddress.ip_address(a) for a in spec.get("clusterIPs") or [spec["clusterIP"]]]
+
+
+def external_addresses(service):
+    found = list(service["spec"].get("externalIPs") or [])
+    for item in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
+        if item.get("ip") and item.get("ipMode", "VIP") == "VIP":
+            found.append(item["ip"])
+    return [ipaddress.ip_address(a) for a in found]
+
+
+def is_in_use(endpoint):
+    """Ready, where nobody says otherwise; or still serving while it ends."""
+    conditions = endpoint.get("conditions") or {}
+    ready = conditions.get("ready")
+    if ready is None or ready:
+        return True
+    return bool(conditions.get("serving") and conditions.get("terminating"))
+
+
+def is_here(world, endpoint):
+    """On this node: as it says, or where it does not, by its address."""
+    if "nodeName" in endpoint:
+        return endpoint["nodeName"] == "here"
+    address = ipaddress.ip_address(endpoint["addresses"][0])
+    return address in world.node_addresses or any(address in a for a in world.local.values())
+
+
+def targets(world, service, port, version, only_here):
+    """{(address, port)} behind one port of a Service."""
+    found = set()
+    for item in world.slices:
+        meta = item["metadata"]
+        named = (meta.get("labels") or {}).get("kubernetes.io/service-name")
+        if meta["namespace"] != service["metadata"]["namespace"] or named != service["metadata"]["name"]:
+            continue
+        for led in item.get("ports") or []:
+            if (led.get("name") or "") != (port.get("name") or "") or led.get("protocol", "TCP") != port.get("protocol", "TCP"):
+                continue
+            for endpoint in item["endpoints"]:
+                address = ipaddress.ip_address(endpoint["addresses"][0])
+                if address.version == version and is_in_use(endpoint) and (not only_here or is_here(world, endpoint)):
+                    found.add((address, led["port"]))
+    return found
+
+
+def places(world, question):
+    """What stands at this address and port: (does something?, {(address, port)} it leads to)."""
+    is_place, found = False, set()
+    at, version = question.peer, question.peer.version
+    for service in world.services:
+        spec = service["spec"]
+        cluster, external = at in cluster_addresses(service), at in external_addresses(service)
+        families = {a.version for a in cluster_addresses(service)}
+        for port in spec["ports"]:
+            if port.get("protocol", "TCP") != question.plane:
+                continue
+            if (cluster or external) and port["port"] == question.port:
+                is_place = True
+                only_here = spec.get("internalTrafficPolicy") == "Local" and not external
+                found |= targets(world, service, port, version, only_here)
+            if at in world.node_addresses and port.get("nodePort") == question.port and version in families:
+                is_place = True
+                found |= targets(world, service, port, version, False)
+    for address, port in host_ports(world, question):
+        is_place = True
+        found.add((address, port))
+    return is_place, found
+
+
+def host_ports(world, question):
+    """Of this node's pods."""
+    for key, addresses in world.local.items():
+        pod = world.pod(key)
+        containers = list(pod["spec"].get("containers") or [])
+        containers += [c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+        for port in (p for c in containers for p in c.get("ports") or []):
+            if question.peer not in world.node_addresses or port.get("hostPort") != question.port:
+                continue
+            if (port.get("protocol") or "TCP") != question.plane:
+                continue
+            for address in addresses:
+                if address.version == question.peer.version:
+                    yield address, port["containerPort"]
+
+
+def is_owned(world, address):
+    return address in world.node_addresses or world.owner(address) is not None
+
+
+def is_service_address(world, address):
+    """It stands for others, whatever the port."""
+    if any(address in cluster_addresses(s) for s in world.services):
+        return True
+    if is_owned(world, address):
+        return False
+    if any(address in external_addresses(s) for s in world.services):
+        return True
+    return any(in_block(c, address) for c in world.service_cidrs)
+
+
+def is_behind(world, namespace, name, question):
+    """Is it an endpoint of this Service, on that endpoint's own port?"""
+    for service in world.services:
+        meta = service["metadata"]
+        if (meta["namespace"], meta["name"]) != (namespace, name):
+            continue
+        for port in service["spec"]["ports"]:
+            if port.get("protocol", "TCP") == question.plane:
+                if (question.peer, question.port) in targets(world, service, port, question.peer.version, False):
+                    return True
+    return False
 
 
 # ---- peers ---------------------------------------------------------------------------------------------------------------
@@ -402,8 +536,16 @@ def cluster_port(item):
 DECIDES_FIRST = ["Deny", "Allow", "Log", "Pass"]
 
 
+def peers_match(world, policy, rule, question):
+    if rule.peers is None:
+        return True
+    if question.is_nobody:
+        return everyone in rule.peers
+    return any(test(world, policy, question.peer) for test in rule.peers)
+
+
 def rule_matches(world, policy, rule, question):
-    if rule.peers is not None and not any(test(world, policy, question.peer) for test in rule.peers):
+    if not peers_match(world, policy, rule, question):
         return False
     return rule.ports is None or any(test(world, question) for test in rule.ports)
 
@@ -446,9 +588,13 @@ def decided(found):
 
 
 def is_essential(world, question, granted):
-    if question.direction != "egress":
+    if question.direction != "egress" or question.is_nobody:
         return False
     if question.peer in world.node_addresses:
+        return True
+    if "apiserver" in granted and question.plane == "TCP" and is_behind(world, "default", "kubernetes", question):
+        return True
+    if "dns" in granted and question.plane in ("TCP", "UDP") and is_behind(world, "kube-system", "kube-dns", question):
         return True
     if "dns" in granted and question.plane in ("TCP", "UDP") and question.port == 53:
         pod = world.owner(question.peer)
@@ -457,6 +603,24 @@ def is_essential(world, question, granted):
 
 
 def evaluate(world, question):
+    """A connection to a Service is judged on those behind it: they all agree, or nobody knows whom it would come to."""
+    if question.direction == "ingress":
+        return evaluate_one(world, question)
+    is_place, found = places(world, question)
+    if not found:
+        nobody = is_place or is_service_address(world, question.peer)
+        return evaluate_one(world, replace(question, is_nobody=nobody))
+    answers = []
+    for address, port in sorted(found):
+        nobody = is_service_address(world, address)
+        answers.append(evaluate_one(world, replace(question, peer=address, port=port, is_nobody=nobody)))
+    if len({a.action for a in answers}) > 1:
+        return Answer("deny", "service-mixed")
+    return answers[0]
+
+
+def evaluate_one(world, question):
+    """The peer as what it is, whoever leads there."""
     pod = world.pod(question.pod)
     namespace = question.pod[0]
     policies = [p for p in world.policies if p.selects(world, pod)]
@@ -471,9 +635,13 @@ def evaluate(world, question):
         granted = set.intersection(both, *(p.essentials for p in isolating))
         if is_essential(world, question, granted):
             return Answer("allow", "essential")
+        if question.is_nobody:
+            return Answer("deny", "service-unknown")
         return Answer("deny", "default-deny", ",".join(title(p) for p in sorted(isolating, key=by_kind)))
     if world.denies_by_default(namespace):
         if is_essential(world, question, both):
             return Answer("allow", "essential")
+        if question.is_nobody:
+            return Answer("deny", "service-unknown")
         return Answer("deny", "default-deny", namespace)
     return Answer("allow", "not-isolated")

@@ -16,6 +16,12 @@ NODE_ADDRESSES = ["10.0.2.1", "fd00:2::1"]
 PORTS = [0, 1, 52, 53, 54, 80, 443, 8080, 65535]
 PORT_NAMES = ["web", "dns", "admin"]
 ICMP_ASKED = [(4, 8, 0), (4, 13, 0), (4, 42, 3), (6, 128, 0), (6, 200, 1)]
+SERVICE_NAMES = [("red", "s0"), ("red", "s1"), ("blue", "s0"), ("kube-system", "kube-dns"), ("default", "kubernetes")]
+VIPS = [f"10.96.0.{i}" for i in range(1, 6)] + [f"fd96::{i}" for i in range(1, 6)]  # one of each family a Service
+EXTERNALS = ["192.0.2.10", "192.0.2.11", "2001:db8::10"]
+SERVICE_PORTS = [53, 80]
+NODE_PORTS = [30001, 30002]
+HOST_PORTS = [30002, 31001]
 OTHER_PROTOCOLS = [47, 50, 89]
 LOCAL = 3  # pods of this node
 
@@ -70,15 +76,17 @@ class Generator:
     def address(self):
         if self.chance(12):
             return self.pick(["192.0.2.1", "10.0.1.0", "9.255.255.255", "10.255.0.1", "2001:db8::1", "fd00::1:0"])
-        if self.chance(8):
+        if self.chance(10):
             return self.pick(NODE_ADDRESSES)
+        if self.chance(25):
+            return self.pick(VIPS + EXTERNALS + ["10.96.0.200", "fd96::200"])
         if self.chance(60):
             return f"10.0.0.{self.random.randrange(1, 32)}"
         return f"fd00::{self.random.randrange(1, 32):x}"
 
     def network(self):
         if self.chance(35):
-            return self.pick(["0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "10.0.0.0/24", "fd00::/120", "10.0.2.0/29"])
+            return self.pick(["0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "10.0.0.0/24", "fd00::/120", "10.0.2.0/29", "10.96.0.0/24", "fd96::/120"])
         if self.chance(60):
             return self.masked(f"10.0.0.{self.random.randrange(32)}", self.random.randint(26, 32))
         return self.masked(f"fd00::{self.random.randrange(32):x}", self.random.randint(122, 128))
@@ -263,6 +271,8 @@ class Generator:
             {"name": self.pick(PORT_NAMES), "containerPort": self.random.choice(PORTS[1:]), "protocol": self.pick(["TCP", "TCP", "UDP", "SCTP"])}
             for _ in range(self.random.randrange(3))
         ]
+        if used and self.chance(20):
+            used[0]["hostPort"] = self.pick(HOST_PORTS)
         spec = {"containers": [{"name": "c", "ports": used}]}
         if self.chance(15):
             helper = {"name": "h", "ports": [{"name": self.pick(PORT_NAMES), "containerPort": self.random.choice(PORTS[1:])}]}
@@ -294,10 +304,77 @@ class Generator:
         }
 
     def far_addresses(self):
-        found = {f"10.0.0.{self.random.randrange(1, 32)}"}
+        last = 12 if self.chance(60) else 32
+        found = {f"10.0.0.{self.random.randrange(1, last)}"}
         if self.chance(50):
-            found.add(f"fd00::{self.random.randrange(1, 32):x}")
+            found.add(f"fd00::{self.random.randrange(1, last):x}")
         return sorted(found)
+
+    # ---- Services -------------------------------------------------------------------------------------------------------
+
+    def service(self, number):
+        namespace, name = SERVICE_NAMES[number]
+        families = self.pick([[0], [1], [0, 1], [0, 1]])
+        addresses = [VIPS[number + 5 * family] for family in families]
+        ports = []
+        for i in range(self.random.randint(1, 2)):
+            port = {"name": f"p{i}", "port": self.pick(SERVICE_PORTS), "protocol": self.pick(["TCP", "TCP", "UDP"])}
+            if all((port["port"], port["protocol"]) != (p["port"], p["protocol"]) for p in ports):
+                ports.append(port)
+        spec = {"type": "ClusterIP", "clusterIP": addresses[0], "clusterIPs": addresses, "ports": ports}
+        status = {}
+        if self.chance(25):
+            spec["type"] = "NodePort"
+            ports[0]["nodePort"] = self.pick(NODE_PORTS)
+        if self.chance(20):
+            spec["externalIPs"] = self.some(EXTERNALS, 2)
+        if self.chance(20):
+            mode = {"ipMode": self.pick(["VIP", "Proxy"])} if self.chance(50) else {}
+            status = {"loadBalancer": {"ingress": [{"ip": self.pick(EXTERNALS), **mode}]}}
+        if self.chance(20):
+            spec["internalTrafficPolicy"] = "Local"
+        if self.chance(5):
+            spec.update(clusterIP="None", clusterIPs=["None"])
+        meta = {"name": name, "namespace": namespace, "labels": {}}
+        if self.chance(5):
+            meta["labels"]["service.kubernetes.io/service-proxy-name"] = "other"
+        return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec, "status": status}
+
+    def slice(self, number, letter):
+        namespace, name = SERVICE_NAMES[number]
+        version = 4 if (letter == "a") == self.chance(90) else 6
+        endpoints = [self.endpoint(version) for _ in range(self.random.randrange(6))]
+        service = self.sources.get(f"svc-{number}")
+        ports = [{**p, "port": self.random.choice(PORTS[1:8])} for p in (service["spec"]["ports"] if service else [])]
+        for port in ports:
+            port.pop("nodePort", None)
+            if self.chance(10):
+                port.update(self.pick([{"name": "p9"}, {"protocol": "SCTP"}]))
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": f"{name}-{letter}",
+                "namespace": namespace,
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "addressType": f"IPv{version}",
+            "endpoints": endpoints,
+            "ports": ports,
+        }
+
+    def endpoint(self, version):
+        number = self.random.randrange(1, 12)
+        found = {"addresses": [f"10.0.0.{number}" if version == 4 else f"fd00::{number:x}"]}
+        if self.chance(10):
+            found["addresses"] = [NODE_ADDRESSES[version == 6]]
+        if self.chance(80):
+            found["nodeName"] = "here" if number <= LOCAL else self.pick(["here", "elsewhere"])
+        if self.chance(40):
+            found["conditions"] = {
+                key: self.chance(50) for key in self.some(["ready", "serving", "terminating"], 3)
+            }
+        return found
 
     # ---- the world ------------------------------------------------------------------------------------------------------
 
@@ -309,11 +386,18 @@ class Generator:
         for name in NAMESPACES:
             if self.chance(90):
                 self.sources[f"ns-{name}"] = self.namespace(name)
-        for _ in range(self.random.randint(6, 16)):
+        for number in range(len(SERVICE_NAMES)):
+            if self.chance(80):
+                self.sources[f"svc-{number}"] = self.service(number)
+                for letter in "ab":
+                    self.sources[f"slice-{number}-{letter}"] = self.slice(number, letter)
+        for _ in range(self.random.randint(10, 40)):
             self.change()
 
     def change(self):
         """One object more, fewer or different; returns the name of its source."""
+        if self.chance(25):
+            return self.change_service()
         what = self.random.randrange(100)
         if what < 30:
             return self.put_pod()
@@ -327,6 +411,16 @@ class Generator:
             namespace = self.pick(TENANTS)
             return self.put_or_drop(f"np-{namespace}-{number}", lambda: self.network_policy(namespace, f"np-{number}"))
         return self.put_or_drop(f"cnp-{number}", lambda: self.cluster_policy(f"cnp-{number}"))
+
+    def change_service(self):
+        number = self.random.randrange(len(SERVICE_NAMES))
+        if self.chance(10):
+            cidrs = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "all"}}
+            return self.put_or_drop("cidrs", lambda: {**cidrs, "spec": {"cidrs": ["10.96.0.0/16", "fd96::/112"]}})
+        if self.chance(45):
+            return self.put_or_drop(f"svc-{number}", lambda: self.service(number))
+        letter = self.pick("ab")
+        return self.put_or_drop(f"slice-{number}-{letter}", lambda: self.slice(number, letter))
 
     def put_or_drop(self, source, make):
         if source in self.sources and self.chance(30):
@@ -345,7 +439,20 @@ class Generator:
         source = f"pod-{namespace}-{number}"
         return self.put_or_drop(source, lambda: self.pod(namespace, f"far{number}", self.far_addresses(), "elsewhere"))
 
+    def service_question(self):
+        """To a Service that is there; None: there is none."""
+        services = [s for name, s in sorted(self.sources.items()) if name.startswith("svc-")]
+        spec = self.pick(services)["spec"] if services else {"clusterIP": "None"}
+        if spec["clusterIP"] == "None":
+            return None
+        port = self.pick(spec["ports"])
+        key = self.pick(sorted(self.local))
+        return Question(key, "egress", ipaddress.ip_address(self.pick(spec["clusterIPs"])), port["protocol"], port["port"])
+
     def question(self):
+        return (self.service_question() if self.chance(15) else None) or self.any_question()
+
+    def any_question(self):
         while True:
             key = self.pick(sorted(self.local))
             peer = self.address()
@@ -362,4 +469,8 @@ class Generator:
             port = self.pick(OTHER_PROTOCOLS)
         else:
             port = self.pick(PORTS) if self.chance(90) else self.random.randrange(65536)
+            if peer in VIPS + EXTERNALS and self.chance(70):
+                plane, port = self.pick(["TCP", "TCP", "UDP"]), self.pick(SERVICE_PORTS)
+            if peer in NODE_ADDRESSES and self.chance(60):
+                port = self.pick(NODE_PORTS + HOST_PORTS)
         return Question(key, direction, address, plane, port)

@@ -47,6 +47,8 @@ TEST(service_without_frontends, "headless, ExternalName and another proxy's Serv
 		const char *name, *text;
 	} cases[] = {
 		{ "headless", "kind: Service\nmetadata: {name: s}\nspec: {clusterIP: None, clusterIPs: [None], ports: [{port: 80}]}\n" },
+		{ "headless, with an address outside", "kind: Service\nmetadata: {name: s}\nspec: {clusterIP: None, externalIPs: [192.0.2.1], ports: [{port: 80}]}\n"
+				   "status: {loadBalancer: {ingress: [{ip: 192.0.2.2}]}}\n" },
 		{ "external name", "kind: Service\nmetadata: {name: s}\nspec: {type: ExternalName, externalName: x.example, ports: [{port: 80}]}\n" },
 		{ "another proxy", "kind: Service\nmetadata: {name: s, labels: {service.kubernetes.io/service-proxy-name: x}}\n"
 				   "spec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}\n" },
@@ -60,6 +62,7 @@ TEST(service_without_frontends, "headless, ExternalName and another proxy's Serv
 		s = documents_find(&d, "s")->service;
 		ASSERT_TRUE(s);
 		EXPECT_EQ(s->cluster_count, 0);
+		EXPECT_EQ(s->external_count, 0);
 		EXPECT_EQ(s->port_count, 0);
 		EXPECT_STR_EQ(s->ns, "default");
 		documents_clear(&d);
