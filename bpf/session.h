@@ -412,7 +412,8 @@ static __always_inline __u32 put_choose(const struct berm_bucket *b, const struc
 }
 
 static __always_inline enum put_result put_locked(struct berm_bucket *b, const struct pkt *p,
-						  struct put *put, __u32 *left, __u32 *cls)
+						  struct put *put, __u32 *left, __u32 *cls,
+						  bool tells)
 {
 	__u32 known = bucket_find(b, &p->flow, p->hash);
 	__u32 way = put->forced;
@@ -429,37 +430,53 @@ static __always_inline enum put_result put_locked(struct berm_bucket *b, const s
 	if (way >= BERM_WAYS)
 		return PUT_FULL;
 	*left = way_leaving(b, way);
-	if (cfg_ended)
+	if (tells)
 		way_swap(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
 	else
 		way_write(b, way, &put->value, hash_tag(p->hash), p->now + half_open_timeout());
 	return PUT_NEW;
 }
 
-static __noinline int session_put(struct pkt *p, struct put *put)
+/* `tells`: of the session whose way is taken. A constant, so that nothing of it is left where nobody asks. */
+static __always_inline int put_way(struct pkt *p, struct put *put, bool tells)
 {
 	struct berm_bucket *b = bucket_at(put->index);
 	__u32 left = 0, cls = CLASS_DEAD;
 	enum put_result result;
-	__u8 owner = put->value.slot;
+	__u8 owner = tells ? put->value.slot : 0;
 
 	if (!b)
 		return PUT_FULL;
 	bpf_spin_lock(&b->lock);
-	result = put_locked(b, p, put, &left, &cls);
+	result = put_locked(b, p, put, &left, &cls, tells);
 	bpf_spin_unlock(&b->lock);
 
 	if (result != PUT_NEW)
 		return result;
-	ADD(berm_node.held[0][owner], 1);
+	ADD(berm_node.held[0][tells ? owner : put->value.slot & 0xff], 1);
 	session_left(put->index, left);
 	if (left && put->forced == WAY_NONE)
 		account_stat(cls == CLASS_DEAD	      ? BERM_STAT_REPLACED_DEAD
 			     : cls == CLASS_HALF_OPEN ? BERM_STAT_REPLACED_HALF_OPEN
 						      : BERM_STAT_REPLACED_ESTABLISHED);
-	if (cfg_ended && left)
+	if (tells && left)
 		ended(&put->value, cls == CLASS_DEAD ? BERM_ENDED_EXPIRED : BERM_ENDED_REPLACED);
 	return PUT_NEW;
+}
+
+static __noinline int put_silently(struct pkt *p, struct put *put)
+{
+	return put_way(p, put, false);
+}
+
+static __noinline int put_telling(struct pkt *p, struct put *put)
+{
+	return put_way(p, put, true);
+}
+
+static __always_inline int session_put(struct pkt *p, struct put *put)
+{
+	return cfg_ended ? put_telling(p, put) : put_silently(p, put);
 }
 
 /* The other bucket, if the home is crowded and the other has the better victim. */

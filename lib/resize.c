@@ -117,27 +117,35 @@ uint32_t berm_resize_from(const struct berm_resize *resize)
 	return resize->from;
 }
 
-/* The whole old table, some buckets a call: the arguments move on by themselves. */
+/* Some buckets: the arguments move on by themselves. */
+static int step(const struct berm_resize *r, struct frame *in)
+{
+	struct frame out = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(*in),
+		    .data_out = &out, .data_size_out = sizeof(out));
+	uint32_t runs = (r->from - in->args.first + STEP - 1) / STEP;
+	int rc;
+
+	opts.repeat = (int)(runs < AT_ONCE ? runs : AT_ONCE);
+	rc = bpf_prog_test_run_opts(r->prog, &opts);
+	*in = out;
+	return rc;
+}
+
+/* The whole old table. */
 static int walk(struct berm_resize *r, uint32_t ifindex, bool take, struct berm_resize_count *add,
 		struct berm_err *err)
 {
-	struct frame in = { .args = { .count = STEP, .ifindex = ifindex, .take = take } }, out;
+	struct frame frame = { .args = { .count = STEP, .ifindex = ifindex, .take = take } };
 	int rc = 0;
 
-	while (!rc && in.args.first < r->from) {
-		uint32_t runs = (r->from - in.args.first + STEP - 1) / STEP;
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in),
-			    .data_out = &out, .data_size_out = sizeof(out),
-			    .repeat = (int)(runs < AT_ONCE ? runs : AT_ONCE));
-
-		rc = bpf_prog_test_run_opts(r->prog, &opts);
-		in = out;
-	}
+	while (!rc && frame.args.first < r->from)
+		rc = step(r, &frame);
 	if (rc)
 		return berm_fail(err, rc, "move sessions to the new table");
 	if (add) {
-		add->moved += in.args.moved;
-		add->lost += in.args.lost;
+		add->moved += frame.args.moved;
+		add->lost += frame.args.lost;
 	}
 	return 0;
 }

@@ -233,8 +233,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options_of_flows[] = {
 	{ "follow", 'f', NULL, 0, "go on with new ones as they happen", 1 },
 	{ NULL, 0, NULL, 0, "Filters (names may be shell patterns):", 2 },
-	{ "verdict", OPT_VERDICT, "VERDICT", 0,
-	  "forwarded, dropped, rejected, or ended (the agent's --report-ended)", 2 },
+	{ "verdict", OPT_VERDICT, "VERDICT", 0, "forwarded, dropped, rejected or ended", 2 },
 	{ "direction", OPT_DIRECTION, "DIRECTION", 0,
 	  "ingress or egress, as the judged pod sees it", 2 },
 	{ "pod", 'p', "[NS/]POD", 0, "with this pod on either end", 2 },
