@@ -53,14 +53,13 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	if (answer_passes(p) || !endpoint_find(p))
 		return;
 	session_inspect(p, dir);
-	if (!guard_decides(p, dir) && !related_admits(p, dir)) {
+	if (!guard_decides(p, dir) && !related_admits(p, dir))
 		policy_decide(p, dir);
-		if (p->found == SESSION_STALE && !is_allowed(p)) {
-			pkt_forget(p);
-			(void)session_denied(p);
-		}
-	}
 	pkt_forget(p);
+	if (p->found == SESSION_STALE && p->hit && !is_allowed(p)) { /* by a rule: no guard has said so */
+		(void)session_denied(p);
+		pkt_forget(p);
+	}
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
 	if (!cfg_explain)

@@ -123,9 +123,13 @@ static __noinline int policy_judge(struct pkt *p, __u32 dir)
  */
 static __always_inline void policy_adopt(struct pkt *p, enum berm_dir dir)
 {
-	__u32 rule = p->rule, hit = p->hit;
-	__u16 verdict = p->verdict;
+	__u32 rule, hit;
+	__u16 verdict;
 
+	pkt_forget(p); /* what is kept across the second look-up would multiply its ways */
+	rule = p->rule;
+	hit = p->hit;
+	verdict = p->verdict;
 	(void)policy_judge(p, !dir);
 	if (is_allowed(p)) {
 		p->opener = !dir;
