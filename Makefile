@@ -33,7 +33,8 @@ endif
 
 cc_has = $(if $(shell $(CC) -Werror $(1) -E -x c /dev/null -o /dev/null 2>/dev/null && echo y),$(1))
 
-WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+WERROR ?= -Werror
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 HARDEN := -fstack-protector-strong $(call cc_has,-fstack-clash-protection) $(call cc_has,-fcf-protection)
 ifeq ($(SAN),)
   HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -51,7 +52,7 @@ C_FLAGS   = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -ffunct
 LD_FLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(SANFLAGS) $(LDFLAGS)
 AGENT_LIBS  = -lbpf -lelf -lz -lcjson -lyaml -luv -lmicrohttpd -lsmartcols -lcurl
 CNI_LIBS    = -lbpf -lelf -lz -lcjson
-BPF_FLAGS = -g -O2 -Wall -Wextra -Werror -target bpf -mcpu=v3 -MMD -MP -Ibpf \
+BPF_FLAGS = -g -O2 -Wall -Wextra $(WERROR) -target bpf -mcpu=v3 -MMD -MP -Ibpf \
 	    $(addprefix -idirafter /usr/include/,$(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch 2>/dev/null))
 
 # --- what there is to build ------------------------------------------------------

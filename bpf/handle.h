@@ -56,7 +56,8 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	if (!guard_decides(p, dir) && !related_admits(p, dir))
 		policy_decide(p, dir);
 	pkt_forget(p);
-	if (p->found == SESSION_STALE && p->hit && !is_allowed(p)) { /* by a rule: no guard has said so */
+	if (p->found == SESSION_STALE && p->hit &&
+	    !is_allowed(p)) { /* by a rule: no guard has said so */
 		(void)session_denied(p);
 		pkt_forget(p);
 	}

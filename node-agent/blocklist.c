@@ -59,10 +59,11 @@ static int lowest_exception(const struct blocks *blocks, int dir)
 	return lowest;
 }
 
+/* Nobody's connections are kept either: a policy that says Recheck keeps those of the others from it. */
 static bool is_about_everyone(const struct berm_policy *policy)
 {
-	return policy->cluster_wide && !policy->pod_subject.count &&
-	       (!policy->has_ns_subject || !policy->ns_subject.count);
+	return policy->on_change != BERM_CHANGE_KEEP && policy->cluster_wide &&
+	       !policy->pod_subject.count && (!policy->has_ns_subject || !policy->ns_subject.count);
 }
 
 static bool denies_all(const struct berm_policy_rule *rule, int dir)

@@ -59,7 +59,7 @@ static struct __sk_buff explain(const struct berm_bpf *skel, enum berm_dir dir,
 		int got_;                                                                          \
 		struct __sk_buff out_ = explain(skel, dir, packet, path_, &got_);                  \
 		EXPECT_EQ(got_, retval);                                                           \
-		EXPECT_STR_EQ(datapath_reason(out_.cb[BERM_CB_REASON] & 0xff),                            \
+		EXPECT_STR_EQ(datapath_reason(out_.cb[BERM_CB_REASON] & 0xff),                     \
 			      datapath_reason(BERM_REASON_##reason_));                             \
 		EXPECT_EQ(out_.cb[BERM_CB_RULE], rule_);                                           \
 	} while (0)

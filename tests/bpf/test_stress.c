@@ -349,14 +349,11 @@ static void fire(struct shooter *w, const struct shot *s)
 	struct moment before = look(w->st);
 
 	ctx.ingress_ifindex = s->dir == BERM_EGRESS ? ctx.ifindex : WALL_OUTSIDE;
-	/* Many at once only of what is allowed: the kernel tells of the last one alone. */
-	if (s->want == ALWAYS && !s->is_answer && s->pod != HEIR && !below(&w->random, 8))
-		opts.repeat = 32;
 	w->rc = bpf_prog_test_run_opts(atomic_load(&w->st->prog[s->dir]), &opts);
 	if (w->rc)
 		return;
-	w->sent[s->dir] += (uint64_t)opts.repeat;
-	w->bytes[s->dir] += (uint64_t)opts.repeat * s->len;
+	w->sent[s->dir]++;
+	w->bytes[s->dir] += s->len;
 	check(w, s, wanted(s, before, look(w->st)), (int)opts.retval);
 }
 

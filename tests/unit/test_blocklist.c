@@ -145,6 +145,9 @@ TEST(exceptions, "an emergency rule that allows or passes bars what comes behind
 	EXPECT_STR_EQ(listed(&m), "10.1.0.0/16 half");
 	deny(early, BERM_EGRESS, "10.0.0.0/8");
 	EXPECT_STR_EQ(listed(&m), "10.1.0.0/16 whole");
+	early->on_change = BERM_CHANGE_KEEP; /* connections from there may be kept */
+	EXPECT_STR_EQ(listed(&m), "");
+	early->on_change = BERM_CHANGE_RECHECK;
 	early->priority = 501;
 	EXPECT_STR_EQ(listed(&m), "");
 	berm_model_clear(&m);
