@@ -242,6 +242,7 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 {
 	__u32 slot, state;
 	struct berm_session *s;
+	__u64 word;
 
 	barrier_var(way);
 	if (way >= BERM_WAYS)
@@ -250,9 +251,12 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	slot = READ(s->slot);
 	state = READ(s->state) | (slot & BERM_SESSION_ORIGIN);
 	slot %= BERM_MAX_ENDPOINTS;
+	word = READ(s->word);
+	if ((__u32)word != hash_signature(p->hash))
+		return false; /* another's by now, and slot and state may be that one's: a miss */
 	if (tcp_is_syn(p) && !syn_rides(p, b, way, state, dir))
 		return false;
-	if (READ(s->word) != session_word(p->hash, READ(berm_node.epoch[slot]))) {
+	if (word != session_word(p->hash, READ(berm_node.epoch[slot]))) {
 		session_found(p, b, way, SESSION_STALE);
 		return false;
 	}
