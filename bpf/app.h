@@ -51,8 +51,7 @@ static __always_inline __u32 app_begins(const struct app_bytes *b, __u32 at, __u
 
 	if (len <= at)
 		return APP_MORE;
-	have = len - at < size ? len - at : size;
-	have = app_blur(have);
+	have = app_blur(len - at < size ? len - at : size);
 	if ((app_word(b, at) ^ text) >> (64 - 8 * have))
 		return APP_NO;
 	return have < size ? APP_MORE : APP_YES;
