@@ -7,8 +7,8 @@
 
 # All a demo could leave: processes, mounts, links, namespaces, pins, files.
 traces() {
-	ps -eo args= >"$SANDBOX_TMP/ps" # of this sandbox; without a pipe it sees nobody but itself
-	sort "$SANDBOX_TMP/ps"
+	ps -eo stat=,args= >"$SANDBOX_TMP/ps" # of this sandbox; without a pipe it sees nobody but itself
+	sed -n '/^Z/!s/^[^ ]* *//p' "$SANDBOX_TMP/ps" | sort # an ended one that nobody has asked about yet is not left
 	sort /proc/self/mounts
 	ip -o link | awk -F': ' '{ print $2 }'
 	ip netns list
