@@ -196,7 +196,7 @@ static void tell_level(const struct berm_pressure_view *view, enum berm_level be
 		berm_log(severity, "session-table",
 			 "pressure=%s before=%s load=%.0f%% sessions=%llu half-open=%llu room=%llu slot=%u has=%u",
 			 berm_level_name(view->level), berm_level_name(before), 100 * view->load,
-			 (unsigned long long)(view->established + view->half_open),
+			 (unsigned long long)view->established + view->half_open,
 			 (unsigned long long)view->half_open, (unsigned long long)view->room,
 			 view->top[0].slot, load_of(&view->top[0]));
 }

@@ -154,7 +154,7 @@ static void add_pressure_problem(cJSON *array, const struct berm_pressure *press
 	if (!berm_pressure_view(pressure, &view) || view.level != BERM_LEVEL_CRITICAL)
 		return;
 	snprintf(text, sizeof(text), "the session table is %.0f %% full: %llu of %llu",
-		 100 * view.load, (unsigned long long)(view.established + view.half_open),
+		 100 * view.load, (unsigned long long)view.established + view.half_open,
 		 (unsigned long long)view.room);
 	add_own_problem(array, text, "is that meant? else make it larger: --sessions");
 }
