@@ -107,7 +107,7 @@ start_guest() {
 last_words() {
 	local line
 
-	line=$(grep -nE 'BUG:|Oops|general protection|Kernel panic|traps:|invalid opcode' "$1" | head -n 1 | cut -d: -f1)
+	line=$({ grep -nE 'BUG:|Oops|general protection|Kernel panic|traps:|invalid opcode' "$1" || true; } | head -n 1 | cut -d: -f1)
 	if [ -n "$line" ]; then tail -n "+$line" "$1" | head -n 60; else tail -n 60 "$1"; fi
 }
 
