@@ -27,6 +27,7 @@
 TRAFFIC=/traffic
 TRAFFIC_IMAGE=localhost/traffic:1
 READY_S=${BERM_BED_READY_S:-60}
+TEST_JOBS=1 # they share one cluster; who does not mind says so
 POLL_S=0.2
 declare -A NS
 
