@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
 
-#define BERM_ABI_VERSION 4
+#define BERM_ABI_VERSION 5
 
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
@@ -61,7 +61,8 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY, BERM_A
 	X(SERVICE_UNKNOWN, 24, "service-unknown", "no backend is known behind this address")   \
 	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")              \
 	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")         \
-	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")
+	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")          \
+	X(APP_MISMATCH, 28, "app-mismatch", "its session carries something else than its rule allows")
 /* clang-format on */
 
 enum berm_reason {
@@ -77,15 +78,17 @@ enum berm_reason {
 /*
  * What a session carries, as the first bytes of its payload say (cfg_apps): id, number, name, help. 0 to 3: not known
  * yet, and so many packets with payload have not told. The fourth that does not makes it UNKNOWN for good.
+ * 4 to 7: the same of a session that is provisional: its rule wants one application (berm_rule.app), and when it is
+ * known which one this is, the session is judged again.
  */
 /* clang-format off */
 #define BERM_APPS(X)                                                                           \
-	X(UNKNOWN, 4, "unknown", "none of the others, or its beginning was not seen")          \
-	X(HTTP, 5, "http", "HTTP/1: a request line")                                           \
-	X(TLS, 6, "tls", "TLS: a ClientHello")                                                 \
-	X(H2, 7, "h2", "HTTP/2 without TLS: its preface")                                      \
-	X(DNS, 8, "dns", "DNS: a query, over UDP or TCP")                                      \
-	X(SSH, 9, "ssh", "SSH: the first line of either side")
+	X(UNKNOWN, 8, "unknown", "none of the others, or its beginning was not seen")          \
+	X(HTTP, 9, "http", "HTTP/1: a request line")                                           \
+	X(TLS, 10, "tls", "TLS: a ClientHello")                                                 \
+	X(H2, 11, "h2", "HTTP/2 without TLS: its preface")                                      \
+	X(DNS, 12, "dns", "DNS: a query, over UDP or TCP")                                      \
+	X(SSH, 13, "ssh", "SSH: the first line of either side")
 /* clang-format on */
 
 enum berm_app {
@@ -93,9 +96,10 @@ enum berm_app {
 	BERM_APPS(X)
 #undef X
 };
-#define BERM_APP_NONE	  14 /* of a protocol whose payload nobody looks at */
-#define BERM_APP_SHIFT	  28
-#define BERM_APP_OF(rule) ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
+#define BERM_APP_PROVISIONAL 4	/* a bit of those that are not known yet */
+#define BERM_APP_NONE	     14 /* of a protocol whose payload nobody looks at */
+#define BERM_APP_SHIFT	     28
+#define BERM_APP_OF(rule)    ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
 
 /* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */
 struct berm_addr {
@@ -356,8 +360,12 @@ struct berm_rule {
 	__u32 precedence;
 	__u8 action; /* enum berm_action */
 	__u8 reason; /* enum berm_reason */
-	__u8 pad[6];
+	__u8 app;    /* enum berm_app: what a session that it allows must carry; 0 = anything */
+	__u8 flags;  /* BERM_RULE_* */
+	__u8 pad[4];
 };
+#define BERM_RULE_REJECTS_OTHERS                                                                   \
+	0x1 /* who carries something else hears of it; else it is dropped */
 _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 
 /* ---- what happened ------------------------------------------------------------------------------ */

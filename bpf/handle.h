@@ -19,6 +19,7 @@
 #include "guard.h"
 #include "related.h"
 #include "policy.h"
+#include "wanted.h"
 #include "event.h"
 #include "reject.h"
 #include "sample.h"
@@ -55,6 +56,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	session_inspect(p, dir);
 	if (!guard_decides(p, dir) && !related_admits(p, dir))
 		policy_decide(p, dir);
+	wanted_decide(p);
 	pkt_forget(p);
 	if (p->found == SESSION_STALE && p->hit &&
 	    !is_allowed(p)) { /* by a rule: no guard has said so */
@@ -65,6 +67,17 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 		session_remember(p, dir);
 	if (!cfg_explain)
 		account_rule(p);
+}
+
+/* A session that was judged again because of what it carries is not new. */
+static __always_inline void tell(struct pkt *p, enum berm_dir dir)
+{
+	if (!cfg_apps || p->found != SESSION_STALE || !is_allowed(p)) {
+		event(p, dir);
+		return;
+	}
+	p->rule = (p->rule & BERM_RULE_ID) | p->app << BERM_APP_SHIFT;
+	app_tell(p, dir);
 }
 
 static __always_inline void explain(const struct pkt *p)
@@ -84,7 +97,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
 		event(&p, dir);
 	} else if (!session_admits(&p, dir)) {
 		judge(&p, dir);
-		event(&p, dir);
+		tell(&p, dir);
 	} else {
 		app_tell(&p, dir);
 	}

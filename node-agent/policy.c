@@ -135,7 +135,9 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	mix_text(d, rule->name);
 	berm_digest_u64(d, rule->index);
 	berm_digest_u64(d, rule->dir);
-	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8);
+	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8 |
+				   (uint64_t)rule->app << 16 |
+				   (uint64_t)rule->rejects_others << 24);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);

@@ -105,7 +105,6 @@ static const struct refusal rule_refusals[] = {
 	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
 	{ "rule mode", IN "- {mode: audit}", 5, 4,
 	  "ingress[0].mode: not supported by this version" },
-	{ "rule app", IN "- {app: {protocol: http}}", 5, 4, "not supported by this version" },
 	{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
 	{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
 	{ "rule expires", IN "- {expires: 2027-01-31T00:00:00Z}", 5, 4,
