@@ -122,7 +122,11 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_PORT_CLASSES 4096
 #define BERM_MAX_LOCAL	      1024 /* node addresses */
 #define BERM_MAX_NAMESPACES   16384
-#define BERM_MAX_FRAGMENTS    16384 /* datagrams in pieces, under way */
+#define BERM_FRAGMENTS_EACH                                                                        \
+	32 /* datagrams in pieces, under way between a pod and a share of its peers */
+#define BERM_FRAGMENT_PEERS  4	 /* such shares */
+#define BERM_FRAGMENT_OWNERS 256 /* the low byte of the slot, as in the session table */
+#define BERM_MAX_FRAGMENTS   (BERM_FRAGMENT_OWNERS * BERM_FRAGMENT_PEERS * BERM_FRAGMENTS_EACH)
 
 /* ---- session table: set-associative buckets in an array map ---------------------------------- */
 
@@ -386,7 +390,7 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_LOST, "event_lost")                                                            \
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
 	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */   \
-	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */ \
+	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one gave way within a second */ \
 	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */ \
 	X(ENDED_SENT, "ended_sent") /* sessions that have left: told of (struct berm_ended)... */ \
 	X(ENDED_LOST, "ended_lost") /* ...or not, the ring was full: together, all of them */   \
@@ -479,7 +483,8 @@ _Static_assert(sizeof(struct berm_ended) == 72, "berm_ended is ABI");
 
 /* ---- fragments ----------------------------------------------------------------------------------- */
 
-/* A datagram in pieces whose first one was allowed. LRU_HASH; written by the programs only. */
+/* A datagram in pieces whose first one was allowed. ARRAY, direct-mapped by owner, peer and id (bpf/fragment.h);
+ * written by the programs only. */
 struct berm_fragment_key {
 	struct berm_addr peer;
 	struct berm_addr local;
@@ -491,15 +496,17 @@ struct berm_fragment_key {
 _Static_assert(sizeof(struct berm_fragment_key) == 48, "berm_fragment_key is ABI");
 
 struct berm_fragment {
-	__u64 word;	/* epoch << 32 | id: an element may become another's while it is read */
+	struct bpf_spin_lock lock;
 	__u32 deadline; /* jiffies */
-	__u32 rule;	/* id; of the first fragment, as the reason */
+	struct berm_fragment_key key;
+	__u32 epoch;
+	__u32 rule; /* id; of the first fragment, as the reason */
 	__u16 slot;
 	__u16 judged; /* bytes of the datagram that the verdict rests upon */
 	__u8 reason;
 	__u8 pad[3];
 };
-_Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
+_Static_assert(sizeof(struct berm_fragment) == 72, "berm_fragment is ABI");
 
 /* ---- the block list at the uplink: maps of uplink.bpf.c, made and filled by the agent alone --------------- */
 
