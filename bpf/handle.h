@@ -20,6 +20,7 @@
 #include "related.h"
 #include "policy.h"
 #include "wanted.h"
+#include "audit.h"
 #include "event.h"
 #include "reject.h"
 #include "sample.h"
@@ -65,6 +66,9 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	}
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
+	if (cfg_apps)
+		wanted_told(p);
+	audit(p);
 	if (!cfg_explain)
 		account_rule(p);
 }
@@ -76,7 +80,6 @@ static __always_inline void tell(struct pkt *p, enum berm_dir dir)
 		event(p, dir);
 		return;
 	}
-	p->rule = (p->rule & BERM_RULE_ID) | p->app << BERM_APP_SHIFT;
 	app_tell(p, dir);
 }
 
@@ -85,6 +88,7 @@ static __always_inline void explain(const struct pkt *p)
 	p->skb->cb[BERM_CB_REASON] = p->reason | p->action << 8;
 	p->skb->cb[BERM_CB_RULE] = p->rule & BERM_RULE_ID;
 	p->skb->cb[BERM_CB_CLASS] = p->cls;
+	audit_explain(p);
 }
 
 static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)

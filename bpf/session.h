@@ -247,8 +247,10 @@ static __always_inline bool app_found(struct pkt *p, __u32 rule, enum berm_dir d
 	p->epoch = READ(berm_node.epoch[p->slot % BERM_MAX_ENDPOINTS]);
 	p->rule = rule;
 	(void)app_meet(p, p->opener != dir);
+	if (!(rule & RULE_PROVISIONAL) || app_is_open(p->rule))
+		return true;
 	p->app = BERM_APP_OF(p->rule);
-	return !(rule & RULE_PROVISIONAL) || app_is_open(p->rule);
+	return false;
 }
 
 /* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */

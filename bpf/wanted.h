@@ -84,4 +84,12 @@ static __always_inline void wanted_decide(struct pkt *p)
 		p->reason = BERM_REASON_SESSION; /* it has one already, and it stays */
 }
 
+/* The session has been remembered: what it carries goes into its event, and the room is another's (bpf/audit.h). */
+static __always_inline void wanted_told(struct pkt *p)
+{
+	if (p->found == SESSION_STALE && is_allowed(p))
+		p->rule = (p->rule & BERM_RULE_ID) | p->app << BERM_APP_SHIFT;
+	p->would = 0;
+}
+
 #endif /* BERM_BPF_WANTED_H */
