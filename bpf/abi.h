@@ -61,7 +61,8 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY, BERM_A
 	X(SERVICE_UNKNOWN, 24, "service-unknown", "no backend is known behind this address")   \
 	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")              \
 	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")         \
-	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")
+	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")          \
+	X(APP_MISMATCH, 28, "app-mismatch", "its session carries something else than its rule allows")
 /* clang-format on */
 
 enum berm_reason {
@@ -77,15 +78,17 @@ enum berm_reason {
 /*
  * What a session carries, as the first bytes of its payload say (cfg_apps): id, number, name, help. 0 to 3: not known
  * yet, and so many packets with payload have not told. The fourth that does not makes it UNKNOWN for good.
+ * 4 to 7: the same of a session that is provisional: its rule wants one application (berm_rule.app), and when it is
+ * known which one this is, the session is judged again.
  */
 /* clang-format off */
 #define BERM_APPS(X)                                                                           \
-	X(UNKNOWN, 4, "unknown", "none of the others, or its beginning was not seen")          \
-	X(HTTP, 5, "http", "HTTP/1: a request line")                                           \
-	X(TLS, 6, "tls", "TLS: a ClientHello")                                                 \
-	X(H2, 7, "h2", "HTTP/2 without TLS: its preface")                                      \
-	X(DNS, 8, "dns", "DNS: a query, over UDP or TCP")                                      \
-	X(SSH, 9, "ssh", "SSH: the first line of either side")
+	X(UNKNOWN, 8, "unknown", "none of the others, or its beginning was not seen")          \
+	X(HTTP, 9, "http", "HTTP/1: a request line")                                           \
+	X(TLS, 10, "tls", "TLS: a ClientHello")                                                 \
+	X(H2, 11, "h2", "HTTP/2 without TLS: its preface")                                      \
+	X(DNS, 12, "dns", "DNS: a query, over UDP or TCP")                                      \
+	X(SSH, 13, "ssh", "SSH: the first line of either side")
 /* clang-format on */
 
 enum berm_app {
@@ -93,9 +96,10 @@ enum berm_app {
 	BERM_APPS(X)
 #undef X
 };
-#define BERM_APP_NONE	  14 /* of a protocol whose payload nobody looks at */
-#define BERM_APP_SHIFT	  28
-#define BERM_APP_OF(rule) ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
+#define BERM_APP_PROVISIONAL 4	/* a bit of those that are not known yet */
+#define BERM_APP_NONE	     14 /* of a protocol whose payload nobody looks at */
+#define BERM_APP_SHIFT	     28
+#define BERM_APP_OF(rule)    ((rule) >> BERM_APP_SHIFT) /* of berm_session.rule */
 
 /* IPv4 is stored v4-mapped (::ffff:a.b.c.d), so one code path serves both families. */
 struct berm_addr {
@@ -118,7 +122,11 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_PORT_CLASSES 4096
 #define BERM_MAX_LOCAL	      1024 /* node addresses */
 #define BERM_MAX_NAMESPACES   16384
-#define BERM_MAX_FRAGMENTS    16384 /* datagrams in pieces, under way */
+#define BERM_FRAGMENTS_EACH                                                                        \
+	32 /* datagrams in pieces, under way between a pod and a share of its peers */
+#define BERM_FRAGMENT_PEERS  4	 /* such shares */
+#define BERM_FRAGMENT_OWNERS 256 /* the low byte of the slot, as in the session table */
+#define BERM_MAX_FRAGMENTS   (BERM_FRAGMENT_OWNERS * BERM_FRAGMENT_PEERS * BERM_FRAGMENTS_EACH)
 
 /* ---- session table: set-associative buckets in an array map ---------------------------------- */
 
@@ -357,8 +365,12 @@ struct berm_rule {
 	__u32 precedence;
 	__u8 action; /* enum berm_action */
 	__u8 reason; /* enum berm_reason */
-	__u8 pad[6];
+	__u8 app;    /* enum berm_app: what a session that it allows must carry; 0 = anything */
+	__u8 flags;  /* BERM_RULE_* */
+	__u8 pad[4];
 };
+#define BERM_RULE_REJECTS_OTHERS                                                                   \
+	0x1 /* who carries something else hears of it; else it is dropped */
 _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 
 /* ---- what happened ------------------------------------------------------------------------------ */
@@ -379,7 +391,7 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(EVENT_LOST, "event_lost")                                                            \
 	X(EVENT_SUPPRESSED, "event_suppressed")                                                \
 	X(EVENT_LOST_TOLD, "event_lost_told") /* of event_lost: what events have reported */   \
-	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one could not be written down */ \
+	X(FRAGMENT_LOST, "fragment_lost") /* an allowed first one gave way within a second */ \
 	X(TCP_ILLEGAL, "tcp_illegal") /* segments that no TCP would have sent there (bpf/tcp.h) */ \
 	X(ENDED_SENT, "ended_sent") /* sessions that have left: told of (struct berm_ended)... */ \
 	X(ENDED_LOST, "ended_lost") /* ...or not, the ring was full: together, all of them */   \
@@ -477,7 +489,8 @@ _Static_assert(sizeof(struct berm_ended) == 72, "berm_ended is ABI");
 
 /* ---- fragments ----------------------------------------------------------------------------------- */
 
-/* A datagram in pieces whose first one was allowed. LRU_HASH; written by the programs only. */
+/* A datagram in pieces whose first one was allowed. ARRAY, direct-mapped by owner, peer and id (bpf/fragment.h);
+ * written by the programs only. */
 struct berm_fragment_key {
 	struct berm_addr peer;
 	struct berm_addr local;
@@ -489,15 +502,17 @@ struct berm_fragment_key {
 _Static_assert(sizeof(struct berm_fragment_key) == 48, "berm_fragment_key is ABI");
 
 struct berm_fragment {
-	__u64 word;	/* epoch << 32 | id: an element may become another's while it is read */
+	struct bpf_spin_lock lock;
 	__u32 deadline; /* jiffies */
-	__u32 rule;	/* id; of the first fragment, as the reason */
+	struct berm_fragment_key key;
+	__u32 epoch;
+	__u32 rule; /* id; of the first fragment, as the reason */
 	__u16 slot;
 	__u16 judged; /* bytes of the datagram that the verdict rests upon */
 	__u8 reason;
 	__u8 pad[3];
 };
-_Static_assert(sizeof(struct berm_fragment) == 24, "berm_fragment is ABI");
+_Static_assert(sizeof(struct berm_fragment) == 72, "berm_fragment is ABI");
 
 /* ---- the block list at the uplink: maps of uplink.bpf.c, made and filled by the agent alone --------------- */
 

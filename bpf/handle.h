@@ -19,6 +19,7 @@
 #include "guard.h"
 #include "related.h"
 #include "policy.h"
+#include "wanted.h"
 #include "audit.h"
 #include "event.h"
 #include "reject.h"
@@ -56,6 +57,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	session_inspect(p, dir);
 	if (!guard_decides(p, dir) && !related_admits(p, dir))
 		policy_decide(p, dir);
+	wanted_decide(p);
 	pkt_forget(p);
 	if (p->found == SESSION_STALE && p->hit &&
 	    !is_allowed(p)) { /* by a rule: no guard has said so */
@@ -64,9 +66,21 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	}
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
+	if (cfg_apps)
+		wanted_told(p);
 	audit(p);
 	if (!cfg_explain)
 		account_rule(p);
+}
+
+/* A session that was judged again because of what it carries is not new. */
+static __always_inline void tell(struct pkt *p, enum berm_dir dir)
+{
+	if (!cfg_apps || p->found != SESSION_STALE || !is_allowed(p)) {
+		event(p, dir);
+		return;
+	}
+	app_tell(p, dir);
 }
 
 static __always_inline void explain(const struct pkt *p)
@@ -87,7 +101,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)
 		event(&p, dir);
 	} else if (!session_admits(&p, dir)) {
 		judge(&p, dir);
-		event(&p, dir);
+		tell(&p, dir);
 	} else {
 		app_tell(&p, dir);
 	}

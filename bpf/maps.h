@@ -185,9 +185,9 @@ struct {
 } berm_local SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BERM_MAX_FRAGMENTS);
-	__type(key, struct berm_fragment_key);
+	__type(key, __u32);
 	__type(value, struct berm_fragment);
 } berm_fragments SEC(".maps");
 

@@ -59,6 +59,16 @@ static __always_inline __u32 app_of(const struct pkt *p, __u32 start, bool is_an
 	return app_of_payload(p->skb, start, p->end - start, how);
 }
 
+/* What is known after a packet that says `app`, 0 = it does not tell. */
+static __always_inline __u32 app_next(__u32 rule, __u32 app)
+{
+	__u32 before = BERM_APP_OF(rule);
+
+	if (app)
+		return app;
+	return (before & 3) == 3 ? BERM_APP_UNKNOWN : before + 1;
+}
+
 /* Written once: whoever comes second, on another CPU or with the same segment again, finds it closed. */
 static __always_inline void app_write(struct pkt *p, __u32 app)
 {
@@ -68,12 +78,15 @@ static __always_inline void app_write(struct pkt *p, __u32 app)
 	barrier_var(way);
 	if (!b || way >= BERM_WAYS)
 		return;
+	if (cfg_explain) {
+		p->rule = (p->rule & BERM_RULE_ID) | app_next(p->rule, app) << BERM_APP_SHIFT;
+		return;
+	}
 	bpf_spin_lock(&b->lock);
 	rule = b->way[way].rule;
 	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash) &&
 	    app_is_open(rule)) {
-		if (!app)
-			app = BERM_APP_OF(rule) + 1;
+		app = app_next(rule, app);
 		rule = (rule & BERM_RULE_ID) | app << BERM_APP_SHIFT;
 		WRITE(b->way[way].rule, rule);
 		p->rule = rule;

@@ -45,7 +45,10 @@ struct pkt {
 	__be16 frag_off;    /* as in IPv4: 3 flags, offset in 8 bytes */
 	__u16 frag_headers; /* bytes between the fragment header and layer 4 */
 	__u32 end; /* where layer 3 says that the packet ends: behind it may be padding (PKT_FLOW) */
-	__u32 would; /* index of the rule by which audit policies would decide otherwise; 0 = none */
+	union {
+		__u32 app; /* with cfg_apps, until the session is remembered: what it carries, as in its rule */
+		__u32 would; /* from then on: index of the rule by which audit policies would decide otherwise; 0 = none */
+	};
 	union {
 		struct {
 			__u32 way;  /* in that bucket */
@@ -93,6 +96,8 @@ static __always_inline void pkt_forget(struct pkt *p)
 	p->facts[1] = unknown(p->facts[1]);
 	p->ids[0] = unknown(p->ids[0]);
 	p->ids[1] = unknown(p->ids[1]);
+	if (cfg_apps)
+		p->app = unknown(p->app);
 }
 
 static __always_inline void verdict_set(struct pkt *p, enum berm_action action,

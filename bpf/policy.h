@@ -68,6 +68,8 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 	if (!index || !rule || rule->action == BERM_ACTION_NONE)
 		return;
 	verdict_set(p, rule->action, rule->reason);
+	if (!cfg_apps && rule->app) /* nobody would find out: the agent refuses such a document */
+		deny(p, BERM_REASON_APP_MISMATCH);
 	p->rule = rule->id;
 	p->hit = index;
 }

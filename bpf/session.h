@@ -236,11 +236,28 @@ static __noinline int session_follow(struct pkt *p, __u32 state, __u32 dir)
 	return 0;
 }
 
+#define RULE_PROVISIONAL ((__u32)BERM_APP_PROVISIONAL << BERM_APP_SHIFT)
+
+/*
+ * It is not known yet what the session found carries: does this packet tell? False: a provisional one is not that any
+ * more, and must be judged again.
+ */
+static __always_inline bool app_found(struct pkt *p, __u32 rule, enum berm_dir dir)
+{
+	p->epoch = READ(berm_node.epoch[p->slot % BERM_MAX_ENDPOINTS]);
+	p->rule = rule;
+	(void)app_meet(p, p->opener != dir);
+	if (!(rule & RULE_PROVISIONAL) || app_is_open(p->rule))
+		return true;
+	p->app = BERM_APP_OF(p->rule);
+	return false;
+}
+
 /* The entry with our key: does the packet ride on it? If not, p->found says what is to be done with it. */
 static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, __u32 way,
 					  enum berm_dir dir)
 {
-	__u32 slot, state;
+	__u32 slot, state, rule;
 	struct berm_session *s;
 	__u64 word;
 
@@ -256,8 +273,20 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 		return false; /* another's by now, and slot and state may be that one's: a miss */
 	if (tcp_is_syn(p) && !syn_rides(p, b, way, state, dir))
 		return false;
+	rule = READ(s->rule);
+	if (cfg_apps && app_is_open(rule)) {
+		session_found(p, b, way, SESSION_STALE);
+		p->slot = slot;
+		p->opener = is_from_opener(state, dir) ? dir : !dir;
+		if (!app_found(p, rule, dir))
+			return false;
+		p->found = SESSION_NONE;
+		rule = p->rule;
+	}
 	if (word != session_word(p->hash, READ(berm_node.epoch[slot]))) {
 		session_found(p, b, way, SESSION_STALE);
+		if (cfg_apps)
+			p->app = BERM_APP_OF(rule);
 		return false;
 	}
 	if (s->seen != clock_tick(p->now) && clock_is_past(p->now, READ(b->deadline[way]))) {
@@ -266,17 +295,10 @@ static __always_inline bool session_rides(struct pkt *p, struct berm_bucket *b, 
 	}
 
 	allow(p, BERM_REASON_SESSION);
-	p->rule = READ(s->rule);
+	p->rule = rule;
 	if (cfg_explain)
 		return true;
 	session_count(p, s, dir);
-	if (cfg_apps && app_is_open(p->rule)) {
-		session_found(p, b, way, SESSION_NONE);
-		p->slot = slot;
-		p->epoch = READ(berm_node.epoch[slot]);
-		p->opener = is_from_opener(state, dir) ? dir : !dir;
-		(void)app_meet(p, p->opener != dir);
-	}
 	if (session_is_settled(p, state)) {
 		session_prolong(p, b, way, state);
 		return true;
@@ -564,7 +586,7 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	put.value.iface = p->flow.iface;
 	put.value.rule = p->rule;
 	if (cfg_apps)
-		put.value.rule |= (__u32)app_open(p) << BERM_APP_SHIFT;
+		put.value.rule |= p->app << BERM_APP_SHIFT;
 	p->rule = put.value.rule;
 	put.value.slot = unknown(p->slot | (p->state & BERM_SESSION_ORIGIN));
 	put.value.seen = clock_tick(p->now);
@@ -584,6 +606,21 @@ static __always_inline void session_record(struct pkt *p, enum berm_dir dir)
 	}
 }
 
+/* The rule of a session that is judged again keeps what it carries. False: another packet has told that meanwhile, and
+ * that has not been judged. */
+static __always_inline bool rule_refresh(struct berm_session *s, const struct pkt *p)
+{
+	__u32 app = s->rule & ~BERM_RULE_ID;
+
+	if (cfg_apps && app_is_open(app)) {
+		app = (app & ~RULE_PROVISIONAL) | (p->app << BERM_APP_SHIFT & RULE_PROVISIONAL);
+	} else if (cfg_apps && app != p->app << BERM_APP_SHIFT) {
+		return false;
+	}
+	s->rule = app | p->rule;
+	return true;
+}
+
 /* Judged again and still allowed: the new epoch and rule, in place. */
 static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 {
@@ -594,8 +631,8 @@ static __always_inline void session_refresh(struct pkt *p, enum berm_dir dir)
 	if (!b || way >= BERM_WAYS)
 		return;
 	bpf_spin_lock(&b->lock);
-	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash)) {
-		b->way[way].rule = (b->way[way].rule & ~BERM_RULE_ID) | p->rule;
+	if (b->tag[way] == hash_tag(p->hash) && session_is(&b->way[way], &p->flow, p->hash) &&
+	    rule_refresh(&b->way[way], p)) {
 		WRITE(b->way[way].word, session_word(p->hash, p->epoch));
 	}
 	bpf_spin_unlock(&b->lock);
@@ -637,7 +674,7 @@ static __noinline int session_denied(struct pkt *p)
 	if (!b || way >= BERM_WAYS || !p->ep)
 		return 0;
 	flags = p->ep->flags;
-	if (flags & (is_egress ? BERM_EP_KEEP_OUT : BERM_EP_KEEP_IN) &&
+	if (flags & (is_egress ? BERM_EP_KEEP_OUT : BERM_EP_KEEP_IN) && !p->is_new &&
 	    READ(b->way[way].word) != session_word(p->hash, p->ep->born)) {
 		allow(p, BERM_REASON_SESSION);
 		p->rule = READ(b->way[way].rule);

@@ -15,6 +15,7 @@ bool berm_cell_decides(uint8_t reason)
 	case BERM_REASON_ESSENTIAL:
 	case BERM_REASON_SERVICE_MIXED:
 	case BERM_REASON_SERVICE_UNKNOWN:
+	case BERM_REASON_APP_MISMATCH:
 		return true;
 	default:
 		return false;

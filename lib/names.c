@@ -16,6 +16,7 @@
 #define HEAD	       "berm-rules 1\n"
 #define FILE_MAX_BYTES (256u << 20)
 #define FIELDS	       11
+#define ALL_FIELDS     13 /* with app and flags, which few rules have */
 
 static const struct {
 	const char *name, *help;
@@ -99,6 +100,8 @@ static void put_rule(FILE *out, const struct berm_rule_name *r)
 		fputc('\t', out);
 		put_escaped(out, text[i]);
 	}
+	if (r->app || r->flags)
+		fprintf(out, "\t%u\t%u", r->app, r->flags);
 	fputc('\n', out);
 }
 
@@ -186,25 +189,37 @@ static bool read_text(char *field, char *to, size_t size)
 	return true;
 }
 
-static size_t split(char *line, char *fields[FIELDS])
+static size_t split(char *line, char *fields[ALL_FIELDS])
 {
 	size_t n = 0;
 	char *field;
 
 	while ((field = strsep(&line, "\t"))) {
-		if (n == FIELDS)
-			return FIELDS + 1;
+		if (n == ALL_FIELDS)
+			return ALL_FIELDS + 1;
 		fields[n++] = field;
 	}
 	return n;
 }
 
+static bool read_more(char *const *f, struct berm_rule_name *r)
+{
+	uint32_t app, flags;
+
+	if (!read_u32(f[FIELDS], UINT8_MAX, &app) || !read_u32(f[FIELDS + 1], UINT8_MAX, &flags))
+		return false;
+	r->app = (uint8_t)app;
+	r->flags = (uint8_t)flags;
+	return true;
+}
+
 static bool read_rule(char *line, struct berm_rule_name *r)
 {
-	char *f[FIELDS];
+	char *f[ALL_FIELDS];
 	uint32_t dir, action, reason;
+	size_t count = split(line, f);
 
-	if (split(line, f) != FIELDS)
+	if (count != FIELDS && (count != ALL_FIELDS || !read_more(f, r)))
 		return false;
 	if (!read_u32(f[0], UINT32_MAX, &r->id) || !read_u32(f[1], UINT32_MAX, &r->index) ||
 	    !read_u32(f[2], UINT32_MAX, &r->precedence) || !read_u32(f[3], UINT8_MAX, &dir) ||

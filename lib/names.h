@@ -18,6 +18,8 @@ struct berm_rule_name {
 	uint8_t dir;	/* enum berm_dir */
 	uint8_t action; /* enum berm_action */
 	uint8_t reason; /* enum berm_reason */
+	uint8_t app;	/* enum berm_app that its sessions must carry; 0 = anything */
+	uint8_t flags;	/* BERM_RULE_* */
 	char tier[16];	/* emergency admin application networkpolicy baseline implicit */
 	char kind[24];	/* SegmentationPolicy, NetworkPolicy, ClusterNetworkPolicy */
 	char ns[64];

@@ -14,6 +14,8 @@ static struct berm_rule rule_of(const struct berm_rule_name *name)
 		.precedence = name->precedence,
 		.action = name->action,
 		.reason = name->reason,
+		.app = name->app,
+		.flags = name->flags,
 	};
 }
 
@@ -137,7 +139,8 @@ static bool is_same_name(const struct berm_rule_name *a, const struct berm_rule_
 {
 	return a->id == b->id && a->index == b->index && a->precedence == b->precedence &&
 	       a->dir == b->dir && a->action == b->action && a->reason == b->reason &&
-	       !strcmp(a->tier, b->tier) && !strcmp(a->kind, b->kind) && !strcmp(a->ns, b->ns) &&
+	       a->app == b->app && a->flags == b->flags && !strcmp(a->tier, b->tier) &&
+	       !strcmp(a->kind, b->kind) && !strcmp(a->ns, b->ns) &&
 	       !strcmp(a->policy, b->policy) && !strcmp(a->rule, b->rule);
 }
 

@@ -409,29 +409,34 @@ static uint32_t verdict_at(const struct matrix *m, uint32_t row, uint32_t at)
 	return paint[berm_compile_span_find(m->s, at)];
 }
 
-static bool is_allowed(const struct compiler *c, uint32_t verdict)
+#define ALLOWED 0x100
+
+/* 0: it is denied. ALLOWED, and what it must carry (enum berm_app, 0 anything). */
+static uint32_t allowed(const struct compiler *c, uint32_t verdict)
 {
 	const uint32_t *key = berm_intern_key(&c->verdict, verdict, NULL);
+	const struct compile_rule *r;
 
-	if (key[0] == VERDICT_RULE)
-		return c->rule.item[key[1]].action == BERM_RULE_ALLOW;
-	return key[0] == VERDICT_ESSENTIAL || key[0] == VERDICT_NOT_ISOLATED;
+	if (key[0] != VERDICT_RULE)
+		return key[0] == VERDICT_ESSENTIAL || key[0] == VERDICT_NOT_ISOLATED ? ALLOWED : 0;
+	r = &c->rule.item[key[1]];
+	return r->action == BERM_RULE_ALLOW ? ALLOWED | r->rule->app : 0;
 }
 
-/* All backends are allowed or all denied: as the first. Else nobody knows whom the packet would come to. */
+/* All backends are allowed alike or all denied: as the first. Else nobody knows whom the packet would come to. */
 static int judge_backends(struct matrix *m, const struct compile_class *front, uint32_t *ret)
 {
 	static const uint32_t mixed[] = { VERDICT_MIXED };
-	bool allowed = false;
+	uint32_t first = 0;
 
 	for (size_t i = 0; i < front->backend_count; i++) {
 		const struct compile_backend *b = &front->backend[i];
 		uint32_t verdict = verdict_at(m, m->s->row[b->cls], b->at);
 
-		if (i && is_allowed(m->c, verdict) != allowed)
+		if (i && allowed(m->c, verdict) != first)
 			return berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret);
 		if (!i) {
-			allowed = is_allowed(m->c, verdict);
+			first = allowed(m->c, verdict);
 			*ret = verdict;
 		}
 	}

@@ -167,7 +167,8 @@ static void digest_rule(const struct compiler *c, struct berm_digester *d,
 	static const struct berm_digest everyone = { { 0, 0 } };
 
 	berm_digest_u64(d, (uint64_t)r->precedence << 32 | (uint64_t)r->stage << 16 |
-				   r->action << 8 | r->all_ports);
+				   r->action << 8 | r->all_ports | (uint64_t)r->rule->app << 20 |
+				   (uint64_t)r->rule->rejects_others << 24);
 	berm_digest_add(d, r->group == GROUP_ANY ? &everyone : &c->group.item[r->group].id);
 	berm_digest_u64(d, r->span_count);
 	berm_digest_bytes(d, c->span.item + r->span, r->span_count * sizeof(*c->span.item));
@@ -210,7 +211,8 @@ static void digest_matrix(struct berm_digester *d, const struct compile_subject 
 		const struct berm_rule_name *n = &plan->rule[set->cell[i]].name;
 
 		berm_digest_u64(d, (uint64_t)n->precedence << 32 | n->id);
-		berm_digest_u64(d, (uint64_t)n->action << 8 | n->reason);
+		berm_digest_u64(d, (uint64_t)n->flags << 24 | (uint64_t)n->app << 16 |
+					   (uint64_t)n->action << 8 | n->reason);
 	}
 	for (size_t i = 0; i < s->start.count; i++) /* by port number: others' cuts do not matter */
 		if (!i || s->col[i] != s->col[i - 1])

@@ -204,6 +204,8 @@ static struct berm_rule_name name_rule(const struct compile_rule *r)
 		.action = verdict[r->action], /* Pass and Log decide nothing */
 		.reason = r->action == BERM_RULE_ALLOW ? BERM_REASON_POLICY_ALLOW
 						       : BERM_REASON_POLICY_DENY,
+		.app = r->rule->app,
+		.flags = r->rule->rejects_others ? BERM_RULE_REJECTS_OTHERS : 0,
 	};
 
 	put_text(out.tier, sizeof(out.tier), tier_name[r->stage]);

@@ -83,6 +83,7 @@ static bool is_denial(const struct berm_event *event)
 {
 	return event->action != BERM_ACTION_ALLOW && !event->is_reply &&
 	       (event->reason == BERM_REASON_POLICY_DENY ||
+		event->reason == BERM_REASON_APP_MISMATCH ||
 		event->reason == BERM_REASON_DEFAULT_DENY);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "document_app.h"
 #include "document_peer.h"
 #include "document_port.h"
 
@@ -118,6 +119,11 @@ static void read_icmp(const struct berm_field *field, void *into)
 		berm_read_icmp(field, ((struct rule *)into)->rule);
 }
 
+static void read_app(const struct berm_field *field, void *into)
+{
+	berm_read_app(field, ((struct rule *)into)->rule);
+}
+
 static const struct berm_member network_ingress[] = {
 	{ "from", BERM_MEMBER_OPTIONAL, read_peers, NULL },
 	{ "to", BERM_MEMBER_OPTIONAL, refuse_to, NULL },
@@ -137,7 +143,7 @@ static const struct berm_member network_egress[] = {
 		{ "ports", BERM_MEMBER_OPTIONAL, read_ports, NULL },                               \
 		{ "icmp", BERM_MEMBER_OPTIONAL, read_icmp, NULL },                                 \
 		{ "mode", BERM_MEMBER_OPTIONAL, read_mode, NULL },                                 \
-		{ "app", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                    \
+		{ "app", BERM_MEMBER_OPTIONAL, read_app, NULL },                                   \
 		{ "limits", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                 \
 		{ "log", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                    \
 	{                                                                                          \
@@ -159,6 +165,7 @@ static const struct berm_member segmentation_egress[] = {
 static void read_rule(const struct berm_field *field, struct rule *r)
 {
 	bool is_egress = r->rule->dir == BERM_EGRESS;
+	struct berm_field app;
 
 	if (r->policy->kind == BERM_KIND_NETWORK)
 		(void)berm_field_members(field, is_egress ? network_egress : network_ingress,
@@ -167,6 +174,8 @@ static void read_rule(const struct berm_field *field, struct rule *r)
 		(void)berm_field_members(field,
 					 is_egress ? segmentation_egress : segmentation_ingress,
 					 ARRAY_SIZE(segmentation_ingress), r);
+	if (berm_field_get(field, "app", &app))
+		berm_check_app(&app, r->rule);
 }
 
 /* ---- names are unique in their list --------------------------------------------------------------- */

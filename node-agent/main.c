@@ -13,6 +13,7 @@
 #include "agent.h"
 #include "cleanup.h"
 #include "conflist.h"
+#include "document_app.h"
 #include "envopt.h"
 #include "fsutil.h"
 #include "log.h"
@@ -418,6 +419,7 @@ static int run(struct settings *settings, struct berm_err *err)
 
 	if (geteuid() != 0)
 		return berm_refuse(err, -EPERM, "berm-agent loads BPF programs: run it as root");
+	berm_document_set_apps(settings->agent.sessions.apps);
 	rc = berm_conflist_entry(settings->cni_settings, &entry, err);
 	settings->agent.install.conf.entry = entry;
 	if (!rc)

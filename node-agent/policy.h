@@ -80,6 +80,8 @@ struct berm_policy_rule {
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
 	size_t port_count;
+	uint8_t app;	     /* enum berm_app that what it allows must carry; 0: anything */
+	bool rejects_others; /* what carries something else hears of it */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
 };

@@ -759,6 +759,11 @@ static cJSON *rule_json(const struct berm_agent *agent, const struct berm_rule_n
 	add_text(object, "direction", name->dir == BERM_INGRESS ? "ingress" : "egress");
 	add_text(object, "action", berm_action_name(name->action));
 	add_text(object, "reason", berm_reason_name(name->reason));
+	if (name->app) {
+		add_text(object, "app", berm_app_name(name->app));
+		add_text(object, "on_mismatch",
+			 name->flags & BERM_RULE_REJECTS_OTHERS ? "reject" : "deny");
+	}
 	if (!berm_hits_read(&agent->maps, name->index, &hits))
 		add_number(object, "hits", hits);
 	return object;

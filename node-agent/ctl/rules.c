@@ -56,6 +56,7 @@ static const struct ctl_column columns[] = {
 	{ .title = "ACTION", .path = "action", .tone = action_tone },
 	{ .title = "HITS", .text = hits, .flags = CTL_COL_RIGHT },
 	{ .title = "TIER", .path = "tier" },
+	{ .title = "APP", .path = "app", .flags = CTL_COL_WIDE },
 	{ .title = "KIND", .path = "kind", .flags = CTL_COL_WIDE },
 	{ .title = "ID", .path = "id", .flags = CTL_COL_WIDE | CTL_COL_RIGHT },
 	{ .title = "INDEX", .path = "index", .flags = CTL_COL_WIDE | CTL_COL_RIGHT },

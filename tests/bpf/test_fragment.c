@@ -355,14 +355,16 @@ TEST(admin6, "the same with IPv6 [pkt.v6_fragment]")
 static void tamper(struct scene *s, void (*change)(struct berm_fragment *, uint32_t), uint32_t by)
 {
 	int fd = datapath_map(s->dp, "berm_fragments");
-	struct berm_fragment_key key;
-	struct berm_fragment value;
+	struct berm_fragment value = { 0 };
+	uint32_t i = 0;
 
 	ASSERT_TRUE(fd >= 0);
-	ASSERT_EQ(bpf_map_get_next_key(fd, NULL, &key), 0);
-	ASSERT_EQ(bpf_map_lookup_elem(fd, &key, &value), 0);
+	while (i < BERM_MAX_FRAGMENTS && !value.rule)
+		ASSERT_EQ(bpf_map_lookup_elem(fd, &(uint32_t){ i++ }, &value), 0);
+	ASSERT_TRUE(value.rule);
 	change(&value, by);
-	ASSERT_EQ(bpf_map_update_elem(fd, &key, &value, BPF_EXIST), 0);
+	i--;
+	ASSERT_EQ(bpf_map_update_elem(fd, &i, &value, BPF_EXIST), 0);
 }
 
 static void earlier(struct berm_fragment *f, uint32_t jiffies)
@@ -450,4 +452,84 @@ TEST(no_discovery_in_pieces, "neighbour discovery comes in one piece (RFC 6980) 
 	FRAG(s, INGRESS, ns, MALFORMED_PACKET);
 	ns.ext_count = 0;
 	FRAG(s, INGRESS, ns, ALLOWED, LINK_LOCAL, NO_EVENT);
+}
+
+/* ---- many at once ------------------------------------------------------------------------------------------- */
+
+#define FLOOD_POD  "10.0.0.9"
+#define FLOOD_POD6 "fd00::9"
+#define FLOOD	   20000
+
+/* First fragments that another pod may send, each of another datagram. */
+static void flood(struct scene *s, uint32_t count)
+{
+	struct verdict v = { 0 };
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct packet p = first(s, (uint16_t)i);
+
+		p.src = s->v6 ? FLOOD_POD6 : FLOOD_POD;
+		p.dst = s->v6 ? WEB6 : WEB;
+		p.sport = (uint16_t)(i >> 8);
+		v = datapath_send(s->dp, BERM_EGRESS, 2, &p);
+		EXPECT_EQ(v.retval, ALLOWED);
+	}
+}
+
+static void fair(bool v6)
+{
+	struct scene s = isolated(v6);
+	uint32_t other = datapath_pod(s.dp, &(struct pod){ .ifindex = 2,
+							   .addr = { FLOOD_POD, FLOOD_POD6 } });
+	struct packet p = first(&s, 7), piece;
+
+	datapath_policy(s.dp, other, BERM_EGRESS, web_rules, ARRAY_SIZE(web_rules));
+	FRAG(s, INGRESS, p, ALLOWED, POLICY_ALLOW, RULE_UDP);
+	flood(&s, FLOOD);
+	FRAG(s, INGRESS, later(p, PIECE), ALLOWED, POLICY_ALLOW, NO_EVENT);
+	EXPECT_GT(datapath_stat(s.dp, BERM_STAT_FRAGMENT_LOST),
+		  FLOOD / 2);	      /* all of them its own */
+	piece = first(&s, FLOOD - 1); /* the control: its own last one goes on too */
+	piece.src = v6 ? FLOOD_POD6 : FLOOD_POD;
+	piece.dst = v6 ? WEB6 : WEB;
+	piece = later(piece, PIECE);
+	SEND_TO(s.dp, BERM_EGRESS, 2, &piece, ALLOWED, SESSION, NO_EVENT);
+	piece = first(&s, FLOOD - 1 - BERM_FRAGMENTS_EACH);
+	piece.src = v6 ? FLOOD_POD6 : FLOOD_POD;
+	piece.dst = v6 ? WEB6 : WEB;
+	piece = later(piece, PIECE);
+	SEND_TO(s.dp, BERM_EGRESS, 2, &piece, DROPPED, FRAGMENT, BERM_REASON_FRAGMENT);
+}
+
+TEST(fair4, "a pod that begins many datagrams pushes out none of another's [frag.fairness]")
+{
+	fair(false);
+}
+
+TEST(fair6, "nor with IPv6 [frag.fairness]")
+{
+	fair(true);
+}
+
+static void passes(const struct scene *s, struct packet p)
+{
+	EXPECT_EQ(datapath_send(s->dp, BERM_INGRESS, 0, &p).retval, ALLOWED);
+}
+
+static void in_a_row(bool v6)
+{
+	struct scene s = isolated(v6);
+
+	for (uint16_t id = 0; id < BERM_FRAGMENTS_EACH; id++)
+		passes(&s, first(&s, id));
+	for (uint16_t id = 0; id < BERM_FRAGMENTS_EACH; id++)
+		passes(&s, later(first(&s, id), PIECE));
+	EXPECT_EQ(datapath_stat(s.dp, BERM_STAT_FRAGMENT_LOST), 0);
+}
+
+TEST(in_a_row,
+     "datagrams that are counted up do not push each other out, as many as there are places")
+{
+	in_a_row(false);
+	in_a_row(true);
 }

@@ -229,9 +229,13 @@ void datapath_cidr(struct datapath *dp, uint32_t table, const char *cidr, uint32
 
 /* ---- policies ------------------------------------------------------------------------------------------------ */
 
-static uint32_t rule_add(struct datapath *dp, uint32_t id, uint32_t action, uint32_t reason)
+static uint32_t rule_add(struct datapath *dp, const struct rule *rule, uint32_t reason)
 {
-	struct berm_rule value = { .id = id, .action = (__u8)action, .reason = (__u8)reason };
+	struct berm_rule value = { .id = rule->id,
+				   .action = (__u8)rule->action,
+				   .reason = (__u8)reason,
+				   .app = rule->app,
+				   .flags = rule->flags };
 	struct berm_err err = { 0 };
 
 	ASSERT_OK(berm_rule_write(&dp->maps, dp->next_rule, &value, &err), &err);
@@ -302,7 +306,7 @@ uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule 
 	struct berm_err err = { 0 };
 
 	for (uint32_t i = 0; i < count; i++) {
-		index[i] = rule_add(dp, rule[i].id, rule[i].action,
+		index[i] = rule_add(dp, &rule[i],
 				    rule[i].action == BERM_ACTION_ALLOW ? BERM_REASON_POLICY_ALLOW
 									: BERM_REASON_POLICY_DENY);
 		if (rule[i].cls)
@@ -310,8 +314,10 @@ uint32_t datapath_matrix(struct datapath *dp, uint32_t table, const struct rule 
 		if (rule[i].port != ANY_PORT)
 			(void)axis_add(&cols, rule[i].port);
 	}
-	otherwise =
-		rule_add(dp, BERM_REASON_DEFAULT_DENY, BERM_ACTION_DENY, BERM_REASON_DEFAULT_DENY);
+	otherwise = rule_add(dp,
+			     &(struct rule){ .id = BERM_REASON_DEFAULT_DENY,
+					     .action = BERM_ACTION_DENY },
+			     BERM_REASON_DEFAULT_DENY);
 	ASSERT_TRUE(rows.count * cols.count <= CELLS_PER_SET);
 	for (uint32_t c = 0; c < rows.count * cols.count; c++) {
 		cell[c] = otherwise;

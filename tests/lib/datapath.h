@@ -98,6 +98,8 @@ struct rule {
 	uint32_t port; /* TCP_PORT(80)... or ANY_PORT */
 	uint32_t id;
 	uint32_t action; /* BERM_ACTION_* */
+	uint8_t app;	 /* enum berm_app that it wants, 0 = any */
+	uint8_t flags;	 /* BERM_RULE_* */
 };
 
 /* Compiles rules into a new matrix; table is the CIDR table it names. Returns the set. */

@@ -10,13 +10,14 @@
 Knows nothing of Berm.
 """
 import http.client
+import os
 import select
 import socket
 import ssl
 import struct
 import sys
 
-PATIENCE_S = 10
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "10"))
 NAME = "shop.example"
 BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
 QUERY = struct.pack(">6H", 0x1234, 0x0120, 1, 0, 0, 0) + b"\4shop\7example\0" + struct.pack(">2H", 28, 1)

@@ -12,7 +12,7 @@ equal() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
 
 scene() {
 	cast db app=db -- web app=web
-	in_pod db "$SPEAK" serve $PORT $SSH_PORT >"$SANDBOX_TMP/speak" 2>&1 &
+	in_pod db env PATIENCE_S="${SERVER_PATIENCE_S:-10}" "$SPEAK" serve $PORT $SSH_PORT >"$SANDBOX_TMP/speak" 2>&1 &
 	wait_until serves "$SANDBOX_TMP/speak"
 	policy db <<-YAML
 	kind: SegmentationPolicy
@@ -122,5 +122,112 @@ test_off() {
 	speak http 4
 	equal "what it is" "$(session .app)" -
 }
+
+# Rules of db that want what is spoken on each port; $1 is what becomes of others.
+scene_wants() {
+	local SERVER_PATIENCE_S=0.5 # of one that is cut it hears nothing more
+
+	scene
+	policy db <<-YAML
+	kind: SegmentationPolicy
+	name: db
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress:
+	- name: web
+	  from: [{podSelector: {matchLabels: {app: web}}}]
+	  ports: [{port: $PORT}]
+	  app: {protocol: http, onMismatch: $1}
+	- name: ssh
+	  from: [{podSelector: {matchLabels: {app: web}}}]
+	  ports: [{port: $SSH_PORT}]
+	  app: {protocol: ssh}
+	- name: names
+	  from: [{podSelector: {matchLabels: {app: web}}}]
+	  ports: [{port: $PORT, protocol: UDP}]
+	  app: {protocol: dns}
+	YAML
+}
+
+# web says KIND to db by FAMILY, and is not answered.
+silent() {
+	local port=$PORT
+
+	[ "$1" != http-ssh ] || port=$SSH_PORT
+	! in_pod web env PATIENCE_S=0.7 "$SPEAK" "${1%-ssh}" "$(addr_of db "$2")" "$port" >"$SANDBOX_TMP/silent" 2>&1 ||
+		fail "$1 over IPv$2 was answered"
+}
+
+mismatches() {
+	"$BUILD/bermctl" flows --pod db --rule "$1" -o json |
+		jq -r 'select(.reason == "app-mismatch") | [.app, .verdict, .rule.rule] | join(" ")'
+}
+mismatch_says() { mismatches "$1" | grep -qx "$2"; }
+
+#: a rule that wants one application lets it through and cuts others on the same port, in both families [app.rule]
+test_wanted() {
+	local family
+	scene_wants Deny
+	curtain_up --apps
+	for family in 4 6; do
+		speak http $family
+		equal "what it is" "$(session .app)" http
+		counted app-mismatch silent tls $family
+		silent ssh-client $family
+		silent other $family
+		speak dns $family
+		silent other-udp $family
+		speak ssh-server $family
+		equal "what it is" "$(session .app)" ssh
+		speak http $family
+	done
+	wait_until mismatch_says web "tls DROPPED web" # not each of several in a second is told of
+	wait_until mismatch_says names "unknown DROPPED names"
+	equal "what the rule says" "$("$BUILD/bermctl" rules -o json | jq -r '.rules[] | select(.rule == "web") | .app + " " + .on_mismatch')" "http deny"
+}
+
+#: with Reject the client hears of it at once, and a policy that stops to want lets it through [app.change]
+test_wanted_reject() {
+	local before
+	scene_wants Reject
+	curtain_up --apps
+	before=$SECONDS
+	! in_pod web "$SPEAK" ssh-client "$(addr_of db 4)" $PORT >"$SANDBOX_TMP/reset" 2>&1 || fail "SSH was answered"
+	grep -q ConnectionResetError "$SANDBOX_TMP/reset" || fail "no reset: $(tail -n 1 "$SANDBOX_TMP/reset")"
+	[ $((SECONDS - before)) -lt 5 ] || fail "the reset took $((SECONDS - before)) s"
+	speak http 4
+	settle scene_forgets
+	speak ssh-client 4
+	settle scene_wants_again
+	! in_pod web "$SPEAK" ssh-client "$(addr_of db 4)" $PORT >"$SANDBOX_TMP/reset" 2>&1 || fail "SSH was answered again"
+	speak http 4
+}
+scene_forgets() { sed '/app: {protocol/d' "$MANIFESTS/db.yaml" | apply - db.yaml; }
+scene_wants_again() { sed "s/ports: \\[{port: $PORT}\\]/&\n      app: {protocol: http, onMismatch: Reject}/" "$MANIFESTS/db.yaml" | apply - db.yaml; }
+
+#: where nobody looks such a document is refused by the name of the option, and its last good version stays [app.off]
+test_wanted_off() {
+	scene
+	curtain_up
+	speak ssh-client 4
+	wait_until is_settled
+	scene_wants_off
+	wait_until told_of_option
+	speak ssh-client 4
+	agent_stop
+	BERM_APPS=true agent_start
+	wait_until is_enforcing
+	wait_until is_settled
+	silent ssh-client 4
+	speak http 4
+	agent_stop
+	agent_start
+	wait_until is_enforcing
+	wait_until is_settled
+	wait_until told_of_option
+	silent ssh-client 4
+}
+told_of_option() { status '.problems[].hint' | grep -q -- --apps; }
+scene_wants_off() { sed "s/ports:.*/&\n      app: {protocol: http}/; s/, {port: $SSH_PORT}.*\\]/]/" "$MANIFESTS/db.yaml" | apply - db.yaml; }
 
 run_tests "$@"

@@ -266,4 +266,28 @@ test_strictest() {
 	wait_until stream_ended one
 }
 
+# Their answers, computed anew, in both families, with the checksum of what is rejected left to the device and not.
+answers_are_whole() {
+	local proto v offload got want
+	for proto in tcp udp; do for v in 4 6; do for offload in on off; do
+		got=$(in_pod "$1" "$TOP/tests/netns/answers.py" $proto "$(addr_of "$2" $v)" "$3" $offload)
+		want=rst
+		[ $proto = tcp ] || want=icmp
+		[ "$got" = "$want good" ] || fail "$1 -> $2:$3 $proto v$v, offload $offload: $got"
+	done; done; done
+}
+
+#: the checksums of an answer are right as bytes: nothing of it is left to be computed, whatever was of the packet it is made of [reject.checksum]
+test_answers() {
+	cast db app=db -- web app=web -- spy app=spy -- far:net=ptp app=spy -- jail app=jail
+	listen db 80 81
+	walls
+	curtain_up
+	reachable web db 80
+	answers_are_whole spy db 80  # on its way in, by a bridge
+	answers_are_whole far db 80  # by a route
+	answers_are_whole jail db 81 # on its way out
+	[ "$(in_pod web "$TOP/tests/netns/answers.py" udp "$(addr_of db 4)" 82 on)" = silent ] || fail "a Drop was answered" # the control
+}
+
 run_tests "$@"

@@ -103,7 +103,6 @@ static const struct refusal rule_refusals[] = {
 	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
 	{ "rule mode unknown", IN "- {mode: Audit}", 5, 10, "did you mean 'audit'?" },
 	{ "rule mode learn", IN "- {mode: learn}", 5, 10, "known: enforce, audit, disabled" },
-	{ "rule app", IN "- {app: {protocol: http}}", 5, 4, "not supported by this version" },
 	{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
 	{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
 	{ "rule expires", IN "- {expires: 2027-01-31T00:00:00Z}", 5, 4,

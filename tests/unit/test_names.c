@@ -25,6 +25,8 @@ TEST(names_come_back_sorted)
 		  .kind = "SegmentationPolicy",
 		  .ns = "shop",
 		  .policy = "web",
+		  .app = BERM_APP_SSH,
+		  .flags = BERM_RULE_REJECTS_OTHERS,
 		  .rule = "tab\there\nback\\slash" },
 		{ .id = 1024,
 		  .index = 1,
