@@ -69,11 +69,13 @@ static __always_inline void audit(struct pkt *p)
 
 static __always_inline void audit_tell(struct berm_event *e, const struct pkt *p)
 {
-	struct berm_rule *rule = audit_find(p);
+	struct berm_rule *rule = audit_find(p), *log = NULL;
 
+	if (!rule && p->flags & PKT_LOGGED)
+		log = limit_rule(p);
 	e->would_action = rule ? rule->action : 0;
 	e->would_reason = rule ? rule->reason : 0;
-	e->would_rule = rule ? rule->id : 0;
+	e->would_rule = rule ? rule->id : log ? log->log : 0;
 }
 
 static __always_inline void audit_explain(const struct pkt *p)

@@ -19,6 +19,7 @@
 #include "guard.h"
 #include "related.h"
 #include "policy.h"
+#include "limit.h"
 #include "audit.h"
 #include "event.h"
 #include "reject.h"
@@ -62,9 +63,11 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 		(void)session_denied(p);
 		pkt_forget(p);
 	}
+	audit(p);
+	if (p->flags & PKT_EXTRAS)
+		(void)rule_extras(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
-	audit(p);
 	if (!cfg_explain)
 		account_rule(p);
 }

@@ -22,6 +22,8 @@ enum pkt_kind {
 #define PKT_RIDES  0x1 /* may belong to one */
 #define PKT_OPENS  0x2 /* may open one */
 #define PKT_RESETS 0x4 /* ends one, for both sides */
+#define PKT_EXTRAS 0x8 /* the rule that decided wants more than a verdict: limit.h */
+#define PKT_LOGGED 0x10 /* its event was asked for */
 
 /* What was found in the session table. */
 enum pkt_session {

@@ -54,6 +54,9 @@ struct berm_plan_interval { /* a port class: index in the array = plan port clas
 
 struct berm_plan_rule {		    /* index = plan rule */
 	struct berm_rule_name name; /* name.index is filled in by apply */
+	uint16_t sample;	    /* as in struct berm_rule */
+	uint32_t log, burst;
+	uint64_t interval_ns;
 };
 
 struct berm_plan_set {

@@ -80,6 +80,9 @@ struct berm_policy_rule {
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
 	size_t port_count;
+	uint16_t sample;	/* an event for one in so many new sessions; of a Log at least 1; 0: none */
+	uint64_t interval_ns;	/* of an Allow: a new session in this time, on average; 0: no limit */
+	uint32_t burst;		/* so many at once */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
 };
