@@ -358,11 +358,11 @@ struct berm_rule {
 	__u32 precedence;
 	__u8 action; /* enum berm_action */
 	__u8 reason; /* enum berm_reason */
-	__u16 sample; /* of an ALLOW: an event for one in so many new sessions; 0 = only if all are told */
-	__u32 log;    /* id of the rule that wants that; not 0 with sample */
+	__u16 pad;
+	__u32 log; /* id of the rule that wants that; not 0 with sample */
 	__u64 interval_ns; /* of an ALLOW: at most one new session in this time, on average; 0 = any number */
-	__u32 burst;	   /* that many at once; not 0 with interval_ns */
-	__u32 pad;
+	__u32 burst;  /* that many at once; not 0 with interval_ns */
+	__u32 sample; /* of an ALLOW with log: an event for one in so many new sessions */
 };
 _Static_assert(sizeof(struct berm_rule) == 32, "berm_rule is ABI");
 
@@ -436,7 +436,7 @@ struct berm_event {
 	__u8 reason; /* enum berm_reason */
 	__u8 tcp_flags;
 	__u8 is_reply;
-	__u8 app; /* enum berm_app; less than the first of them: not known (yet) */
+	__u8 app;	   /* enum berm_app; less than the first of them: not known (yet) */
 	__u8 would_action; /* what audit policies would make of it, if that is not `action`... */
 	__u8 would_reason; /* ...and why; 0: they would make no difference */
 	__u8 pad;

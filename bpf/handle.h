@@ -64,8 +64,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 		pkt_forget(p);
 	}
 	audit(p);
-	if (p->flags & PKT_EXTRAS)
-		(void)rule_extras(p);
+	limit(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
 	if (!cfg_explain)

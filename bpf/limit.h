@@ -11,28 +11,26 @@
 #ifndef BERM_BPF_LIMIT_H
 #define BERM_BPF_LIMIT_H
 
-static __always_inline struct berm_rule *limit_rule(const struct pkt *p)
+static __always_inline struct berm_rule *limit_rule(__u32 index)
 {
-	__u32 index = p->hit;
-
 	return bpf_map_lookup_elem(&berm_rules, &index);
 }
 
-static __always_inline __u64 *limit_bucket(const struct pkt *p, const struct berm_rule *rule)
+static __always_inline __u64 *limit_bucket(const struct berm_limit_key *key)
 {
-	struct berm_limit_key key = { .slot = p->slot, .born = p->ep->born, .rule = rule->id };
-	__u64 *full_at = bpf_map_lookup_elem(&berm_limits, &key), full = 0;
+	__u64 *full_at = bpf_map_lookup_elem(&berm_limits, key), full = 0;
 
 	if (full_at || cfg_explain)
 		return full_at;
-	(void)bpf_map_update_elem(&berm_limits, &key, &full, BPF_NOEXIST); /* or another CPU has */
-	return bpf_map_lookup_elem(&berm_limits, &key);
+	(void)bpf_map_update_elem(&berm_limits, key, &full, BPF_NOEXIST); /* or another CPU has */
+	return bpf_map_lookup_elem(&berm_limits, key);
 }
 
-/* A token is taken, if there is one. Without memory for a bucket nobody passes: it was full of others. */
-static __always_inline bool limit_admits(const struct pkt *p, const struct berm_rule *rule)
+/* A token is taken, if there is one. Nobody passes without memory for a bucket. */
+static __always_inline bool limit_admits(const struct berm_limit_key *key,
+					 const struct berm_rule *rule)
 {
-	__u64 *full_at = limit_bucket(p, rule), now = bpf_ktime_get_ns(), full;
+	__u64 *full_at = limit_bucket(key), now = bpf_ktime_get_ns(), full;
 
 	if (!full_at)
 		return cfg_explain;
@@ -49,43 +47,50 @@ static __always_inline bool limit_admits(const struct pkt *p, const struct berm_
 }
 
 /* One in `sample`, the first to begin with: by the hits of the rule, which are counted after this. */
-static __always_inline void log_choose(struct pkt *p, const struct berm_rule *rule)
+static __always_inline bool log_takes(__u32 index, __u32 sample)
 {
-	__u32 index = p->hit, sample = rule->sample;
 	__u64 *hits = bpf_map_lookup_elem(&berm_hits, &index);
+	bool taken = hits && sample && !((__u32)READ(*hits) % sample);
 
-	if (!hits || !sample)
-		return;
-	if ((__u32)READ(*hits) % sample) {
-		account_stat(BERM_STAT_LOG_PASSED);
-		return;
-	}
-	account_stat(BERM_STAT_LOG_TAKEN);
-	p->flags |= PKT_LOGGED;
+	account_stat(taken ? BERM_STAT_LOG_TAKEN : BERM_STAT_LOG_PASSED);
+	return taken;
+}
+
+enum extras { EXTRAS_NONE, EXTRAS_LOG, EXTRAS_LIMITED };
+
+/* What becomes of a new flow that rule `index` has just decided (enum extras). Global, and with numbers only: the
+ * verifier proves it once, whatever led here. */
+__noinline int rule_extras(__u32 index, __u32 slot, __u32 born)
+{
+	struct berm_rule *rule = limit_rule(index);
+	struct berm_limit_key key = { .slot = slot, .born = born };
+
+	if (!rule)
+		return EXTRAS_NONE;
+	if (rule->action != BERM_ACTION_ALLOW) /* told anyway: with the Log that it met */
+		return rule->log ? EXTRAS_LOG : EXTRAS_NONE;
+	key.rule = rule->id;
+	if (rule->interval_ns && !limit_admits(&key, rule))
+		return EXTRAS_LIMITED;
+	return rule->log && !cfg_explain && log_takes(index, rule->sample) ? EXTRAS_LOG
+									   : EXTRAS_NONE;
 }
 
 /* A session that is judged again is not new. */
-static __noinline int rule_extras(struct pkt *p)
+static __always_inline void limit(struct pkt *p)
 {
-	struct berm_rule *rule = limit_rule(p);
+	int extras;
 
-	if (!rule || !p->ep)
-		return 0;
-	if (!is_allowed(p)) {
-		if (rule->log)
-			p->flags |= PKT_LOGGED; /* told anyway: with the Log that it met */
-		return 0;
-	}
-	if (p->found == SESSION_STALE)
-		return 0;
-	if (rule->interval_ns && !limit_admits(p, rule)) {
-		p->action = BERM_ACTION_DENY;
+	if (!(p->flags & PKT_EXTRAS) || p->found == SESSION_STALE || !p->ep)
+		return;
+	extras = rule_extras(p->hit, p->slot, p->ep->born);
+	if (extras == EXTRAS_LOG)
+		p->flags |= PKT_LOGGED;
+	if (extras == EXTRAS_LIMITED) {
+		p->action = BERM_ACTION_DENY; /* the rule stays named */
 		p->reason = BERM_REASON_RATE_LIMITED;
-		return 0;
 	}
-	if (rule->log && !cfg_explain)
-		log_choose(p, rule);
-	return 0;
+	pkt_forget(p);
 }
 
 #endif /* BERM_BPF_LIMIT_H */

@@ -433,8 +433,8 @@ static uint32_t verdict_at(const struct matrix *m, uint32_t row, uint32_t at)
 static bool is_allowed(const struct compiler *c, uint32_t verdict)
 {
 	uint32_t log;
-	const uint32_t *key = berm_intern_key(
-		&c->verdict, berm_compile_unlogged(c, verdict, &log), NULL);
+	const uint32_t *key =
+		berm_intern_key(&c->verdict, berm_compile_unlogged(c, verdict, &log), NULL);
 
 	if (key[0] == VERDICT_RULE)
 		return c->rule.item[key[1]].action == BERM_RULE_ALLOW;
@@ -452,8 +452,8 @@ static int judge_backends(struct matrix *m, const struct compile_class *front, u
 	for (size_t i = 0; i < front->backend_count; i++) {
 		const struct compile_backend *b = &front->backend[i];
 
-		verdict = berm_compile_unlogged(m->c, verdict_at(m, m->s->row[b->cls], b->at),
-						&log);
+		verdict =
+			berm_compile_unlogged(m->c, verdict_at(m, m->s->row[b->cls], b->at), &log);
 		if (i && is_allowed(m->c, verdict) != allowed)
 			return berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret);
 		if (!i) {
@@ -564,8 +564,7 @@ static int matrix_begin(struct matrix *m)
 	m->paint = calloc(m->spans, sizeof(*m->paint));
 	m->passed = calloc(m->spans, sizeof(*m->passed));
 	m->log = calloc(m->spans, sizeof(*m->log));
-	if (!m->local || !m->name || !m->pos || !m->paint || !m->passed ||
-	    !m->log)
+	if (!m->local || !m->name || !m->pos || !m->paint || !m->passed || !m->log)
 		return -ENOMEM;
 	memset(m->local, 0xff, (c->group.count + 1) * sizeof(*m->local));
 	memset(m->pos, 0xff, (c->cls.count + 1) * sizeof(*m->pos));

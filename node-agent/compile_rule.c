@@ -64,7 +64,8 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 	};
 	int rc = 0;
 
-	if (rule->action != BERM_RULE_ALLOW && rule->action != BERM_RULE_LOG && has_unsupported(rule)) {
+	if (rule->action != BERM_RULE_ALLOW && rule->action != BERM_RULE_LOG &&
+	    has_unsupported(rule)) {
 		/* Fail closed: a Pass that matched too much would open the tier. */
 		out.action = BERM_RULE_DENY;
 		out.all_ports = true;

@@ -67,7 +67,7 @@ static void read_mode(const struct berm_field *field, void *into)
 
 /* ---- log and limits ------------------------------------------------------------------------------- */
 
-#define MAX_SAMPLE 65535
+#define MAX_SAMPLE 65536
 #define MAX_RATE   1000000
 
 static void read_sample(const struct berm_field *field, void *into)
@@ -75,7 +75,7 @@ static void read_sample(const struct berm_field *field, void *into)
 	int sample;
 
 	if (berm_field_int(field, 1, MAX_SAMPLE, &sample))
-		((struct rule *)into)->rule->sample = (uint16_t)sample;
+		((struct rule *)into)->rule->sample = (uint32_t)sample;
 }
 
 static void read_log(const struct berm_field *field, void *into)

@@ -163,9 +163,8 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, (uint64_t)policy->priority);
 	mix_text(&d, policy->ns);
 	mix_text(&d, policy->name);
-	berm_digest_u64(&d,
-			policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2 |
-				policy->audit << 3);
+	berm_digest_u64(&d, policy->cluster_wide | policy->disabled << 1 |
+				    policy->has_ns_subject << 2 | policy->audit << 3);
 	mix_selector(&d, &policy->ns_subject);
 	mix_selector(&d, &policy->pod_subject);
 	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8 |

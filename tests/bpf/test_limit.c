@@ -6,11 +6,11 @@
 
 #include "datapath.h"
 
-#define DB   "10.0.0.3"
-#define DB6  "fd00::3"
-#define WEB  1001
-#define RULE 2001
-#define FREE 2002
+#define DB	  "10.0.0.3"
+#define DB6	  "fd00::3"
+#define WEB	  1001
+#define RULE	  2001
+#define FREE	  2002
 #define MINUTE_NS (60 * 1000000000ull)
 
 struct scene {
@@ -76,7 +76,8 @@ static void burst(bool v6)
 	EXPECT_EQ(s.dp->events, 15);
 }
 
-TEST(limit_burst, "so many new sessions pass as the burst has, and no other rule's are fewer, IPv4 [limit.new]")
+TEST(limit_burst,
+     "so many new sessions pass as the burst has, and no other rule's are fewer, IPv4 [limit.new]")
 {
 	burst(false);
 }
@@ -138,7 +139,8 @@ TEST(limit_pods, "each pod has a bucket of its own, and the next one in its slot
 	SEND(s.dp, BERM_INGRESS, &b, ALLOWED, POLICY_ALLOW, 0);
 }
 
-TEST(limit_rejudged, "a session that is judged again takes no token, whatever is left [limit.established]")
+TEST(limit_rejudged,
+     "a session that is judged again takes no token, whatever is left [limit.established]")
 {
 	struct scene s = scene(&(struct berm_rule){ .interval_ns = MINUTE_NS, .burst = 1 });
 	struct packet a = syn(false, 1, 80), b = syn(false, 2, 80);
