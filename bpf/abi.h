@@ -62,7 +62,8 @@ enum berm_action { BERM_ACTION_NONE, BERM_ACTION_ALLOW, BERM_ACTION_DENY, BERM_A
 	X(HAIRPIN, 25, "hairpin", "the pod has reached itself through a Service")              \
 	X(RELATED, 26, "related", "an ICMP error about a session that a rule allowed")         \
 	X(REJECTION, 27, "rejection", "our own answer to a packet that was rejected")          \
-	X(APP_MISMATCH, 28, "app-mismatch", "its session carries something else than its rule allows")
+	X(APP_MISMATCH, 28, "app-mismatch", "its session carries something else than its rule allows") \
+	X(RATE_LIMITED, 29, "rate-limited", "a rule allows it, and no more of them now")
 /* clang-format on */
 
 enum berm_reason {
@@ -367,11 +368,14 @@ struct berm_rule {
 	__u8 reason; /* enum berm_reason */
 	__u8 app;    /* enum berm_app: what a session that it allows must carry; 0 = anything */
 	__u8 flags;  /* BERM_RULE_* */
-	__u8 pad[4];
+	__u32 log;   /* id of the rule that wants that; not 0 with sample */
+	__u64 interval_ns; /* of an ALLOW: at most one new session in this time, on average; 0 = any number */
+	__u32 burst;  /* that many at once; not 0 with interval_ns */
+	__u32 sample; /* of an ALLOW with log: an event for one in so many new sessions */
 };
 #define BERM_RULE_REJECTS_OTHERS                                                                   \
 	0x1 /* who carries something else hears of it; else it is dropped */
-_Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
+_Static_assert(sizeof(struct berm_rule) == 32, "berm_rule is ABI");
 
 /* ---- what happened ------------------------------------------------------------------------------ */
 
@@ -402,7 +406,10 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(SESSION_KEPT, "session_kept") /* denied now, and kept as its policies want */        \
 	X(SESSION_RESET, "session_reset") /* packets for which both ends were reset */          \
 	X(AUDIT_DENIED, "audit_denied") /* new flows that passed, and would not (audit) */      \
-	X(AUDIT_ALLOWED, "audit_allowed") /* those that did not, and would */
+	X(AUDIT_ALLOWED, "audit_allowed") /* those that did not, and would */                  \
+	X(LOG_TAKEN, "log_taken") /* new sessions of rules that log: chosen for an event... */ \
+	X(LOG_PASSED, "log_passed") /* ...or passed over */                                    \
+	X(LIMITED_NEW, "limited_new") /* new sessions that took a token of a limit */
 /* clang-format on */
 
 enum berm_stat {
@@ -440,11 +447,11 @@ struct berm_event {
 	__u8 reason; /* enum berm_reason */
 	__u8 tcp_flags;
 	__u8 is_reply;
-	__u8 app; /* enum berm_app; less than the first of them: not known (yet) */
+	__u8 app;	   /* enum berm_app; less than the first of them: not known (yet) */
 	__u8 would_action; /* what audit policies would make of it, if that is not `action`... */
 	__u8 would_reason; /* ...and why; 0: they would make no difference */
 	__u8 pad;
-	__u32 would_rule; /* id; 0: no difference */
+	__u32 would_rule; /* id; without would_action: of the rule that had it logged, 0: none */
 };
 _Static_assert(sizeof(struct berm_event) == 88, "berm_event is ABI");
 
@@ -536,6 +543,19 @@ struct berm_uplink_counters { /* berm_uplink_counters: PERCPU_ARRAY of one eleme
 	__u64 packets;
 	__u64 bytes;
 };
+/* ---- limits on new sessions ----------------------------------------------------------------------- */
+
+/* berm_limits: LRU_HASH berm_limit_key -> u64: until when (CLOCK_MONOTONIC, ns) those who have passed take; written
+ * by the programs only. */
+#define BERM_MAX_LIMITS 16384
+struct berm_limit_key {
+	__u32 slot;
+	__u32 born; /* of the endpoint: the next pod begins with a full bucket */
+	__u32 rule; /* id */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct berm_limit_key) == 16, "berm_limit_key is ABI");
+
 /* ---- rejections ---------------------------------------------------------------------------------- */
 
 /* Answers of one pod in one second. PERCPU_ARRAY by slot; written by the programs only. */
@@ -553,7 +573,7 @@ _Static_assert(sizeof(struct berm_rejects) == 8, "berm_rejects is ABI");
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended) X(rejects)
+	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended) X(rejects) X(limits)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)

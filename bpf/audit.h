@@ -7,25 +7,46 @@
 #ifndef BERM_BPF_AUDIT_H
 #define BERM_BPF_AUDIT_H
 
-/*
- * Index of the rule by which a set decides; 0 = a hole. The same steps as matrix_judge(), without a packet: a global
- * function, so that the verifier proves it once and not in every state that leads here, gets numbers only.
- */
-__noinline int audit_rule(__u64 peer0, __u64 peer1, __u32 set, __u32 at, __u32 how)
+#define AUDIT_EGRESS 0x1
+#define AUDIT_V4     0x2
+#define AUDIT_ACTION 8 /* bits above: enum berm_action of what is */
+
+/* Index of the rule by which a set decides; 0 = a hole. The same steps as matrix_judge(), without a packet. */
+static __always_inline __u32 audit_judge(const struct berm_addr *peer, __u32 set, __u32 at,
+					 __u32 how)
 {
-	union {
-		__u64 half[2];
-		struct berm_addr addr;
-	} peer = { .half = { peer0, peer1 } };
 	struct berm_set *m = bpf_map_lookup_elem(&berm_sets, &set);
 	__u32 row, col, cls;
 
 	if (!m || !m->ncols)
 		return 0;
-	cls = peer_class(&peer.addr, how & 2, m->table, (how & 1) == BERM_EGRESS ? at : AT_NONE);
+	cls = peer_class(peer, how & AUDIT_V4, m->table, how & AUDIT_EGRESS ? at : AT_NONE);
 	row = set_row(set, cls, m->default_row);
 	col = set_col(m->cols + port_class(at));
 	return col < m->ncols ? set_cell(m->base + row * m->ncols + col) : 0;
+}
+
+/* Index of the rule by which this set decides otherwise than `how` says; 0: it does not. Counted. Global, and with
+ * numbers only: the verifier proves it once, and not in every state that leads here. */
+__noinline int audit_differs(__u64 peer0, __u64 peer1, __u32 set, __u32 at, __u32 how)
+{
+	union {
+		__u64 half[2];
+		struct berm_addr addr;
+	} peer = { .half = { peer0, peer1 } };
+	__u32 index = audit_judge(&peer.addr, set, at, how), action = how >> AUDIT_ACTION;
+	struct berm_rule *rule = index ? bpf_map_lookup_elem(&berm_rules, &index) : NULL;
+
+	if (!rule || rule->action == BERM_ACTION_NONE || rule->action == action)
+		return 0;
+	if (cfg_explain)
+		return index;
+	if (action == BERM_ACTION_ALLOW)
+		account_stat(BERM_STAT_AUDIT_DENIED);
+	else if (rule->action == BERM_ACTION_ALLOW)
+		account_stat(BERM_STAT_AUDIT_ALLOWED);
+	account_hit(index);
+	return index;
 }
 
 static __always_inline struct berm_rule *audit_find(const struct pkt *p)
@@ -43,37 +64,28 @@ static __always_inline bool audit_is_due(const struct pkt *p)
 
 static __always_inline void audit(struct pkt *p)
 {
-	__u32 dir = p->opener & 1, set;
+	__u32 dir = p->opener & 1, set, how;
 	const word64 *peer = (const word64 *)&p->flow.peer;
-	struct berm_rule *rule;
 
 	if (!audit_is_due(p))
 		return;
 	set = READ(p->ep->would[dir]);
 	if (!set)
 		return;
-	p->would = audit_rule(peer[0], peer[1], set, port_index(p, dir), dir | p->is_v4 << 1);
-	rule = audit_find(p);
-	if (!rule || rule->action == BERM_ACTION_NONE || rule->action == p->action) {
-		p->would = 0;
-		return;
-	}
-	if (cfg_explain)
-		return;
-	if (is_allowed(p))
-		account_stat(BERM_STAT_AUDIT_DENIED);
-	else if (rule->action == BERM_ACTION_ALLOW)
-		account_stat(BERM_STAT_AUDIT_ALLOWED);
-	account_hit(p->would);
+	how = dir * AUDIT_EGRESS | p->is_v4 * AUDIT_V4 | p->action << AUDIT_ACTION;
+	p->would = audit_differs(peer[0], peer[1], set, port_index(p, dir), how);
+	pkt_forget(p);
 }
 
 static __always_inline void audit_tell(struct berm_event *e, const struct pkt *p)
 {
-	struct berm_rule *rule = audit_find(p);
+	struct berm_rule *rule = audit_find(p), *log = NULL;
 
+	if (!rule && p->flags & PKT_LOGGED)
+		log = limit_rule(p->hit);
 	e->would_action = rule ? rule->action : 0;
 	e->would_reason = rule ? rule->reason : 0;
-	e->would_rule = rule ? rule->id : 0;
+	e->would_rule = rule ? rule->id : log ? log->log : 0;
 }
 
 static __always_inline void audit_explain(const struct pkt *p)

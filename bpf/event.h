@@ -13,7 +13,7 @@ static __always_inline bool event_is_wanted(const struct pkt *p)
 
 	if (!(flags & BERM_NODE_EVENTS))
 		return false;
-	if (p->would)
+	if (p->would || p->flags & PKT_LOGGED)
 		return true;
 	if (is_allowed(p))
 		return p->is_new && flags & BERM_NODE_EVENTS_ALLOW;
@@ -67,7 +67,7 @@ static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir d
 	struct throttle_key k = {
 		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
 		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24 |
-			 (__u64)!!p->would << 32,
+			 (__u64) !!p->would << 32 | (__u64)(p->flags & PKT_LOGGED) << 33,
 	};
 	__u32 index =
 		((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;

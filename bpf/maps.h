@@ -198,6 +198,13 @@ struct {
 	__type(value, struct berm_rejects);
 } berm_rejects SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BERM_MAX_LIMITS);
+	__type(key, struct berm_limit_key);
+	__type(value, __u64);
+} berm_limits SEC(".maps");
+
 /* User space only; made here so that it is pinned with the others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

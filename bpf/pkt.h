@@ -19,9 +19,11 @@ enum pkt_kind {
 };
 
 /* What the packet may do with sessions. */
-#define PKT_RIDES  0x1 /* may belong to one */
-#define PKT_OPENS  0x2 /* may open one */
-#define PKT_RESETS 0x4 /* ends one, for both sides */
+#define PKT_RIDES  0x1	/* may belong to one */
+#define PKT_OPENS  0x2	/* may open one */
+#define PKT_RESETS 0x4	/* ends one, for both sides */
+#define PKT_EXTRAS 0x8	/* the rule that decided wants more than a verdict: limit.h */
+#define PKT_LOGGED 0x10 /* its event was asked for */
 
 /* What was found in the session table. */
 enum pkt_session {

@@ -72,6 +72,9 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 		deny(p, BERM_REASON_APP_MISMATCH);
 	p->rule = rule->id;
 	p->hit = index;
+	p->flags &= ~PKT_EXTRAS;
+	if (rule->interval_ns | rule->log)
+		p->flags |= PKT_EXTRAS;
 }
 
 static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)

@@ -42,6 +42,8 @@ const char *berm_action_name(unsigned int action)
 {
 	if (action == BERM_ACTION_REJECT)
 		return "reject";
+	if (action == BERM_ACTION_NONE)
+		return "none";
 	return action == BERM_ACTION_ALLOW ? "allow" : "deny";
 }
 

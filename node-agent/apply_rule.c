@@ -7,8 +7,10 @@
 
 #include "cleanup.h"
 
-static struct berm_rule rule_of(const struct berm_rule_name *name)
+static struct berm_rule rule_of(const struct berm_plan_rule *rule)
 {
+	const struct berm_rule_name *name = &rule->name;
+
 	return (struct berm_rule){
 		.id = name->id,
 		.precedence = name->precedence,
@@ -16,6 +18,10 @@ static struct berm_rule rule_of(const struct berm_rule_name *name)
 		.reason = name->reason,
 		.app = name->app,
 		.flags = name->flags,
+		.sample = rule->sample,
+		.log = rule->log,
+		.burst = rule->burst,
+		.interval_ns = rule->interval_ns,
 	};
 }
 
@@ -69,7 +75,7 @@ static int assign(struct generation *g, struct berm_intern *index, struct berm_n
 	for (size_t i = 0; rc >= 0 && i < g->plan->rule_count; i++) {
 		if (!g->rule_wanted[i])
 			continue;
-		rule = rule_of(&g->plan->rule[i].name);
+		rule = rule_of(&g->plan->rule[i]);
 		rc = berm_intern(index, &rule, sizeof(rule), &number);
 		if (rc == 1) {
 			rc = add_new(g, &rule, &g->rule[i]);
@@ -122,7 +128,10 @@ static size_t sort_names(const struct generation *g, struct named *named)
 		named[i] = (struct named){ plan->rule[i].name.id, g->rule[i], (uint32_t)i };
 	qsort(named, plan->rule_count, sizeof(*named), by_id);
 	for (size_t i = 0; i < plan->rule_count; i++)
-		if (!count || named[count - 1].id != named[i].id)
+		if (count && named[count - 1].id == named[i].id && !named[count - 1].index)
+			named[count - 1] = named[i]; /* the same, where somebody meets it */
+		else if (!count || named[count - 1].id != named[i].id ||
+			 named[count - 1].index != named[i].index)
 			named[count++] = named[i];
 	return count;
 }

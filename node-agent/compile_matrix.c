@@ -34,14 +34,16 @@ struct matrix {
 	struct berm_numbers row_of_sight;
 	struct berm_intern row; /* painted rows */
 	uint32_t *paint;
+	uint32_t *log;	 /* first Log that was met, by span */
 	uint8_t *passed; /* stage in which a Pass was met, by span */
 };
 
 /* ---- painting ----------------------------------------------------------------------------------------------- */
 
 struct brush {
-	uint32_t verdict; /* UNDECIDED: a Pass */
+	uint32_t verdict; /* UNDECIDED: a Pass, or a Log */
 	uint8_t stage;
+	uint32_t log; /* the rule, if it is a Log; else NONE */
 };
 
 static void paint_spans(struct matrix *m, size_t from, uint32_t last, struct brush b)
@@ -49,7 +51,9 @@ static void paint_spans(struct matrix *m, size_t from, uint32_t last, struct bru
 	for (size_t i = from; i < m->spans && m->s->start.item[i] <= last; i++) {
 		if (m->paint[i] != UNDECIDED || m->passed[i] == b.stage)
 			continue;
-		if (b.verdict == UNDECIDED)
+		if (b.log != NONE)
+			m->log[i] = m->log[i] == NONE ? b.log : m->log[i];
+		else if (b.verdict == UNDECIDED)
 			m->passed[i] = b.stage;
 		else
 			m->paint[i] = b.verdict;
@@ -84,8 +88,13 @@ static int brush_for(struct compiler *c, uint32_t rule, struct brush *ret)
 {
 	const struct compile_rule *r = &c->rule.item[rule];
 	const uint32_t key[] = { VERDICT_RULE, rule };
+	uint32_t named; /* a Log needs an id too */
 
-	*ret = (struct brush){ UNDECIDED, r->stage };
+	*ret = (struct brush){ UNDECIDED, r->stage, NONE };
+	if (r->action == BERM_RULE_LOG) {
+		ret->log = rule;
+		return berm_compile_verdict(c, key, ARRAY_SIZE(key), &named);
+	}
 	return r->action == BERM_RULE_PASS
 		       ? 0
 		       : berm_compile_verdict(c, key, ARRAY_SIZE(key), &ret->verdict);
@@ -152,7 +161,7 @@ static int paint_essentials(struct matrix *m, const struct sight *seen)
 {
 	static const uint32_t key[] = { VERDICT_ESSENTIAL };
 	static const uint32_t dns[] = { BERM_PLANE_TCP << 16 | 53, BERM_PLANE_UDP << 16 | 53 };
-	struct brush b = { 0, STAGE_ISOLATION };
+	struct brush b = { 0, STAGE_ISOLATION, NONE };
 
 	if (!sees_marks(m->s) || (!seen->mark && !seen->port_count))
 		return 0;
@@ -214,11 +223,20 @@ static int last_verdict(struct compiler *c, struct compile_subject *s)
 	return berm_compile_verdict(c, open, ARRAY_SIZE(open), &s->implicit);
 }
 
+/* The same verdict, and that this Log was met before it. */
+static int with_log(struct compiler *c, uint32_t log, uint32_t *verdict)
+{
+	const uint32_t key[] = { VERDICT_LOGGED, *verdict, log };
+
+	return log == NONE ? 0 : berm_compile_verdict(c, key, ARRAY_SIZE(key), verdict);
+}
+
 static int paint_row(struct matrix *m, const struct sight *seen)
 {
 	uint32_t rest = 0;
 
 	memset(m->paint, 0xff, m->spans * sizeof(*m->paint));
+	memset(m->log, 0xff, m->spans * sizeof(*m->log));
 	memset(m->passed, 0, m->spans);
 	if (paint_rules(m, seen, STAGE_EMERGENCY, STAGE_NETWORKPOLICY))
 		return -ENOMEM;
@@ -226,9 +244,12 @@ static int paint_row(struct matrix *m, const struct sight *seen)
 		return -ENOMEM;
 	if (paint_essentials(m, seen) || unpainted(m, seen, &rest))
 		return -ENOMEM;
-	for (size_t i = 0; i < m->spans; i++)
+	for (size_t i = 0; i < m->spans; i++) {
 		if (m->paint[i] == UNDECIDED)
 			m->paint[i] = rest;
+		if (with_log(m->c, m->log[i], &m->paint[i]))
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -414,7 +435,9 @@ static uint32_t verdict_at(const struct matrix *m, uint32_t row, uint32_t at)
 /* 0: it is denied. ALLOWED, and what it must carry (enum berm_app, 0 anything). */
 static uint32_t allowed(const struct compiler *c, uint32_t verdict)
 {
-	const uint32_t *key = berm_intern_key(&c->verdict, verdict, NULL);
+	uint32_t log;
+	const uint32_t *key =
+		berm_intern_key(&c->verdict, berm_compile_unlogged(c, verdict, &log), NULL);
 	const struct compile_rule *r;
 
 	if (key[0] != VERDICT_RULE)
@@ -423,24 +446,28 @@ static uint32_t allowed(const struct compiler *c, uint32_t verdict)
 	return r->action == BERM_RULE_ALLOW ? ALLOWED | r->rule->app : 0;
 }
 
-/* All backends are allowed alike or all denied: as the first. Else nobody knows whom the packet would come to. */
+/* All backends are allowed alike or all denied: as the first, with the Log of the first that has one. Else nobody
+ * knows whom the packet would come to. */
 static int judge_backends(struct matrix *m, const struct compile_class *front, uint32_t *ret)
 {
 	static const uint32_t mixed[] = { VERDICT_MIXED };
-	uint32_t first = 0;
+	uint32_t first = 0, first_log = NONE, log, verdict;
 
 	for (size_t i = 0; i < front->backend_count; i++) {
 		const struct compile_backend *b = &front->backend[i];
-		uint32_t verdict = verdict_at(m, m->s->row[b->cls], b->at);
 
+		verdict =
+			berm_compile_unlogged(m->c, verdict_at(m, m->s->row[b->cls], b->at), &log);
 		if (i && allowed(m->c, verdict) != first)
 			return berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret);
 		if (!i) {
 			first = allowed(m->c, verdict);
 			*ret = verdict;
 		}
+		if (first_log == NONE)
+			first_log = log;
 	}
-	return 0;
+	return with_log(m->c, first_log, ret);
 }
 
 /* The default row if it says the same at this place, else one that says it everywhere. */
@@ -540,7 +567,8 @@ static int matrix_begin(struct matrix *m)
 	m->pos = reallocarray(NULL, c->cls.count + 1, sizeof(*m->pos));
 	m->paint = calloc(m->spans, sizeof(*m->paint));
 	m->passed = calloc(m->spans, sizeof(*m->passed));
-	if (!m->local || !m->name || !m->pos || !m->paint || !m->passed)
+	m->log = calloc(m->spans, sizeof(*m->log));
+	if (!m->local || !m->name || !m->pos || !m->paint || !m->passed || !m->log)
 		return -ENOMEM;
 	memset(m->local, 0xff, (c->group.count + 1) * sizeof(*m->local));
 	memset(m->pos, 0xff, (c->cls.count + 1) * sizeof(*m->pos));
@@ -564,6 +592,7 @@ static void matrix_end(struct matrix *m)
 	free(m->pos);
 	free(m->paint);
 	free(m->passed);
+	free(m->log);
 	free(m->nobody);
 	array_free(&m->group);
 	array_free(&m->touched);

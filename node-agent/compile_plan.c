@@ -202,6 +202,15 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d,
 	}
 }
 
+static void digest_extras(struct berm_digester *d, const struct berm_plan_rule *rule)
+{
+	if (!rule->log && !rule->interval_ns)
+		return;
+	berm_digest_u64(d, (uint64_t)rule->log << 32 | rule->sample);
+	berm_digest_u64(d, rule->interval_ns);
+	berm_digest_u64(d, rule->burst);
+}
+
 static void digest_matrix(struct berm_digester *d, const struct compile_subject *s,
 			  const struct berm_plan *plan, const struct berm_plan_set *set)
 {
@@ -213,6 +222,7 @@ static void digest_matrix(struct berm_digester *d, const struct compile_subject 
 		berm_digest_u64(d, (uint64_t)n->precedence << 32 | n->id);
 		berm_digest_u64(d, (uint64_t)n->flags << 24 | (uint64_t)n->app << 16 |
 					   (uint64_t)n->action << 8 | n->reason);
+		digest_extras(d, &plan->rule[set->cell[i]]);
 	}
 	for (size_t i = 0; i < s->start.count; i++) /* by port number: others' cuts do not matter */
 		if (!i || s->col[i] != s->col[i - 1])

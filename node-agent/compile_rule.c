@@ -64,7 +64,8 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 	};
 	int rc = 0;
 
-	if (rule->action != BERM_RULE_ALLOW && has_unsupported(rule)) {
+	if (rule->action != BERM_RULE_ALLOW && rule->action != BERM_RULE_LOG &&
+	    has_unsupported(rule)) {
 		/* Fail closed: a Pass that matched too much would open the tier. */
 		out.action = BERM_RULE_DENY;
 		out.all_ports = true;
@@ -86,8 +87,10 @@ static bool counts(const struct compiler *c, uint32_t policy, const struct berm_
 {
 	const struct berm_policy *p = c->model->policies[policy];
 
-	if (rule->action == BERM_RULE_LOG || rule->mode == BERM_MODE_DISABLED || c->refused[policy])
+	if (rule->mode == BERM_MODE_DISABLED || c->refused[policy])
 		return false;
+	if (rule->action == BERM_RULE_LOG && berm_rule_is_audit(p, rule))
+		return false; /* it would decide nothing either */
 	return p->kind != BERM_KIND_NETWORK || (p->isolate & 1 << rule->dir);
 }
 
@@ -142,7 +145,8 @@ static int order_subject(const struct compiler *c, struct compile_subject *s, co
 
 		for (uint32_t r = p->rule; r < p->rule + p->rule_count; r++)
 			if (c->rule.item[r].rule->dir == s->dir &&
-			    (s->would || !c->rule.item[r].is_audit) &&
+			    (s->would ? c->rule.item[r].action != BERM_RULE_LOG
+				      : !c->rule.item[r].is_audit) &&
 			    array_push(&s->rule, c->rule.item[r].rank))
 				return -ENOMEM;
 	}
@@ -203,6 +207,7 @@ static struct berm_rule_name name_rule(const struct compile_rule *r)
 		.dir = r->rule->dir,
 		.action = verdict[r->action], /* Pass and Log decide nothing */
 		.reason = r->action == BERM_RULE_ALLOW ? BERM_REASON_POLICY_ALLOW
+			  : r->action == BERM_RULE_LOG ? BERM_REASON_NONE
 						       : BERM_REASON_POLICY_DENY,
 		.app = r->rule->app,
 		.flags = r->rule->rejects_others ? BERM_RULE_REJECTS_OTHERS : 0,
@@ -283,6 +288,8 @@ static struct berm_rule_name name_verdict(const struct compiler *c, uint32_t ver
 	switch ((enum compile_verdict_kind)key[0]) {
 	case VERDICT_RULE:
 		return name_rule(&c->rule.item[key[1]]);
+	case VERDICT_LOGGED:
+		return name_verdict(c, key[1]);
 	case VERDICT_ESSENTIAL:
 		return name_reason(BERM_REASON_ESSENTIAL, BERM_ACTION_ALLOW, STAGE_ISOLATION);
 	case VERDICT_NOT_ISOLATED:
@@ -306,7 +313,26 @@ struct named {
 	struct berm_rule_name name;
 	struct berm_digest who;
 	uint32_t verdict;
+	uint32_t base; /* the same without a Log */
+	uint32_t log;  /* rank of the Log + 1; 0: none */
 };
+
+uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint32_t *ret_log)
+{
+	const uint32_t *key = berm_intern_key(&c->verdict, verdict, NULL);
+
+	*ret_log = key[0] == VERDICT_LOGGED ? key[2] : NONE;
+	return key[0] == VERDICT_LOGGED ? key[1] : verdict;
+}
+
+static void name_it(const struct compiler *c, struct named *n)
+{
+	uint32_t log;
+
+	n->name = name_verdict(c, n->verdict);
+	n->base = berm_compile_unlogged(c, n->verdict, &log);
+	n->log = log == NONE ? 0 : c->rule.item[log].rank + 1;
+}
 
 /* The whole list of isolating policies, also what the name has no room for. */
 static void digest_policies(const struct compiler *c, struct berm_digester *d, const uint32_t *key,
@@ -324,7 +350,7 @@ static void digest_policies(const struct compiler *c, struct berm_digester *d, c
 static struct berm_digest identity(const struct compiler *c, const struct named *n)
 {
 	size_t size;
-	const uint32_t *key = berm_intern_key(&c->verdict, n->verdict, &size);
+	const uint32_t *key = berm_intern_key(&c->verdict, n->base, &size);
 	const struct berm_rule_name *name = &n->name;
 	struct berm_digester d;
 
@@ -350,15 +376,18 @@ static int cmp_named(const void *a, const void *b)
 	rc = berm_digest_cmp(&x->who, &y->who);
 	if (rc)
 		return rc;
-	return (x->name.precedence > y->name.precedence) -
-	       (x->name.precedence < y->name.precedence);
+	if (x->name.precedence != y->name.precedence)
+		return x->name.precedence < y->name.precedence ? -1 : 1;
+	if (x->base != y->base)
+		return x->base < y->base ? -1 : 1;
+	return (x->log > y->log) - (x->log < y->log);
 }
 
 /* Two rules that hash to one id: the later one takes the next. Room is left at the end for that. */
 static void assign_ids(const struct compiler *c, struct named *n, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		n[i].name = name_verdict(c, n[i].verdict);
+		name_it(c, &n[i]);
 		if (n[i].name.id)
 			continue; /* a reason is its own id */
 		n[i].who = identity(c, &n[i]);
@@ -367,9 +396,52 @@ static void assign_ids(const struct compiler *c, struct named *n, size_t count)
 			(uint32_t)n[i].who.w[0] % (BERM_RULE_ID - BERM_RULE_FIRST - BERM_MAX_RULES);
 	}
 	qsort(n, count, sizeof(*n), cmp_named);
-	for (size_t i = 1; i < count; i++)
-		if (n[i].name.id <= n[i - 1].name.id)
+	for (size_t i = 1; i < count; i++) {
+		if (n[i].base == n[i - 1].base)
+			n[i].name.id = n[i - 1].name.id;
+		else if (n[i].name.id >= BERM_RULE_FIRST && n[i].name.id <= n[i - 1].name.id)
 			n[i].name.id = n[i - 1].name.id + 1;
+	}
+}
+
+/* ---- what rules want besides: limits, and events for some of what they allow -------------------------------- */
+
+static const struct compile_rule *rule_of_verdict_key(const struct compiler *c, uint32_t verdict)
+{
+	const uint32_t *key = berm_intern_key(&c->verdict, verdict, NULL);
+
+	return key[0] == VERDICT_RULE ? &c->rule.item[key[1]] : NULL;
+}
+
+static uint32_t id_of_rule(struct compiler *c, const struct berm_plan *plan, uint32_t rule,
+			   const uint32_t *rule_of_verdict)
+{
+	const uint32_t key[] = { VERDICT_RULE, rule };
+	uint32_t verdict;
+
+	if (!berm_intern_find(&c->verdict, key, sizeof(key), &verdict))
+		return 0; /* cannot be: it was interned when it was met */
+	return plan->rule[rule_of_verdict[verdict]].name.id;
+}
+
+static void add_extras(struct compiler *c, struct berm_plan *plan, uint32_t verdict,
+		       const uint32_t *rule_of_verdict)
+{
+	struct berm_plan_rule *out = &plan->rule[rule_of_verdict[verdict]];
+	uint32_t log, base = berm_compile_unlogged(c, verdict, &log);
+	const struct compile_rule *rule = rule_of_verdict_key(c, base);
+	bool allows = out->name.action == BERM_ACTION_ALLOW;
+
+	if (rule && allows) {
+		out->interval_ns = rule->rule->interval_ns;
+		out->burst = rule->rule->burst;
+		out->sample = rule->rule->sample;
+		out->log = out->sample ? out->name.id : 0;
+	}
+	if (log == NONE)
+		return;
+	out->sample = allows ? c->rule.item[log].rule->sample : 0; /* denials are told anyway */
+	out->log = id_of_rule(c, plan, log, rule_of_verdict);
 }
 
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict)
@@ -390,6 +462,8 @@ int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rul
 		rule_of_verdict[n[i].verdict] = (uint32_t)i;
 	}
 	plan->rule_count = count;
+	for (size_t i = 0; i < count; i++)
+		add_extras(c, plan, (uint32_t)i, rule_of_verdict);
 	free(n);
 	return 0;
 }

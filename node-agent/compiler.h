@@ -210,6 +210,7 @@ enum compile_verdict_kind {
 	VERDICT_NOT_ISOLATED, /* a: dir */
 	VERDICT_FALLBACK,     /* a: dir */
 	VERDICT_MIXED,	      /* some backends are allowed and some are not */
+	VERDICT_LOGGED,	      /* a: verdict, b: Log rule that was met before it */
 	VERDICT_UNKNOWN,      /* a Service's address without backends, denied implicitly */
 };
 
@@ -287,6 +288,8 @@ int berm_compile_ns(struct compiler *c, const char *name, uint32_t *ret);
 int berm_compile_policy(struct compiler *c, uint32_t policy);
 int berm_compile_order(struct compiler *c);
 int berm_compile_verdict(struct compiler *c, const uint32_t *key, size_t count, uint32_t *ret);
+/* The same verdict without the Log that was met before it, which is a rule or NONE. */
+uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint32_t *ret_log);
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict);
 
 /* compile_group.c */

@@ -66,6 +66,93 @@ static void read_mode(const struct berm_field *field, void *into)
 		((struct rule *)into)->rule->mode = (uint8_t)mode;
 }
 
+/* ---- log and limits ------------------------------------------------------------------------------- */
+
+#define MAX_SAMPLE 65536
+#define MAX_RATE   1000000
+
+static void read_sample(const struct berm_field *field, void *into)
+{
+	int sample;
+
+	if (berm_field_int(field, 1, MAX_SAMPLE, &sample))
+		((struct rule *)into)->rule->sample = (uint32_t)sample;
+}
+
+static void read_log(const struct berm_field *field, void *into)
+{
+	static const struct berm_member table[] = {
+		{ "sample", BERM_MEMBER_REQUIRED, read_sample, NULL },
+	};
+
+	(void)berm_field_members(field, table, ARRAY_SIZE(table), into); /* errors are counted */
+}
+
+struct rate { /* being read */
+	int rate, burst;
+	int per_s; /* in so many seconds */
+};
+
+static void read_rate(const struct berm_field *field, void *into)
+{
+	(void)berm_field_int(field, 1, MAX_RATE, &((struct rate *)into)->rate); /* likewise */
+}
+
+static void read_burst(const struct berm_field *field, void *into)
+{
+	(void)berm_field_int(field, 1, MAX_RATE, &((struct rate *)into)->burst); /* likewise */
+}
+
+static void read_per(const struct berm_field *field, void *into)
+{
+	static const struct berm_word words[] = { { "second", 1, false }, { "minute", 60, false } };
+
+	(void)berm_field_word(field, words, ARRAY_SIZE(words),
+			      &((struct rate *)into)->per_s); /* likewise */
+}
+
+static void read_new_connections(const struct berm_field *field, void *into)
+{
+	static const struct berm_member table[] = {
+		{ "rate", BERM_MEMBER_REQUIRED, read_rate, NULL },
+		{ "per", BERM_MEMBER_OPTIONAL, read_per, NULL },
+		{ "burst", BERM_MEMBER_OPTIONAL, read_burst, NULL },
+	};
+	struct berm_policy_rule *rule = ((struct rule *)into)->rule;
+	struct rate rate = { .per_s = 1 };
+
+	(void)berm_field_members(field, table, ARRAY_SIZE(table), &rate); /* likewise */
+	if (!rate.rate)
+		return;
+	rule->interval_ns = (uint64_t)rate.per_s * 1000000000 / (uint64_t)rate.rate;
+	rule->burst = (uint32_t)(rate.burst ? rate.burst : rate.rate);
+}
+
+static void read_limits(const struct berm_field *field, void *into)
+{
+	static const struct berm_member table[] = {
+		{ "newConnections", BERM_MEMBER_REQUIRED, read_new_connections, NULL },
+	};
+
+	(void)berm_field_members(field, table, ARRAY_SIZE(table), into); /* likewise */
+}
+
+/* What is denied is told anyway, and what is passed on has not been decided. */
+static void check_extras(const struct berm_field *field, struct berm_policy_rule *rule)
+{
+	struct berm_field extra;
+
+	if (rule->action == BERM_RULE_LOG && !rule->sample)
+		rule->sample = 1;
+	if (rule->action != BERM_RULE_ALLOW && berm_field_get(field, "limits", &extra))
+		berm_field_name_error(&extra, "limits belong to an Allow",
+				      "this rule allows no new connections");
+	if (rule->action != BERM_RULE_ALLOW && rule->action != BERM_RULE_LOG &&
+	    berm_field_get(field, "log", &extra))
+		berm_field_name_error(&extra, "log belongs to an Allow or a Log",
+				      "denials are told anyway, and a Pass decides nothing");
+}
+
 static void read_peers(const struct berm_field *field, void *into)
 {
 	struct rule *r = into;
@@ -144,8 +231,8 @@ static const struct berm_member network_egress[] = {
 		{ "icmp", BERM_MEMBER_OPTIONAL, read_icmp, NULL },                                 \
 		{ "mode", BERM_MEMBER_OPTIONAL, read_mode, NULL },                                 \
 		{ "app", BERM_MEMBER_OPTIONAL, read_app, NULL },                                   \
-		{ "limits", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                 \
-		{ "log", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                    \
+		{ "limits", BERM_MEMBER_OPTIONAL, read_limits, NULL },                             \
+		{ "log", BERM_MEMBER_OPTIONAL, read_log, NULL },                                   \
 	{                                                                                          \
 		"expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL                                     \
 	}
@@ -176,6 +263,8 @@ static void read_rule(const struct berm_field *field, struct rule *r)
 					 ARRAY_SIZE(segmentation_ingress), r);
 	if (berm_field_get(field, "app", &app))
 		berm_check_app(&app, r->rule);
+	if (r->policy->kind == BERM_KIND_SEGMENTATION)
+		check_extras(field, r->rule);
 }
 
 /* ---- names are unique in their list --------------------------------------------------------------- */

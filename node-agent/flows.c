@@ -44,7 +44,8 @@ struct flow {
 	struct final final;
 	int64_t wall_ns;
 	struct piece *local, *peer, *rule;
-	struct piece *would; /* the rule by which audit policies would decide otherwise; NULL = none */
+	struct piece *
+		would; /* the rule by which audit policies would decide otherwise, or that had it logged; NULL = none */
 	struct piece *host; /* whom it asks for; NULL = nobody, or nobody knows */
 };
 
@@ -438,9 +439,9 @@ static int add_flow(struct berm_flows *flows, struct flow flow)
 	flow.local = local_piece(flows, event->slot);
 	flow.peer = peer_piece(flows, &event->peer);
 	flow.rule = rule_piece(flows, event->rule);
-	if (event->would_action)
+	if (event->would_rule)
 		flow.would = rule_piece(flows, event->would_rule);
-	if (!flow.local || !flow.peer || !flow.rule || (event->would_action && !flow.would))
+	if (!flow.local || !flow.peer || !flow.rule || (event->would_rule && !flow.would))
 		goto no_memory;
 	flows->ring[flows->next % flows->room] = flow;
 	flows->next++;
@@ -697,7 +698,7 @@ static void format_app(const struct flow *flow, char out[BERM_SERVERNAME_MAX + 6
 			 *host ? ",\"host\":\"" : "", host, *host ? "\"" : "");
 }
 
-/* What audit policies would make of it: a comma, and an object with the rule that would decide. */
+/* What audit policies would make of it, or who had it logged: a comma, and an object with the rule. */
 static int format_audit(const struct flow *flow, char **ret)
 {
 	const struct berm_event *ev = &flow->event;
@@ -706,6 +707,8 @@ static int format_audit(const struct flow *flow, char **ret)
 		*ret = strdup("");
 		return *ret ? 0 : -ENOMEM;
 	}
+	if (!ev->would_action)
+		return asprintf(ret, ",\"logged\":{%s}", flow->would->text) < 0 ? -ENOMEM : 0;
 	return asprintf(ret, ",\"audit\":{\"verdict\":\"%s\",\"reason\":\"%s\",%s}",
 			berm_verdict_name(ev->would_action), berm_reason_name(ev->would_reason),
 			flow->would->text) < 0

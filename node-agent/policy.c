@@ -138,6 +138,8 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8 |
 				   (uint64_t)rule->mode << 16 | (uint64_t)rule->app << 24 |
 				   (uint64_t)rule->rejects_others << 32);
+	berm_digest_u64(d, rule->sample | (uint64_t)rule->burst << 32);
+	berm_digest_u64(d, rule->interval_ns);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);

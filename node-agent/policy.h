@@ -71,17 +71,20 @@ struct berm_port_term {
 };
 
 struct berm_policy_rule {
-	char *name;		     /* NULL: shown as #index */
-	uint32_t index;		     /* position in its list */
-	uint8_t dir;		     /* enum berm_dir */
-	uint8_t action;		     /* enum berm_rule_action */
-	uint8_t mode;		     /* enum berm_rule_mode; of a policy in mode audit all are audit at most */
+	char *name;	/* NULL: shown as #index */
+	uint32_t index; /* position in its list */
+	uint8_t dir;	/* enum berm_dir */
+	uint8_t action; /* enum berm_rule_action */
+	uint8_t mode;	/* enum berm_rule_mode; of a policy in mode audit all are audit at most */
 	struct berm_peer_term *peer; /* count 0: everyone */
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
 	size_t port_count;
 	uint8_t app;	     /* enum berm_app that what it allows must carry; 0: anything */
 	bool rejects_others; /* what carries something else hears of it */
+	uint32_t sample; /* an event for one in so many new sessions; of a Log at least 1; 0: none */
+	uint64_t interval_ns; /* of an Allow: a new session in this time, on average; 0: no limit */
+	uint32_t burst;	      /* so many at once */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
 };

@@ -155,12 +155,16 @@ static char *losses(const cJSON *flow)
 	return ctl_printf("%s%s", m ? m : "", l ? l : "");
 }
 
-/* "  audit: would be DROPPED by shop/db:web (policy-deny)"; "" if audit policies would make no difference. */
+/* "  audit: would be DROPPED by shop/db:web (policy-deny)", "  logged by shop/db:watch", or "". */
 static char *audited(const cJSON *flow)
 {
 	const cJSON *audit = ctl_at(flow, "audit");
 	auto_free char *by = audit ? why(audit) : NULL;
+	const cJSON *logged = ctl_at(flow, "logged");
+	auto_free char *log = logged ? ctl_flow_rule(logged) : NULL;
 
+	if (logged)
+		return ctl_printf("  logged by %s", log ? log : "");
 	return audit ? ctl_printf("  audit: would be %s by %s", ctl_string_at(audit, "verdict"),
 				  by ? by : "")
 		     : strdup("");

@@ -440,6 +440,20 @@ static void make_sets(struct making *m)
 	plan->essentials = m->w->no_essentials ? NONE : PLANS_SETS - 1;
 }
 
+static struct berm_plan_endpoint planned_endpoint(const struct plan_world *w, uint32_t i)
+{
+	const struct plan_slot *slot = &w->slot[i];
+
+	return (struct berm_plan_endpoint){
+		.slot = i + 1,
+		.ifindex = slot->ifindex,
+		.set = { slot->set[0], slot->set[1] },
+		.would = { w->slot[(i + 1) % PLANS_SLOTS].set[0], NONE },
+		.allowed_table = i % 3 ? NONE : 0,
+		.judged = slot->judged && !slot->alone,
+	};
+}
+
 static void make_endpoints(struct making *m)
 {
 	struct berm_plan *plan = m->plan;
@@ -449,16 +463,7 @@ static void make_endpoints(struct making *m)
 	for (uint32_t i = 0; i < PLANS_SLOTS; i++) {
 		slot = &m->w->slot[i];
 		if (slot->ifindex && slot->known)
-			plan->endpoint[plan->endpoint_count++] =
-				(struct berm_plan_endpoint){ .slot = i + 1,
-							     .ifindex = slot->ifindex,
-							     .set = { slot->set[0], slot->set[1] },
-							     .would = { m->w->slot[(i + 1) % PLANS_SLOTS]
-										.set[0],
-									NONE },
-							     .allowed_table = i % 3 ? NONE : 0,
-							     .judged = slot->judged &&
-								       !slot->alone };
+			plan->endpoint[plan->endpoint_count++] = planned_endpoint(m->w, i);
 	}
 	plan->ns = must(calloc(PLANS_NAMESPACES, sizeof(*plan->ns)));
 	for (int i = 0; i < PLANS_NAMESPACES; i++)

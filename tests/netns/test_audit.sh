@@ -115,4 +115,41 @@ test_no_rejudging() {
 	stream_runs talk
 }
 
+limited() { flows_of web 'any(.verdict == "DROPPED" and .reason == "rate-limited" and .rule.rule == "one")' | grep -q true; }
+logged() { flows_of spy 'any(.verdict == "FORWARDED" and .logged.rule.rule == "watch" and .rule.rule == "udp")' | grep -q true; }
+
+#: a limit on new connections: one passes, the next is cut and told, what exists goes on; a Log tells who passes [limit.new]
+test_limit() {
+	cast db app=db -- web app=web -- spy app=spy
+	listen db 80
+	policy walls <<-YAML
+	kind: SegmentationPolicy
+	name: in
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress:
+	- {name: one, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}], limits: {newConnections: {rate: 1, per: minute, burst: 1}}}
+	- {name: watch, action: Log, from: [{podSelector: {matchLabels: {app: spy}}}]}
+	- {name: udp, from: [{podSelector: {}}], ports: [{protocol: UDP, port: 80}]}
+	---
+	kind: SegmentationPolicy
+	name: first
+	priority: 1
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: []
+	ingress: [{name: watch, action: Log, from: [{podSelector: {matchLabels: {app: spy}}}]}]
+	YAML
+	curtain_up
+	stream_open talk web db 80 4
+	block web db 80
+	stream_runs talk
+	reach web db 80 udp
+	reach spy db 80 udp
+	wait_until limited
+	wait_until logged
+	has "$("$BUILD/bermctl" why default/web default/db:80 --new)" 'DROPPED by default/in:one (rate-limited)'
+	has "$("$BUILD/bermctl" flows --pod spy | tail -n 3)" 'logged by default/first:watch'
+	[ "$(status .stats.limited_new)" = 1 ] || fail "tokens taken: $(status .stats.limited_new)"
+}
+
 run_tests "$@"

@@ -395,7 +395,7 @@ def icmp(item):
 
 
 def segmentation(doc, namespace):
-    if doc.get("mode") == "disabled":
+    if doc.get("mode") in ("audit", "disabled"):  # what is only tried decides nothing
         return None
     is_system = namespace == SYSTEM
     subject = doc.get("subject") or {}
@@ -412,6 +412,8 @@ def segmentation(doc, namespace):
     )
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(doc.get(direction) or []):
+            if rule.get("mode") in ("audit", "disabled"):
+                continue
             policy.rules[direction].append(
                 Rule(
                     name=rule.get("name") or f"#{i}",

@@ -149,6 +149,10 @@ class Generator:
             rule["from" if direction == "ingress" else "to"] = [self.segmentation_peer() for _ in range(self.random.randint(1, 3))]
         if self.chance(60):
             rule["ports"] = [self.segmentation_port() for _ in range(self.random.randint(1, 3))]
+        if self.chance(15):
+            rule["mode"] = self.pick(["audit", "audit", "disabled", "enforce"])
+        if rule.get("action", "Allow") in ("Allow", "Log") and self.chance(10):
+            rule["log"] = {"sample": self.pick([1, 2, 65536])}
         if self.chance(20):
             rule["icmp"] = [self.message() for _ in range(self.random.randint(1, 2))]
         return rule
@@ -168,8 +172,8 @@ class Generator:
             doc["isolate"] = self.pick([["Ingress"], ["Egress"], ["Ingress", "Egress"], []])
         if self.chance(50):
             doc["priority"] = self.pick([0, 100, 500, 501, 1000])
-        if self.chance(10):
-            doc["mode"] = "disabled"
+        if self.chance(20):
+            doc["mode"] = self.pick(["audit", "audit", "disabled", "enforce"])
         if self.chance(80):
             doc["subject"] = {"podSelector": self.selector()}
             if is_system and self.chance(50):

@@ -631,6 +631,107 @@ TEST(decides_nothing,
 	berm_model_clear(&m);
 }
 
+/* The rule of the plan's cell where this is decided. */
+static const struct berm_plan_rule *cell_of(const struct berm_plan *plan, const char *rule,
+					    uint32_t log)
+{
+	for (size_t i = 0; i < plan->rule_count; i++)
+		if (!strcmp(plan->rule[i].name.rule, rule) && (!log || plan->rule[i].log == log))
+			return &plan->rule[i];
+	ASSERT_TRUE(false);
+	return NULL;
+}
+
+TEST(extras,
+     "limits and samples reach the rule that allows; a Log names itself on what comes after it [log.sample]")
+{
+	static const struct ask asks[] = {
+		{ "still allowed", 1, BERM_INGRESS, "10.0.0.9", TCP, 80, YES, "shop/p:web" },
+		{ "still denied", 1, BERM_INGRESS, "10.0.0.9", TCP, 81, NO, "default-deny" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_policy_rule *r;
+	struct berm_policy *p;
+	struct berm_plan *plan;
+	const struct berm_plan_rule *web;
+	uint32_t watch;
+
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_endpoint(&m, 1, "shop/db");
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/p", "app=db");
+	p->isolate = IN;
+	r = objects_rule(p, BERM_INGRESS, ALLOW, "web");
+	r->interval_ns = 1000;
+	r->burst = 7;
+	r->sample = 9;
+	objects_port(r, "tcp:80");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	web = cell_of(plan, "web", 0);
+	EXPECT_EQ(web->interval_ns, 1000);
+	EXPECT_EQ(web->burst, 7);
+	EXPECT_EQ(web->sample, 9);
+	EXPECT_EQ(web->log, web->name.id);
+	berm_plan_free(plan);
+
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/watch", "app=db");
+	p->tier = BERM_TIER_ADMIN;
+	r = objects_rule(p, BERM_INGRESS, LOG, "watch");
+	r->sample = 3;
+	r = objects_rule(p, BERM_INGRESS, LOG, "late");
+	r->sample = 1;
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	watch = cell_of(plan, "watch", 0)->name.id;
+	web = cell_of(plan, "web", watch);
+	EXPECT_EQ(web->sample, 3);
+	EXPECT_EQ(web->burst, 7);
+	EXPECT_EQ(cell_of(plan, "shop/p", watch)->name.reason, BERM_REASON_DEFAULT_DENY);
+	EXPECT_EQ(web->name.id, cell_of(plan, "web", 0)->name.id);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
+TEST(audit_shares,
+     "what is in audit changes no set that decides: equal ids, and isolates nothing [audit.would]")
+{
+	struct berm_model m = { 0 };
+	struct berm_policy *p;
+	struct berm_policy_rule *r;
+	struct berm_plan *before, *plan;
+	const struct berm_plan_set *was, *is;
+
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_container_port(objects_pod(&m, "shop/web", "app=web", "10.0.0.2"), "http=tcp:8080");
+	objects_endpoint(&m, 1, "shop/db");
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/p", "app=db");
+	p->isolate = IN;
+	r = objects_rule(p, BERM_INGRESS, ALLOW, "all");
+	objects_peer_block(r, "10.0.0.0/8", NULL);
+	before = compile(&m);
+	EXPECT_EQ(before->endpoint[0].would[BERM_INGRESS], UINT32_MAX);
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/tried", "app=db");
+	p->audit = true;
+	p->isolate = IN | OUT;
+	r = objects_rule(p, BERM_INGRESS, DENY, "some");
+	objects_peer_block(r, "10.1.0.0/16", "10.1.1.0/24");
+	objects_port(r, "tcp:http");
+	objects_port(r, "tcp:80-90");
+	plan = compile(&m);
+	was = &before->set[before->endpoint[0].set[BERM_INGRESS]];
+	is = &plan->set[plan->endpoint[0].set[BERM_INGRESS]];
+	EXPECT_MEM_EQ(&was->id, &is->id, sizeof(is->id));
+	EXPECT_TRUE(plan->endpoint[0].would[BERM_INGRESS] != UINT32_MAX);
+	EXPECT_TRUE(plan->endpoint[0].would[BERM_EGRESS] != UINT32_MAX);
+	EXPECT_EQ(plan->endpoint[0].set[BERM_EGRESS], UINT32_MAX);
+	EXPECT_EQ(plan->endpoint[0].flags, before->endpoint[0].flags);
+	ASSERT_EQ(plan->ns_count, 1);
+	EXPECT_EQ(plan->ns[0].dirs, IN);
+	berm_plan_free(before);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
 /* ---- implicit verdicts ---------------------------------------------------------------------------------------- */
 
 static void essentials_world(struct berm_model *m)

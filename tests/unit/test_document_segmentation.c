@@ -103,8 +103,25 @@ static const struct refusal rule_refusals[] = {
 	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
 	{ "rule mode unknown", IN "- {mode: Audit}", 5, 10, "did you mean 'audit'?" },
 	{ "rule mode learn", IN "- {mode: learn}", 5, 10, "known: enforce, audit, disabled" },
-	{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
-	{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
+	{ "limits of nothing", IN "- {limits: {}}", 5, 12,
+	  "the field 'newConnections' is missing" },
+	{ "limits without rate", IN "- {limits: {newConnections: {burst: 1}}}", 5, 29,
+	  "the field 'rate' is missing" },
+	{ "rate zero", IN "- {limits: {newConnections: {rate: 0}}}", 5, 36,
+	  "0 is not a whole number from 1 to 1000000" },
+	{ "rate per day", IN "- {limits: {newConnections: {rate: 1, per: day}}}", 5, 44,
+	  "known: second, minute" },
+	{ "burst too big", IN "- {limits: {newConnections: {rate: 1, burst: 1000001}}}", 5, 46,
+	  "is not a whole number from 1 to 1000000" },
+	{ "limits of a Deny", IN "- {action: Deny, limits: {newConnections: {rate: 1}}}", 5, 18,
+	  "allows no new connections" },
+	{ "log without sample", IN "- {log: {}}", 5, 9, "the field 'sample' is missing" },
+	{ "sample zero", IN "- {log: {sample: 0}}", 5, 18,
+	  "0 is not a whole number from 1 to 65536" },
+	{ "sample too big", IN "- {log: {sample: 65537}}", 5, 18,
+	  "65537 is not a whole number from 1 to 65536" },
+	{ "log of a Deny", IN "- {action: Deny, log: {sample: 2}}", 5, 18,
+	  "denials are told anyway" },
 	{ "rule expires", IN "- {expires: 2027-01-31T00:00:00Z}", 5, 4,
 	  "not supported by this version" },
 
@@ -213,6 +230,31 @@ TEST(segmentation_modes, "modes of a document and of a rule")
 	EXPECT_EQ(p->rule[1].mode, BERM_MODE_AUDIT);
 	EXPECT_EQ(p->rule[2].mode, BERM_MODE_DISABLED);
 	EXPECT_EQ(p->rule[3].mode, BERM_MODE_ENFORCE);
+	documents_clear(&d);
+}
+
+TEST(segmentation_extras, "limits and log of a rule, and what they are when not said")
+{
+	struct documents d = { 0 };
+	const struct berm_policy *p;
+
+	documents_parse_in(&d, "shop",
+			   "kind: SegmentationPolicy\nname: p\nisolate: [Ingress]\ningress:\n"
+			   "- {limits: {newConnections: {rate: 200, per: minute, burst: 7}}, log: {sample: 10}}\n"
+			   "- {limits: {newConnections: {rate: 3}}}\n"
+			   "- {action: Log}\n"
+			   "- {action: Log, log: {sample: 65536}}\n");
+	p = documents_policy(&d);
+	EXPECT_STR_EQ(d.report, "");
+	ASSERT_EQ(p->rule_count, 4);
+	EXPECT_EQ(p->rule[0].interval_ns, 300000000);
+	EXPECT_EQ(p->rule[0].burst, 7);
+	EXPECT_EQ(p->rule[0].sample, 10);
+	EXPECT_EQ(p->rule[1].interval_ns, 333333333);
+	EXPECT_EQ(p->rule[1].burst, 3);
+	EXPECT_EQ(p->rule[1].sample, 0);
+	EXPECT_EQ(p->rule[2].sample, 1);
+	EXPECT_EQ(p->rule[3].sample, 65536);
 	documents_clear(&d);
 }
 
