@@ -66,7 +66,7 @@ static __always_inline __u32 frontend_class(const struct berm_frontend_key *key)
 }
 
 static __always_inline __u32 frontend_at(const struct berm_addr *addr, bool v4, __u32 peer,
-					  __u32 at)
+					 __u32 at)
 {
 	struct berm_frontend_key key = { .addr = *addr, .at = at };
 	__u32 cls = BERM_CLASS_NONE;
@@ -82,7 +82,7 @@ static __always_inline __u32 frontend_at(const struct berm_addr *addr, bool v4, 
 /* Exact address first, so a pod keeps its class inside any CIDR block. at: where the packet goes to, of one
  * that comes in AT_NONE. */
 static __always_inline __u32 peer_class(const struct berm_addr *addr, bool v4, __u32 table,
-					 __u32 at)
+					__u32 at)
 {
 	struct berm_peer *peer = bpf_map_lookup_elem(&berm_peers, addr);
 	__u32 cls = BERM_CLASS_NONE, value;

@@ -131,8 +131,7 @@ static void print_audit(const cJSON *end, bool color)
 		return;
 	printf("    audit: would be %s%s%s", tone_of(verdict, color), verdict, ctl_tone_end(color));
 	printf(rule ? " by %s (%s)" : "%s, %s", rule ? rule : "", ctl_string_at(audit, "reason"));
-	printf(isolating && *isolating ? ", isolated by %s\n" : "%s\n",
-	       isolating ? isolating : "");
+	printf(isolating && *isolating ? ", isolated by %s\n" : "%s\n", isolating ? isolating : "");
 }
 
 static void print_end(const cJSON *end, bool wide, bool color)

@@ -132,12 +132,13 @@ static struct berm_plan *make_plan(void)
 	plan->endpoint = must_calloc(PODS, sizeof(*plan->endpoint));
 	plan->endpoint_count = PODS;
 	for (uint32_t i = 0; i < PODS; i++)
-		plan->endpoint[i] = (struct berm_plan_endpoint){ .slot = i + 1,
-								 .ifindex = i + 1,
-								 .set = { 2 * i, 2 * i + 1 },
-								 .would = { UINT32_MAX, UINT32_MAX },
-								 .allowed_table = UINT32_MAX,
-								 .judged = 1 };
+		plan->endpoint[i] =
+			(struct berm_plan_endpoint){ .slot = i + 1,
+						     .ifindex = i + 1,
+						     .set = { 2 * i, 2 * i + 1 },
+						     .would = { UINT32_MAX, UINT32_MAX },
+						     .allowed_table = UINT32_MAX,
+						     .judged = 1 };
 	return plan;
 }
 

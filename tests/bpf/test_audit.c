@@ -51,7 +51,8 @@ static uint64_t hits(struct datapath *dp, uint32_t rule_id)
 	uint64_t count = 0, one = 0;
 
 	for (uint32_t i = 1; i < dp->next_rule; i++) {
-		if (bpf_map_lookup_elem(datapath_map(dp, "berm_rules"), &i, &rule) || rule.id != rule_id)
+		if (bpf_map_lookup_elem(datapath_map(dp, "berm_rules"), &i, &rule) ||
+		    rule.id != rule_id)
 			continue;
 		EXPECT_EQ(bpf_map_lookup_elem(datapath_map(dp, "berm_hits"), &i, &one), 0);
 		count += one;
@@ -124,7 +125,8 @@ static void drop_and_would_pass(const char *web, const char *batch)
 	EXPECT_EQ(e->would_rule, 0);
 }
 
-TEST(would_allow, "what is denied and would be allowed is denied, and told with both, IPv4 [audit.would]")
+TEST(would_allow,
+     "what is denied and would be allowed is denied, and told with both, IPv4 [audit.would]")
 {
 	drop_and_would_pass("10.0.0.2", "10.0.0.9");
 }
@@ -137,7 +139,10 @@ TEST(would_allow_v6, "the same of IPv6 [audit.would]")
 TEST(directions, "each direction has its own; what the pod opens is asked about as egress")
 {
 	struct scene s = scene();
-	struct packet out = { .src = DB, .dst = "10.0.0.9", .sport = 4000, .dport = 80,
+	struct packet out = { .src = DB,
+			      .dst = "10.0.0.9",
+			      .sport = 4000,
+			      .dport = 80,
 			      .flags = TCP_SYN },
 		      in = syn("10.0.0.9", 4000, 80);
 
@@ -148,7 +153,8 @@ TEST(directions, "each direction has its own; what the pod opens is asked about 
 	EXPECT_EQ(s.dp->event.would_reason, BERM_REASON_POLICY_DENY);
 }
 
-TEST(broken, "a set that is not there, or has holes, is no verdict: nothing is told, traffic passes")
+TEST(broken,
+     "a set that is not there, or has holes, is no verdict: nothing is told, traffic passes")
 {
 	struct scene s = scene();
 	struct packet in = syn("10.0.0.9", 4000, 80);
