@@ -71,11 +71,11 @@ struct berm_port_term {
 };
 
 struct berm_policy_rule {
-	char *name;		     /* NULL: shown as #index */
-	uint32_t index;		     /* position in its list */
-	uint8_t dir;		     /* enum berm_dir */
-	uint8_t action;		     /* enum berm_rule_action */
-	uint8_t mode;		     /* enum berm_rule_mode; of a policy in mode audit all are audit at most */
+	char *name;	/* NULL: shown as #index */
+	uint32_t index; /* position in its list */
+	uint8_t dir;	/* enum berm_dir */
+	uint8_t action; /* enum berm_rule_action */
+	uint8_t mode;	/* enum berm_rule_mode; of a policy in mode audit all are audit at most */
 	struct berm_peer_term *peer; /* count 0: everyone */
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
