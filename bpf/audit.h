@@ -56,9 +56,12 @@ static __always_inline struct berm_rule *audit_find(const struct pkt *p)
 	return index ? bpf_map_lookup_elem(&berm_rules, &index) : NULL;
 }
 
-/* Guards and the node's own flows are no policy's business: nothing would change for them. */
+/* Guards and the node's own flows are no policy's business: nothing would change for them. What its rule allows and
+ * a limit, or what it carries, has stopped is not compared: neither is tried in mode audit. */
 static __always_inline bool audit_is_due(const struct pkt *p)
 {
+	if (p->reason == BERM_REASON_RATE_LIMITED || p->reason == BERM_REASON_APP_MISMATCH)
+		return false;
 	return p->ep && (p->hit || p->reason == BERM_REASON_NOT_ISOLATED);
 }
 

@@ -65,12 +65,12 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 		(void)session_denied(p);
 		pkt_forget(p);
 	}
-	audit(p);
 	limit(p);
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
 	if (cfg_apps)
 		wanted_told(p);
+	audit(p);
 	if (!cfg_explain)
 		account_rule(p);
 }
