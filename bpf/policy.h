@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * policy.h - what does the policy say: (set, class, port class) -> cell -> rule. Two hashes and a few
- * array reads, whatever the number of rules. Knows matrices, no document and no session.
+ * array reads, whatever the number of rules; one hash more in a set that has rules about exact flows. Knows
+ * matrices, no document and no session.
  *
  * A look-up that fails denies: zero never means "allow".
  */
@@ -72,6 +73,26 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 	p->hit = index;
 }
 
+/* This very connection has a rule of its own. The class of the peer is not looked up. */
+static __always_inline bool flow_decides(struct pkt *p, __u32 table)
+{
+	struct berm_flow_key key = {
+		.peer = p->flow.peer,
+		.local = p->flow.local,
+		.table = table,
+		.local_port = p->flow.local_port,
+		.peer_port = p->flow.peer_port,
+		.proto = p->proto,
+	};
+	__u32 *index = bpf_map_lookup_elem(&berm_flows, &key);
+
+	if (!index)
+		return false;
+	p->cls = BERM_CLASS_NONE;
+	rule_apply(p, READ(*index));
+	return true;
+}
+
 static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 {
 	struct berm_set *m = bpf_map_lookup_elem(&berm_sets, &set);
@@ -81,6 +102,8 @@ static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 		deny(p, set == BERM_SET_ESSENTIALS ? BERM_REASON_FALLBACK : BERM_REASON_NO_RULE);
 		return;
 	}
+	if (m->flows && flow_decides(p, m->flows))
+		return;
 	at = port_index(p, dir);
 	p->cls = peer_class(p, m->table, dir == BERM_EGRESS ? at : AT_NONE);
 	row = set_row(set, p->cls, m->default_row);

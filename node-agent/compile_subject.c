@@ -76,6 +76,8 @@ static uint8_t rule_dirs(const struct berm_policy *p)
 
 	for (size_t i = 0; i < p->rule_count; i++)
 		dirs |= (uint8_t)(1 << p->rule[i].dir);
+	for (size_t i = 0; i < p->flow_count; i++)
+		dirs |= (uint8_t)(1 << p->flow[i].dir);
 	return dirs;
 }
 
@@ -225,7 +227,9 @@ static uint8_t change_of(const struct compiler *c, const struct compile_subject 
 	return all_keep ? BERM_CHANGE_KEEP : BERM_CHANGE_RECHECK;
 }
 
-/* Of the key: namespace, direction, number of policies, policies, own named ports. */
+/* Of the key: namespace, direction, numbers of policies, own named ports and ranges of own flows, and then those. */
+#define KEY_HEAD 5
+
 static int describe(struct compiler *c, uint32_t subject)
 {
 	const uint32_t *key = berm_intern_key(&c->subject_key, subject, NULL);
@@ -237,10 +241,12 @@ static int describe(struct compiler *c, uint32_t subject)
 		.grants_apiserver = true,
 		.rejects = true,
 		.table = NONE,
-		.policy = key + 4,
+		.policy = key + KEY_HEAD,
 		.policy_count = key[2],
-		.port = (const struct compile_resolved *)(key + 4 + key[2]),
+		.port = (const struct compile_resolved *)(key + KEY_HEAD + key[2]),
 		.port_count = key[3],
+		.flow = (const struct compile_range *)(key + KEY_HEAD + key[2] + 2 * key[3]),
+		.flow_count = key[4],
 	};
 
 	for (size_t i = 0; i < s.policy_count; i++) {
@@ -276,29 +282,47 @@ static bool is_at_home(const struct compiler *c, uint32_t ns, const struct berm_
 	if (c->ns.item[ns].default_deny)
 		return true;
 	for (uint32_t i = 0; i < key->item[2]; i++)
-		if (!is_cluster_wide(c->model->policies[key->item[4 + i]]))
+		if (!is_cluster_wide(c->model->policies[key->item[KEY_HEAD + i]]))
 			return true;
 	return false;
 }
 
-static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir,
-		       const struct berm_numbers *policies, const resolved_array *ports,
+struct own { /* of one endpoint, in one direction */
+	resolved_array ports;
+	struct berm_numbers flows, flow_policies;
+};
+
+static bool has_flows_of(const struct own *own, uint32_t policy)
+{
+	for (size_t i = 0; i < own->flow_policies.count; i++)
+		if (own->flow_policies.item[i] == policy)
+			return true;
+	return false;
+}
+
+static int subject_key(struct compiler *c, const uint32_t head[2],
+		       const struct berm_numbers *policies, const struct own *own,
 		       struct berm_numbers *key)
 {
-	const uint32_t head[] = { ns, dir, 0, (uint32_t)ports->count };
+	const uint32_t all[KEY_HEAD] = { head[0], head[1], 0, (uint32_t)own->ports.count,
+					 (uint32_t)own->flows.count / 2 };
 
-	if (push_all(key, head, 4))
+	if (push_all(key, all, KEY_HEAD))
 		return -ENOMEM;
 	for (size_t i = 0; i < policies->count; i++) {
-		if (!matters(c, policies->item[i], dir))
+		uint32_t policy = policies->item[i];
+
+		if (!matters(c, policy, (uint8_t)head[1]) && !has_flows_of(own, policy))
 			continue;
-		if (array_push(key, policies->item[i]))
+		if (array_push(key, policy))
 			return -ENOMEM;
 		key->item[2]++;
 	}
-	if (!is_at_home(c, ns, key))
+	if (!is_at_home(c, head[0], key))
 		key->item[0] = NONE;
-	return push_all(key, ports->item, ports->count * 2);
+	if (push_all(key, own->ports.item, own->ports.count * 2))
+		return -ENOMEM;
+	return push_all(key, own->flows.item, own->flows.count);
 }
 
 /* NONE: nothing decides, the endpoint is open in this direction. */
@@ -323,24 +347,42 @@ static int own_ports(struct compiler *c, const struct berm_pod *pod,
 	return 0;
 }
 
+static int own_of(struct compiler *c, const struct berm_pod *pod, uint8_t dir,
+		  const struct berm_numbers *policies, struct own *out)
+{
+	int rc = berm_compile_own_flows(c, pod, dir, policies, &out->flows, &out->flow_policies);
+
+	if (!rc && dir == BERM_INGRESS)
+		rc = own_ports(c, pod, policies, &out->ports);
+	return rc;
+}
+
+static int endpoint_subject(struct compiler *c, struct compile_endpoint *ep, const uint32_t head[2],
+			    const struct berm_numbers *policies)
+{
+	struct berm_numbers key = { 0 };
+	struct own own = { 0 };
+	int rc = own_of(c, ep->pod, (uint8_t)head[1], policies, &own);
+
+	if (!rc)
+		rc = subject_key(c, head, policies, &own, &key);
+	if (!rc)
+		rc = subject_for(c, &key, &ep->subject[head[1]]);
+	array_free(&own.ports);
+	array_free(&own.flows);
+	array_free(&own.flow_policies);
+	array_free(&key);
+	return rc;
+}
+
 static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
 			     const struct berm_numbers *policies)
 {
-	resolved_array ports = { 0 }, none = { 0 };
-	struct berm_numbers key = { 0 };
-	uint32_t ns;
-	int rc = berm_compile_ns(c, ep->pod->ns, &ns);
+	uint32_t head[2] = { 0, 0 };
+	int rc = berm_compile_ns(c, ep->pod->ns, &head[0]);
 
-	if (!rc)
-		rc = own_ports(c, ep->pod, policies, &ports);
-	for (uint8_t dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
-		key.count = 0;
-		rc = subject_key(c, ns, dir, policies, dir == BERM_INGRESS ? &ports : &none, &key);
-		if (!rc)
-			rc = subject_for(c, &key, &ep->subject[dir]);
-	}
-	array_free(&ports);
-	array_free(&key);
+	for (; !rc && head[1] < BERM_DIR_COUNT; head[1]++)
+		rc = endpoint_subject(c, ep, head, policies);
 	return rc;
 }
 
@@ -374,7 +416,7 @@ static int judge(struct compiler *c, struct compile_endpoint *ep)
 /* What a pod has that no agent has judged yet (fallback isolate-namespace): DNS, the API server and its own node. */
 static int essentials_subject(struct compiler *c)
 {
-	static const uint32_t key[] = { NONE, BERM_EGRESS, 0, 0 };
+	static const uint32_t key[KEY_HEAD] = { NONE, BERM_EGRESS };
 	struct compile_subject s = {
 		.ns = NONE,
 		.dir = BERM_EGRESS,
@@ -397,7 +439,7 @@ int berm_compile_subjects(struct compiler *c)
 	int rc = index_policies(c);
 
 	c->endpoint = calloc(m->endpoint_count + 1, sizeof(*c->endpoint));
-	if (rc || !c->endpoint || essentials_subject(c))
+	if (rc || !c->endpoint || essentials_subject(c) || berm_compile_flows(c))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->endpoint_count; i++) {
 		struct compile_endpoint *ep = &c->endpoint[i];

@@ -38,6 +38,7 @@ static const struct {
 			    BERM_MAX_COLS / BERM_COLS_PER_BLOCK },
 	[BERM_MAP_cells] = { sizeof(uint32_t), sizeof(struct berm_cell_block),
 			     BERM_MAX_CELLS / BERM_CELLS_PER_BLOCK },
+	[BERM_MAP_flows] = { sizeof(struct berm_flow_key), sizeof(uint32_t), BERM_MAX_FLOWS },
 	[BERM_MAP_rules] = { sizeof(uint32_t), sizeof(struct berm_rule), BERM_MAX_RULES },
 	[BERM_MAP_hits] = { sizeof(uint32_t), sizeof(uint64_t), BERM_MAX_RULES },
 	[BERM_MAP_ns_isolation] = { sizeof(struct berm_ns), sizeof(uint32_t), BERM_MAX_NAMESPACES },

@@ -576,7 +576,7 @@ static struct berm_plan *version(uint32_t n, size_t peers)
 	}
 	plan->rule_count = 2;
 	*s = (struct berm_plan_set){
-		.dir = BERM_INGRESS, .table = UINT32_MAX, .nrows = 2, .ncols = 2
+		.dir = BERM_INGRESS, .table = UINT32_MAX, .flows = UINT32_MAX, .nrows = 2, .ncols = 2
 	};
 	s->col = calloc(plan->interval_count, 1);
 	s->cell = calloc(4, sizeof(*s->cell));

@@ -17,7 +17,8 @@ static struct fake_store *fake(struct berm_store *s)
 static bool is_list(enum berm_map_id map)
 {
 	return map == BERM_MAP_peers || map == BERM_MAP_cidrs || map == BERM_MAP_rows ||
-	       map == BERM_MAP_ns_isolation || map == BERM_MAP_frontends;
+	       map == BERM_MAP_ns_isolation || map == BERM_MAP_frontends ||
+	       map == BERM_MAP_flows;
 }
 
 static void *must(void *p)

@@ -433,6 +433,7 @@ static void make_sets(struct making *m)
 	for (uint32_t i = 0; i < PLANS_SETS; i++) {
 		s = &plan->set[i];
 		s->table = m->w->table[i];
+		s->flows = NONE;
 		s->col = must(calloc(plan->interval_count, 1));
 		s->row = must(calloc(plan->class_count, sizeof(*s->row)));
 		make_matrix(m, i, s);
