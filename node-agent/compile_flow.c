@@ -27,10 +27,10 @@ static int list_homes(const struct compiler *c, homes_t *homes)
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < c->model->endpoint_count; i++) {
-		const struct berm_pod *pod = berm_model_pod_of(c->model, &c->model->endpoints[i]);
+		const struct berm_local_endpoint *ep = &c->model->endpoints[i];
 
-		for (size_t k = 0; !rc && pod && k < pod->addr_count; k++)
-			rc = array_push(homes, (struct home){ pod->addr[k], pod->ns });
+		for (size_t k = 0; !rc && k < ep->addr_count; k++)
+			rc = array_push(homes, (struct home){ ep->addr[k], ep->ns });
 	}
 	if (homes->count)
 		qsort(homes->item, homes->count, sizeof(*homes->item), cmp_addr);
@@ -231,14 +231,14 @@ static bool has_number(const struct berm_numbers *n, uint32_t number)
 	return false;
 }
 
-int berm_compile_own_flows(const struct compiler *c, const struct berm_pod *pod, uint8_t dir,
+int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep, uint8_t dir,
 			   const struct berm_numbers *policies, struct berm_numbers *ret_ranges,
 			   struct berm_numbers *ret_policies)
 {
 	uint32_t last = NONE; /* neighbours are often of one policy */
 
-	for (size_t a = 0; c->flow.count && a < pod->addr_count; a++) {
-		struct compile_range range = range_of(c, dir, &pod->addr[a]);
+	for (size_t a = 0; c->flow.count && a < ep->addr_count; a++) {
+		struct compile_range range = range_of(c, dir, &ep->addr[a]);
 		bool has_one = false;
 
 		for (uint32_t i = range.first; i < range.first + range.count; i++) {

@@ -347,13 +347,14 @@ static int own_ports(struct compiler *c, const struct berm_pod *pod,
 	return 0;
 }
 
-static int own_of(struct compiler *c, const struct berm_pod *pod, uint8_t dir,
+static int own_of(struct compiler *c, const struct compile_endpoint *ep, uint8_t dir,
 		  const struct berm_numbers *policies, struct own *out)
 {
-	int rc = berm_compile_own_flows(c, pod, dir, policies, &out->flows, &out->flow_policies);
+	int rc = berm_compile_own_flows(c, &c->model->endpoints[ep - c->endpoint], dir, policies,
+					&out->flows, &out->flow_policies);
 
 	if (!rc && dir == BERM_INGRESS)
-		rc = own_ports(c, pod, policies, &out->ports);
+		rc = own_ports(c, ep->pod, policies, &out->ports);
 	return rc;
 }
 
@@ -362,7 +363,7 @@ static int endpoint_subject(struct compiler *c, struct compile_endpoint *ep, con
 {
 	struct berm_numbers key = { 0 };
 	struct own own = { 0 };
-	int rc = own_of(c, ep->pod, (uint8_t)head[1], policies, &own);
+	int rc = own_of(c, ep, (uint8_t)head[1], policies, &own);
 
 	if (!rc)
 		rc = subject_key(c, head, policies, &own, &key);

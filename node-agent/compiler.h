@@ -320,9 +320,9 @@ uint8_t berm_compile_stage(const struct berm_policy *policy);
 
 /* compile_flow.c */
 int berm_compile_flows(struct compiler *c);
-/* What the pod has of its own, of these policies (sorted): ranges, two numbers each, and the policies that they are of. */
-int berm_compile_own_flows(const struct compiler *c, const struct berm_pod *pod, uint8_t dir,
-			   const struct berm_numbers *policies, struct berm_numbers *ret_ranges,
+/* What the endpoint has of its own, of these policies: ranges, two numbers each, and the policies that they are of. */
+int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
+			   uint8_t dir, const struct berm_numbers *policies, struct berm_numbers *ret_ranges,
 			   struct berm_numbers *ret_policies);
 int berm_compile_limit_flows(struct compiler *c);
 bool berm_compile_is_flow_peer(const struct compiler *c, const struct berm_addr *addr);

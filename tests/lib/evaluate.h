@@ -23,6 +23,7 @@ struct question {
 struct answer {
 	uint8_t action; /* enum berm_action */
 	uint8_t reason;
+	bool by_flow;
 	char rule[1024]; /* "application shop/db-in:web", "default-deny:shop/a,shop/b" or "" */
 };
 
