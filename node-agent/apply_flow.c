@@ -94,7 +94,8 @@ int berm_gen_flows(struct generation *g)
 	for (size_t i = 0; !rc && i < g->plan->flows_count; i++) {
 		if (!g->flows_wanted[i])
 			continue;
-		for (j = 0; j < a->flows.count && !is_same(g, a->flows.item[j], &g->plan->flows[i]);)
+		for (j = 0;
+		     j < a->flows.count && !is_same(g, a->flows.item[j], &g->plan->flows[i]);)
 			j++;
 		if (j < a->flows.count)
 			g->flows[i] = a->flows.item[j]->id;

@@ -21,7 +21,7 @@ struct decider {
 	struct contest contest;
 	struct berm_numbers key; /* scratch: of a sight */
 	struct berm_numbers question;
-	struct berm_intern asked; /* class, span, precedences -> */
+	struct berm_intern asked;   /* class, span, precedences -> */
 	struct berm_numbers answer; /* which of the flows, or NONE */
 };
 

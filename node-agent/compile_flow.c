@@ -231,9 +231,9 @@ static bool has_number(const struct berm_numbers *n, uint32_t number)
 	return false;
 }
 
-int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep, uint8_t dir,
-			   const struct berm_numbers *policies, struct berm_numbers *ret_ranges,
-			   struct berm_numbers *ret_policies)
+int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
+			   uint8_t dir, const struct berm_numbers *policies,
+			   struct berm_numbers *ret_ranges, struct berm_numbers *ret_policies)
 {
 	uint32_t last = NONE; /* neighbours are often of one policy */
 
@@ -252,8 +252,8 @@ int berm_compile_own_flows(const struct compiler *c, const struct berm_local_end
 				return -ENOMEM;
 			last = policy;
 		}
-		if (has_one && (array_push(ret_ranges, range.first) ||
-				array_push(ret_ranges, range.count)))
+		if (has_one &&
+		    (array_push(ret_ranges, range.first) || array_push(ret_ranges, range.count)))
 			return -ENOMEM;
 	}
 	return 0;
@@ -302,8 +302,8 @@ static int refuse_heavy(struct compiler *c, const struct weight *w)
 		if (flows + w[i].flows > BERM_LIMIT_NODE_FLOWS)
 			rc = berm_compile_refuse_policy(c, w[i].policy, "100,000 flows per node");
 		else if (names + w[i].names > BERM_LIMIT_NODE_NAMES)
-			rc = berm_compile_refuse_policy(
-				c, w[i].policy, "16,384 different names of flows per node");
+			rc = berm_compile_refuse_policy(c, w[i].policy,
+							"16,384 different names of flows per node");
 		else {
 			flows += w[i].flows;
 			names += w[i].names;

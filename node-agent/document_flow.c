@@ -190,8 +190,8 @@ void berm_read_flows(const struct berm_field *list, struct berm_policy *policy)
 
 	if (!berm_field_is_list(list, BERM_MAX_FLOWS_OF_DOCUMENT))
 		return;
-	policy->flow = berm_reader_alloc(
-		list->reader, (size_t)cJSON_GetArraySize(list->node), sizeof(*policy->flow));
+	policy->flow = berm_reader_alloc(list->reader, (size_t)cJSON_GetArraySize(list->node),
+					 sizeof(*policy->flow));
 	if (!policy->flow)
 		return;
 	berm_field_each(item, list)
