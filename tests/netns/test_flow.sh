@@ -13,7 +13,7 @@ from_port() {
 	s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 	s.bind(("", port))
-	s.settimeout(float(1))
+	s.settimeout(float(0.6))
 	try:
 	    s.connect((host, to))
 	    print("open")
@@ -70,9 +70,9 @@ test_exact() {
 		says open web 45002 db 80 $family
 	done
 	[ "$(rule_hits flows/pinned)" -ge 2 ] || fail "nobody counted the connections of flows/pinned"
-	ctl why web "$(addr_of db 4)":80 --source-port 45000 >"$SANDBOX_TMP/why" 2>&1 || :
+	"$BUILD/bermctl" why default/web default/db:80 --source-port 45000 >"$SANDBOX_TMP/why" 2>&1 || :
 	grep -q 'flows/shut' "$SANDBOX_TMP/why" || fail "why does not name the flow: $(cat "$SANDBOX_TMP/why")"
-	settle rm -f "$MANIFESTS/exact.yaml"
+	settle unapply exact.yaml
 	says silent spy 45000 db 81
 	says open web 45000 db 80
 }
