@@ -117,7 +117,7 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_COLS	      1048576 /* bytes of column tables, all sets */
 #define BERM_MAX_PORT_CLASSES 4096
 #define BERM_MAX_FLOWS	      262144 /* more than twice the documented limit, likewise */
-#define BERM_MAX_LOCAL	      1024 /* node addresses */
+#define BERM_MAX_LOCAL	      1024   /* node addresses */
 #define BERM_MAX_NAMESPACES   16384
 #define BERM_MAX_FRAGMENTS    16384 /* datagrams in pieces, under way */
 

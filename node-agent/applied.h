@@ -144,7 +144,8 @@ struct garbage {
 
 struct berm_apply {
 	struct berm_store *store;
-	struct id_pool cls_ids, table_ids, flow_ids, set_ids, pc_ids, rule_ids, cell_units, col_units;
+	struct id_pool cls_ids, table_ids, flow_ids, set_ids, pc_ids, rule_ids, cell_units,
+		col_units;
 	struct applied_class *cls; /* [cls_room] by id */
 	uint32_t cls_room;
 	struct applied_peer *peer; /* sorted by address */
@@ -154,10 +155,10 @@ struct berm_apply {
 	BERM_ARRAY(struct applied_table *) table;
 	BERM_ARRAY(struct applied_flows *) flows;
 	struct applied_set *set[BERM_MAX_SETS];
-	spans_t span;			     /* sorted; no gap */
-	BERM_ARRAY(struct berm_rule) rule;   /* by index */
-	BERM_ARRAY(struct berm_plan_ns) ns;  /* sorted by name */
-	struct berm_names names, next_names; /* in the file; without the old ones */
+	spans_t span;				  /* sorted; no gap */
+	BERM_ARRAY(struct berm_rule) rule;	  /* by index */
+	BERM_ARRAY(struct berm_plan_ns) ns;	  /* sorted by name */
+	struct berm_names names, next_names;	  /* in the file; without the old ones */
 	size_t row_count, cidr_count, flow_count; /* elements in the maps */
 	struct garbage garbage;
 	bool names_stale, memo_stale; /* the file could not be written */
@@ -209,17 +210,17 @@ struct generation {
 	uint32_t *cls;	    /* [plan class] -> id */
 	uint32_t *plan_cls; /* [class id] -> plan class, NONE */
 	uint32_t plan_cls_count;
-	bool *is_new_cls;		  /* [plan class] */
-	struct berm_numbers new_cls;	  /* their ids */
-	uint32_t *table;		  /* [plan table] -> id, 0 if not wanted or empty */
-	uint32_t *flows;		  /* [plan flows] -> id, 0 if not wanted */
-	uint32_t *rule;			  /* [plan rule] -> index, 0 if not wanted */
-	struct applied_set **set;	  /* [plan set]; NULL: nobody needs it */
-	bool *wanted;			  /* [plan set] by some endpoint of this node */
+	bool *is_new_cls;	     /* [plan class] */
+	struct berm_numbers new_cls; /* their ids */
+	uint32_t *table;	     /* [plan table] -> id, 0 if not wanted or empty */
+	uint32_t *flows;	     /* [plan flows] -> id, 0 if not wanted */
+	uint32_t *rule;		     /* [plan rule] -> index, 0 if not wanted */
+	struct applied_set **set;    /* [plan set]; NULL: nobody needs it */
+	bool *wanted;		     /* [plan set] by some endpoint of this node */
 	bool *table_wanted, *rule_wanted, *flows_wanted; /* [plan table] and so on by such a set */
-	bool *is_made;			  /* [plan set] set[] is being made */
-	uint32_t *tried;		  /* [plan set] set id that did not match */
-	uint32_t *endpoint;		  /* [slot] -> plan endpoint, NONE */
+	bool *is_made;					 /* [plan set] set[] is being made */
+	uint32_t *tried;				 /* [plan set] set id that did not match */
+	uint32_t *endpoint;				 /* [slot] -> plan endpoint, NONE */
 
 	spans_t span;	    /* ports cut by the old and the new spans */
 	uint32_t *pc_plan;  /* [port class] -> plan interval, NONE */

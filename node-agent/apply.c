@@ -148,8 +148,8 @@ static int gen_open(struct generation *g)
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
 	g->front = calloc(plan->frontend_count + 1, sizeof(*g->front));
-	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted && g->flows_wanted && g->is_made &&
-			       g->tried && g->endpoint && g->peer
+	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted &&
+			       g->flows_wanted && g->is_made && g->tried && g->endpoint && g->peer
 		       ? 0
 		       : -ENOMEM;
 }

@@ -164,8 +164,8 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 static bool has_work(const struct garbage *gb)
 {
 	return gb->peer.count || gb->front.count || gb->in_flight || gb->merges || gb->row.count ||
-	       gb->set.count || gb->table.count || gb->flows.count || gb->cls.count || gb->rule.count || gb->names ||
-	       gb->late_cls.count;
+	       gb->set.count || gb->table.count || gb->flows.count || gb->cls.count ||
+	       gb->rule.count || gb->names || gb->late_cls.count;
 }
 
 int berm_gen_leave(struct generation *g)

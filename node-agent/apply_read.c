@@ -194,8 +194,8 @@ static int read_rules(struct reading *r)
 	struct applied_set *s;
 	int rc = 0;
 
-	for_each_set(a, s) for (uint32_t i = 0; !rc && i < s->nrows * s->value.ncols; i++) rc =
-		read_rule(r, s->cell[i]);
+	for_each_set(a, s) for (uint32_t i = 0; !rc && i < s->nrows * s->value.ncols; i++)
+		rc = read_rule(r, s->cell[i]);
 	for (size_t t = 0; !rc && t < a->flows.count; t++) {
 		f = a->flows.item[t];
 		for (size_t i = 0; !rc && i < f->count; i++)

@@ -181,8 +181,7 @@ static int try_match(struct generation *g, uint32_t plan_set, struct applied_set
 	int rc;
 
 	if (g->set[plan_set] || s->owner != NONE || !s->value.ncols || s->value.table != table ||
-	    s->value.flows != berm_gen_flows_of(g, p) ||
-	    g->tried[plan_set] == s->id)
+	    s->value.flows != berm_gen_flows_of(g, p) || g->tried[plan_set] == s->id)
 		return 0;
 	g->tried[plan_set] = s->id;
 	rc = match_steps(&m);

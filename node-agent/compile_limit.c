@@ -137,7 +137,8 @@ static int count_policy(struct compiler *c, struct tally *t, const struct weight
 		if (count_rule(c, t, &c->rule.item[i]))
 			return -ENOMEM;
 	if (t->prefix.count > BERM_LIMIT_PREFIXES)
-		return berm_compile_refuse_policy(c, w->policy, "16,384 CIDR prefixes per namespace");
+		return berm_compile_refuse_policy(c, w->policy,
+						  "16,384 CIDR prefixes per namespace");
 	if (t->bound.count > BERM_LIMIT_BOUNDS)
 		return berm_compile_refuse_policy(c, w->policy, "2,048 port bounds per namespace");
 	return 0;

@@ -521,8 +521,8 @@ static int plan_all(struct compiler *c, struct berm_plan *plan, const struct num
 	if (plan_classes(c, plan, to->cls) || plan_peers(c, plan, to->cls) ||
 	    plan_frontends(c, plan, to->cls) || plan_tables(c, plan, to->cls, to->table) ||
 	    plan_intervals(c, plan) || berm_compile_names(c, plan, to->rule) ||
-	    plan_flows(c, plan, to->rule, to->flows) || plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
-	    berm_compile_isolation(c, plan))
+	    plan_flows(c, plan, to->rule, to->flows) || plan_sets(c, plan, to) ||
+	    plan_endpoints(c, plan, to) || berm_compile_isolation(c, plan))
 		return -ENOMEM;
 	return 0;
 }

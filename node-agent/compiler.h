@@ -322,8 +322,8 @@ uint8_t berm_compile_stage(const struct berm_policy *policy);
 int berm_compile_flows(struct compiler *c);
 /* What the endpoint has of its own, of these policies: ranges, two numbers each, and the policies that they are of. */
 int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
-			   uint8_t dir, const struct berm_numbers *policies, struct berm_numbers *ret_ranges,
-			   struct berm_numbers *ret_policies);
+			   uint8_t dir, const struct berm_numbers *policies,
+			   struct berm_numbers *ret_ranges, struct berm_numbers *ret_policies);
 int berm_compile_limit_flows(struct compiler *c);
 bool berm_compile_is_flow_peer(const struct compiler *c, const struct berm_addr *addr);
 bool berm_compile_same_flow(const struct compile_flow *a, const struct compile_flow *b);

@@ -82,11 +82,11 @@ struct berm_policy_rule {
 
 /* A rule about one connection: both addresses and both ports. */
 struct berm_policy_flow {
-	char *name;	/* NULL: shown as "flows"; several may have the same, and are counted together */
-	uint32_t index; /* position in its list */
-	uint8_t dir;	/* enum berm_dir */
-	uint8_t action; /* enum berm_rule_action: Allow, Deny or Reject */
-	uint8_t plane;	/* enum berm_plane: TCP, UDP or SCTP */
+	char *name; /* NULL: shown as "flows"; several may have the same, and are counted together */
+	uint32_t index;		   /* position in its list */
+	uint8_t dir;		   /* enum berm_dir */
+	uint8_t action;		   /* enum berm_rule_action: Allow, Deny or Reject */
+	uint8_t plane;		   /* enum berm_plane: TCP, UDP or SCTP */
 	struct berm_addr src, dst; /* of one family */
 	uint16_t src_port, dst_port;
 };

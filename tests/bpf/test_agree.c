@@ -207,8 +207,8 @@ TEST(explain_agrees,
 		  &err);
 	while (a.asked < packets)
 		one_world(&a, seed++);
-	printf("# %u packets: %u denied, %u on sessions, %u malformed, %u cells, %u flows\n", a.asked,
-	       a.denied, a.sessions, a.malformed, a.cells, a.flows);
+	printf("# %u packets: %u denied, %u on sessions, %u malformed, %u cells, %u flows\n",
+	       a.asked, a.denied, a.sessions, a.malformed, a.cells, a.flows);
 	EXPECT_GT(a.cells, a.asked / 10);
 	EXPECT_GT(a.flows, a.asked / 1000);
 	EXPECT_GT(a.denied, a.asked / 10);

@@ -386,15 +386,15 @@ static void collect(const struct reading *r, enum berm_tier tier, struct candida
 		for (size_t k = 0; k < p->rule_count; k++) {
 			if (!rule_matches(r, p, &p->rule[k]))
 				continue;
-			add(out, (struct candidate){ p, &p->rule[k], NULL,
-						     fails_closed(&p->rule[k])
-							     ? BERM_RULE_DENY
-							     : p->rule[k].action });
+			add(out,
+			    (struct candidate){ p, &p->rule[k], NULL,
+						fails_closed(&p->rule[k]) ? BERM_RULE_DENY
+									  : p->rule[k].action });
 		}
 		for (size_t k = 0; r->packet && k < p->flow_count; k++)
 			if (flow_matches(r->packet, &p->flow[k]))
-				add(out, (struct candidate){ p, NULL, &p->flow[k],
-							     p->flow[k].action });
+				add(out,
+				    (struct candidate){ p, NULL, &p->flow[k], p->flow[k].action });
 	}
 	if (out->count)
 		qsort(out->item, out->count, sizeof(*out->item), in_order);

@@ -211,7 +211,9 @@ static void check_flows(const struct berm_plan *plan, const struct berm_plan_flo
 		EXPECT_LT(f->item[i].rule, plan->rule_count);
 		EXPECT_EQ(f->item[i].key.table, 0);
 		if (i)
-			EXPECT_LT(memcmp(&f->item[i - 1].key, &f->item[i].key, sizeof(f->item->key)), 0);
+			EXPECT_LT(memcmp(&f->item[i - 1].key, &f->item[i].key,
+					 sizeof(f->item->key)),
+				  0);
 	}
 }
 

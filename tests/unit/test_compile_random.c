@@ -72,8 +72,8 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 		berm_plan_free(plan);
 		world_clear(&w);
 	}
-	printf("# %u cases, %u denied, %u mixed, %u unknown Services, %u by a flow\n", cases, denied, mixed,
-	       unknown, flows);
+	printf("# %u cases, %u denied, %u mixed, %u unknown Services, %u by a flow\n", cases,
+	       denied, mixed, unknown, flows);
 	if (count < 100)
 		return;
 	EXPECT_GT(cases, 20000);
