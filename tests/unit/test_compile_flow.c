@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_compile_flow.c - what comes before a flow and what after it, whose pods it may be about, and what flows may cost. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -301,6 +302,48 @@ TEST(flow_alone,
 	EXPECT_FALSE(plan->endpoint[1].flags & BERM_EP_ISOLATED_OUT);
 	EXPECT_EQ(plan->flows[0].count, 1);
 	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
+static void relabel(struct berm_model *m, const char *name, const char *labels, const char *addr)
+{
+	objects_pod(m, name, labels, addr);
+}
+
+TEST(flow_follow,
+     "when the other end of a flow changes its labels, the plan is not mended but made anew")
+{
+	static const char *const pods[] = { "shop/a", "shop/b", "shop/c", "shop/d" };
+	struct berm_compiled *kept = NULL;
+	struct berm_model m = { 0 };
+	struct berm_policy *deny, *p;
+	struct berm_err err = { 0 };
+	char addr[16];
+
+	shop(&m);
+	for (size_t i = 0; i < ARRAY_SIZE(pods); i++) {
+		snprintf(addr, sizeof(addr), "10.0.1.%zu", i + 1);
+		objects_pod(&m, pods[i], i % 2 ? "app=bad" : "app=good", addr);
+	}
+	deny = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/bad", "");
+	deny->tier = BERM_TIER_ADMIN;
+	objects_peer_pods(objects_rule(deny, BERM_INGRESS, DENY, "bad"), NULL, "app=bad");
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/x", "app=db");
+	objects_flow(p, BERM_INGRESS, ALLOW, "one", "tcp 10.0.1.1:4000 10.0.0.1:80");
+	ASSERT_OK(berm_compile_kept(&m, &kept, NULL, &err), &err);
+	berm_model_changes_clear(&m);
+	EXPECT_EQ(berm_compiled_plan(kept)->flows_count, 1);
+
+	relabel(&m, "shop/c", "app=bad", "10.0.1.3"); /* a stranger to the flow */
+	EXPECT_EQ(berm_compiled_follow(kept, &m.changes), 0);
+	relabel(&m, "shop/c", "app=good", "10.0.1.3");
+	berm_compiled_free(kept);
+	kept = NULL;
+	ASSERT_OK(berm_compile_kept(&m, &kept, NULL, &err), &err);
+	berm_model_changes_clear(&m);
+	relabel(&m, "shop/a", "app=bad", "10.0.1.1");
+	EXPECT_EQ(berm_compiled_follow(kept, &m.changes), -EAGAIN);
+	berm_compiled_free(kept);
 	berm_model_clear(&m);
 }
 
