@@ -73,8 +73,8 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 	p->hit = index;
 }
 
-/* This very connection has a rule of its own. The class of the peer is not looked up. */
-static __always_inline bool flow_decides(struct pkt *p, __u32 table)
+/* Index of the rule about this very connection, 0 = none. In a frame of its own: the key is long. */
+static __noinline __u32 flow_rule(const struct pkt *p, __u32 table)
 {
 	struct berm_flow_key key = {
 		.peer = p->flow.peer,
@@ -86,10 +86,18 @@ static __always_inline bool flow_decides(struct pkt *p, __u32 table)
 	};
 	__u32 *index = bpf_map_lookup_elem(&berm_flows, &key);
 
+	return index ? READ(*index) : 0;
+}
+
+/* The class of the peer is not looked up then. */
+static __always_inline bool flow_decides(struct pkt *p, __u32 table)
+{
+	__u32 index = table ? flow_rule(p, table) : 0;
+
 	if (!index)
 		return false;
 	p->cls = BERM_CLASS_NONE;
-	rule_apply(p, READ(*index));
+	rule_apply(p, index);
 	return true;
 }
 
@@ -102,10 +110,10 @@ static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 		deny(p, set == BERM_SET_ESSENTIALS ? BERM_REASON_FALLBACK : BERM_REASON_NO_RULE);
 		return;
 	}
-	if (m->flows && flow_decides(p, m->flows))
+	if (flow_decides(p, m->flows))
 		return;
 	at = port_index(p, dir);
-	p->cls = peer_class(p, m->table, dir == BERM_EGRESS ? at : AT_NONE);
+	p->cls = peer_class(&p->flow.peer, p->is_v4, m->table, dir == BERM_EGRESS ? at : AT_NONE);
 	row = set_row(set, p->cls, m->default_row);
 	col = set_col(m->cols + port_class(at));
 	if (col >= m->ncols)

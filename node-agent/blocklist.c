@@ -39,14 +39,14 @@ static bool is_refused(const struct berm_policy *policy, const struct berm_probl
 static bool is_emergency(const struct berm_policy *policy, const struct berm_problems *problems)
 {
 	return policy->kind == BERM_KIND_SEGMENTATION && policy->tier == BERM_TIER_EMERGENCY &&
-	       !policy->disabled && !is_refused(policy, problems);
+	       !policy->disabled && !policy->audit && !is_refused(policy, problems);
 }
 
 static bool has_exception(const struct berm_policy *p, int dir)
 {
 	for (size_t i = 0; i < p->rule_count; i++)
 		if (p->rule[i].dir == dir && p->rule[i].action != BERM_RULE_DENY &&
-		    p->rule[i].action != BERM_RULE_LOG)
+		    p->rule[i].action != BERM_RULE_LOG && p->rule[i].mode == BERM_MODE_ENFORCE)
 			return true;
 	return false;
 }

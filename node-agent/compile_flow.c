@@ -231,29 +231,37 @@ static bool has_number(const struct berm_numbers *n, uint32_t number)
 	return false;
 }
 
-int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
-			   uint8_t dir, const struct berm_numbers *policies,
-			   struct berm_numbers *ret_ranges, struct berm_numbers *ret_policies)
+/* Neighbours are often of one policy. 1, 0, -ENOMEM. */
+static int is_own(const struct compiler *c, uint32_t policy, const struct berm_numbers *policies,
+		  struct compile_view v, struct compile_own_flows *own)
 {
-	uint32_t last = NONE; /* neighbours are often of one policy */
+	size_t count = own->policy.count;
+
+	if (count && own->policy.item[count - 1] == policy)
+		return 1;
+	if ((!v.would && c->model->policies[policy]->audit) || !has_number(policies, policy))
+		return 0;
+	if (has_number(&own->policy, policy))
+		return 1;
+	return array_push(&own->policy, policy) ? -ENOMEM : 1;
+}
+
+int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
+			   const struct berm_numbers *policies, struct compile_view v,
+			   struct compile_own_flows *ret)
+{
+	int rc = 0;
 
 	for (size_t a = 0; c->flow.count && a < ep->addr_count; a++) {
-		struct compile_range range = range_of(c, dir, &ep->addr[a]);
+		struct compile_range range = range_of(c, v.dir, &ep->addr[a]);
 		bool has_one = false;
 
-		for (uint32_t i = range.first; i < range.first + range.count; i++) {
-			uint32_t policy = c->flow.item[i].policy_index;
-
-			if (policy != last && !has_number(policies, policy))
-				continue;
-			has_one = true;
-			if (policy != last && !has_number(ret_policies, policy) &&
-			    array_push(ret_policies, policy))
-				return -ENOMEM;
-			last = policy;
+		for (uint32_t i = range.first; rc >= 0 && i < range.first + range.count; i++) {
+			rc = is_own(c, c->flow.item[i].policy_index, policies, v, ret);
+			has_one |= rc > 0;
 		}
-		if (has_one &&
-		    (array_push(ret_ranges, range.first) || array_push(ret_ranges, range.count)))
+		if (rc < 0 || (has_one && (array_push(&ret->range, range.first) ||
+					   array_push(&ret->range, range.count))))
 			return -ENOMEM;
 	}
 	return 0;

@@ -75,7 +75,8 @@ static uint8_t rule_dirs(const struct berm_policy *p)
 	uint8_t dirs = 0;
 
 	for (size_t i = 0; i < p->rule_count; i++)
-		dirs |= (uint8_t)(1 << p->rule[i].dir);
+		if (p->rule[i].mode != BERM_MODE_DISABLED)
+			dirs |= (uint8_t)(1 << p->rule[i].dir);
 	for (size_t i = 0; i < p->flow_count; i++)
 		dirs |= (uint8_t)(1 << p->flow[i].dir);
 	return dirs;
@@ -141,19 +142,35 @@ static int policies_of(struct compiler *c, uint32_t ns, const struct berm_pod *p
 
 /* ---- subjects ------------------------------------------------------------------------------------------ */
 
-static bool has_rules(const struct compiler *c, const struct compile_policy *p, uint8_t dir)
+static bool has_rules(const struct compiler *c, const struct compile_policy *p,
+		      struct compile_view v)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++)
-		if (c->rule.item[i].rule->dir == dir)
+		if (c->rule.item[i].rule->dir == v.dir && (v.would || !c->rule.item[i].is_audit))
 			return true;
 	return false;
 }
 
-static bool matters(const struct compiler *c, uint32_t policy, uint8_t dir)
+static bool matters(const struct compiler *c, uint32_t policy, struct compile_view v)
 {
 	const struct compile_policy *p = &c->policy[policy];
 
-	return (p->isolate & 1 << dir) || has_rules(c, p, dir);
+	if (p->isolate & 1 << v.dir && (v.would || !c->model->policies[policy]->audit))
+		return true;
+	return has_rules(c, p, v);
+}
+
+/* Is there anything that only would be? */
+static bool has_audit(const struct compiler *c, uint32_t policy, uint8_t dir)
+{
+	const struct compile_policy *p = &c->policy[policy];
+
+	if (p->isolate & 1 << dir && c->model->policies[policy]->audit)
+		return true;
+	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++)
+		if (c->rule.item[i].rule->dir == dir && c->rule.item[i].is_audit)
+			return true;
+	return false;
 }
 
 static int cmp_resolved(const void *a, const void *b)
@@ -186,12 +203,12 @@ static int resolve_name(struct compiler *c, const struct berm_pod *pod, uint32_t
 }
 
 static int resolve_own(struct compiler *c, const struct berm_pod *pod,
-		       const struct compile_policy *p, resolved_array *out)
+		       const struct compile_policy *p, bool would, resolved_array *out)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++) {
 		const struct compile_rule *r = &c->rule.item[i];
 
-		if (r->rule->dir != BERM_INGRESS)
+		if (r->rule->dir != BERM_INGRESS || (r->is_audit && !would))
 			continue;
 		for (uint32_t n = 0; n < r->name_count; n++)
 			if (resolve_name(c, pod, c->rule_name.item[r->name + n], out))
@@ -227,7 +244,8 @@ static uint8_t change_of(const struct compiler *c, const struct compile_subject 
 	return all_keep ? BERM_CHANGE_KEEP : BERM_CHANGE_RECHECK;
 }
 
-/* Of the key: namespace, direction, numbers of policies, own named ports and ranges of own flows, and then those. */
+/* Of the key: namespace, direction | would << 8, numbers of policies, own named ports and ranges of own flows, and then
+ * those. */
 #define KEY_HEAD 5
 
 static int describe(struct compiler *c, uint32_t subject)
@@ -236,6 +254,7 @@ static int describe(struct compiler *c, uint32_t subject)
 	struct compile_subject s = {
 		.ns = key[0],
 		.dir = (uint8_t)key[1],
+		.would = key[1] >> 8,
 		.default_deny = key[0] != NONE && c->ns.item[key[0]].default_deny,
 		.grants_dns = true,
 		.grants_apiserver = true,
@@ -287,32 +306,40 @@ static bool is_at_home(const struct compiler *c, uint32_t ns, const struct berm_
 	return false;
 }
 
-struct own { /* of one endpoint, in one direction */
-	resolved_array ports;
-	struct berm_numbers flows, flow_policies;
+/* An endpoint whose subjects are sought. */
+struct sought {
+	const struct berm_pod *pod;
+	const struct berm_local_endpoint *ep;
+	uint32_t ns;
+	const struct berm_numbers *policies;
 };
 
-static bool has_flows_of(const struct own *own, uint32_t policy)
+static bool has_number(const struct berm_numbers *n, uint32_t number)
 {
-	for (size_t i = 0; i < own->flow_policies.count; i++)
-		if (own->flow_policies.item[i] == policy)
+	for (size_t i = 0; i < n->count; i++)
+		if (n->item[i] == number)
 			return true;
 	return false;
 }
 
-static int subject_key(struct compiler *c, const uint32_t head[2],
-		       const struct berm_numbers *policies, const struct own *own,
-		       struct berm_numbers *key)
+struct own { /* of one endpoint, in one view */
+	resolved_array ports;
+	struct compile_own_flows flows;
+};
+
+static int subject_key(struct compiler *c, const struct sought *of, struct compile_view v,
+		       const struct own *own, struct berm_numbers *key)
 {
-	const uint32_t all[KEY_HEAD] = { head[0], head[1], 0, (uint32_t)own->ports.count,
-					 (uint32_t)own->flows.count / 2 };
+	const uint32_t head[KEY_HEAD] = { of->ns, v.dir | (uint32_t)v.would << 8, 0,
+					  (uint32_t)own->ports.count,
+					  (uint32_t)own->flows.range.count / 2 };
 
-	if (push_all(key, all, KEY_HEAD))
+	if (push_all(key, head, KEY_HEAD))
 		return -ENOMEM;
-	for (size_t i = 0; i < policies->count; i++) {
-		uint32_t policy = policies->item[i];
+	for (size_t i = 0; i < of->policies->count; i++) {
+		uint32_t policy = of->policies->item[i];
 
-		if (!matters(c, policy, (uint8_t)head[1]) && !has_flows_of(own, policy))
+		if (!matters(c, policy, v) && !has_number(&own->flows.policy, policy))
 			continue;
 		if (array_push(key, policy))
 			return -ENOMEM;
@@ -322,7 +349,7 @@ static int subject_key(struct compiler *c, const uint32_t head[2],
 		key->item[0] = NONE;
 	if (push_all(key, own->ports.item, own->ports.count * 2))
 		return -ENOMEM;
-	return push_all(key, own->flows.item, own->flows.count);
+	return push_all(key, own->flows.range.item, own->flows.range.count);
 }
 
 /* NONE: nothing decides, the endpoint is open in this direction. */
@@ -337,53 +364,77 @@ static int subject_for(struct compiler *c, const struct berm_numbers *key, uint3
 	return rc > 0 ? describe(c, *ret) : rc;
 }
 
-static int own_ports(struct compiler *c, const struct berm_pod *pod,
-		     const struct berm_numbers *policies, resolved_array *out)
+static int own_ports(struct compiler *c, const struct sought *of, bool would, resolved_array *out)
 {
-	for (size_t i = 0; i < policies->count; i++)
-		if (resolve_own(c, pod, &c->policy[policies->item[i]], out))
+	for (size_t i = 0; i < of->policies->count; i++)
+		if (resolve_own(c, of->pod, &c->policy[of->policies->item[i]], would, out))
 			return -ENOMEM;
 	unique_resolved(out);
 	return 0;
 }
 
-static int own_of(struct compiler *c, const struct compile_endpoint *ep, uint8_t dir,
-		  const struct berm_numbers *policies, struct own *out)
+static int own_of(struct compiler *c, const struct sought *of, struct compile_view v,
+		  struct own *out)
 {
-	int rc = berm_compile_own_flows(c, &c->model->endpoints[ep - c->endpoint], dir, policies,
-					&out->flows, &out->flow_policies);
+	int rc = berm_compile_own_flows(c, of->ep, of->policies, v, &out->flows);
 
-	if (!rc && dir == BERM_INGRESS)
-		rc = own_ports(c, ep->pod, policies, &out->ports);
-	return rc;
+	return !rc && v.dir == BERM_INGRESS ? own_ports(c, of, v.would, &out->ports) : rc;
 }
 
-static int endpoint_subject(struct compiler *c, struct compile_endpoint *ep, const uint32_t head[2],
-			    const struct berm_numbers *policies)
+static int find_subject(struct compiler *c, const struct sought *of, struct compile_view v,
+			uint32_t *ret)
 {
 	struct berm_numbers key = { 0 };
 	struct own own = { 0 };
-	int rc = own_of(c, ep, (uint8_t)head[1], policies, &own);
+	int rc = own_of(c, of, v, &own);
 
 	if (!rc)
-		rc = subject_key(c, head, policies, &own, &key);
+		rc = subject_key(c, of, v, &own, &key);
 	if (!rc)
-		rc = subject_for(c, &key, &ep->subject[head[1]]);
+		rc = subject_for(c, &key, ret);
 	array_free(&own.ports);
-	array_free(&own.flows);
-	array_free(&own.flow_policies);
+	array_free(&own.flows.range);
+	array_free(&own.flows.policy);
 	array_free(&key);
 	return rc;
 }
 
-static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
-			     const struct berm_numbers *policies)
+/* 1, 0, -ENOMEM. */
+static int has_audit_flows(struct compiler *c, const struct sought *of, uint8_t dir)
 {
-	uint32_t head[2] = { 0, 0 };
-	int rc = berm_compile_ns(c, ep->pod->ns, &head[0]);
+	struct compile_own_flows own = { 0 };
+	int rc = berm_compile_own_flows(c, of->ep, of->policies, (struct compile_view){ dir, true },
+					&own);
 
-	for (; !rc && head[1] < BERM_DIR_COUNT; head[1]++)
-		rc = endpoint_subject(c, ep, head, policies);
+	for (size_t i = 0; !rc && i < own.policy.count; i++)
+		if (c->model->policies[own.policy.item[i]]->audit)
+			rc = 1;
+	array_free(&own.range);
+	array_free(&own.policy);
+	return rc;
+}
+
+static int is_audited(struct compiler *c, const struct sought *of, uint8_t dir)
+{
+	for (size_t i = 0; i < of->policies->count; i++)
+		if (has_audit(c, of->policies->item[i], dir))
+			return 1;
+	return has_audit_flows(c, of, dir);
+}
+
+static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
+			     const struct sought *of)
+{
+	int rc = 0;
+
+	for (uint8_t dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
+		rc = find_subject(c, of, (struct compile_view){ dir, false }, &ep->subject[dir]);
+		if (!rc)
+			rc = is_audited(c, of, dir);
+		if (rc > 0)
+			rc = find_subject(c, of, (struct compile_view){ dir, true },
+					  &ep->would[dir]);
+	}
 	return rc;
 }
 
@@ -401,15 +452,17 @@ static int compile_policies(struct compiler *c, const struct berm_numbers *polic
 static int judge(struct compiler *c, struct compile_endpoint *ep)
 {
 	struct berm_numbers policies = { 0 };
-	uint32_t ns;
-	int rc = berm_compile_ns(c, ep->pod->ns, &ns);
+	struct sought of = { .pod = ep->pod,
+			     .ep = &c->model->endpoints[ep - c->endpoint],
+			     .policies = &policies };
+	int rc = berm_compile_ns(c, ep->pod->ns, &of.ns);
 
 	if (!rc)
-		rc = policies_of(c, ns, ep->pod, &policies);
+		rc = policies_of(c, of.ns, ep->pod, &policies);
 	if (!rc)
 		rc = compile_policies(c, &policies);
 	if (!rc)
-		rc = endpoint_subjects(c, ep, &policies);
+		rc = endpoint_subjects(c, ep, &of);
 	array_free(&policies);
 	return rc;
 }
@@ -446,6 +499,7 @@ int berm_compile_subjects(struct compiler *c)
 		struct compile_endpoint *ep = &c->endpoint[i];
 
 		ep->subject[BERM_INGRESS] = ep->subject[BERM_EGRESS] = NONE;
+		ep->would[BERM_INGRESS] = ep->would[BERM_EGRESS] = NONE;
 		ep->pod = berm_model_pod_of(m, &m->endpoints[i]);
 		if (ep->pod && judge(c, ep))
 			return -ENOMEM;
@@ -460,7 +514,7 @@ static void isolate_namespaces(const struct compiler *c, uint32_t policy, uint32
 	const struct berm_policy *p = c->model->policies[policy];
 	uint8_t isolate = c->policy[policy].isolate;
 
-	if (p->disabled || !isolate)
+	if (p->disabled || p->audit || !isolate)
 		return;
 	if (!is_cluster_wide(p)) {
 		dirs[c->policy[policy].ns] |= isolate;

@@ -68,6 +68,7 @@ struct compile_rule {
 	uint8_t action;	     /* enum berm_rule_action, after "fail closed" */
 	uint32_t precedence; /* lower first; of the document's content only */
 	uint32_t rank;	     /* order among all rules of this compilation */
+	bool is_audit;	     /* counts only where s->would */
 	bool all_ports;
 	uint32_t span, span_count; /* in compiler.span: sorted, merged */
 	uint32_t name, name_count; /* in compiler.rule_name */
@@ -84,6 +85,12 @@ struct compile_flow {
 	uint32_t policy_index;
 	uint32_t precedence;
 	uint32_t name; /* the first of the policy, direction, action and name */
+};
+
+/* One direction of what is, or of what would be if the audit members counted. */
+struct compile_view {
+	uint8_t dir;
+	bool would;
 };
 
 struct compile_range { /* in compiler.flow: of one local address */
@@ -111,6 +118,7 @@ struct compile_subject {
 	bool grants_apiserver;	/* likewise */
 	bool rejects;		/* where it denies implicitly */
 	uint8_t on_change;	/* enum berm_policy_change */
+	bool would;		/* what would be, with the audit members: decides nothing */
 	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;
@@ -135,6 +143,7 @@ struct compile_subject {
 struct compile_endpoint {
 	const struct berm_pod *pod;
 	uint32_t subject[BERM_DIR_COUNT]; /* NONE: open */
+	uint32_t would[BERM_DIR_COUNT];	  /* NONE: no audit members */
 	uint32_t allowed;		  /* table of further source addresses, NONE */
 };
 
@@ -320,10 +329,14 @@ uint8_t berm_compile_stage(const struct berm_policy *policy);
 
 /* compile_flow.c */
 int berm_compile_flows(struct compiler *c);
-/* What the endpoint has of its own, of these policies: ranges, two numbers each, and the policies that they are of. */
+/* What the endpoint has of its own, of these policies. */
+struct compile_own_flows {
+	struct berm_numbers range;  /* of compile_flow: first, count, first, count ... */
+	struct berm_numbers policy; /* that they are of */
+};
 int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
-			   uint8_t dir, const struct berm_numbers *policies,
-			   struct berm_numbers *ret_ranges, struct berm_numbers *ret_policies);
+			   const struct berm_numbers *policies, struct compile_view v,
+			   struct compile_own_flows *ret);
 int berm_compile_limit_flows(struct compiler *c);
 bool berm_compile_is_flow_peer(const struct compiler *c, const struct berm_addr *addr);
 bool berm_compile_same_flow(const struct compile_flow *a, const struct compile_flow *b);

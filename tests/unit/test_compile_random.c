@@ -64,6 +64,9 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 		for (int k = 0; k < 150 && w.model.endpoint_count; k++, cases++) {
 			world_question(&w, &q);
 			compare(&w.model, plan, &q, seed);
+			q.would = true;
+			compare(&w.model, plan, &q, seed);
+			q.would = false;
 			denied += interpret(plan, &q).action == BERM_ACTION_DENY;
 			flows += evaluate(&w.model, &q).by_flow;
 			mixed += interpret(plan, &q).reason == BERM_REASON_SERVICE_MIXED;
@@ -77,7 +80,7 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 	if (count < 100)
 		return;
 	EXPECT_GT(cases, 20000);
-	EXPECT_GT(flows, cases / 50);
+	EXPECT_GT(flows, cases / 100);
 	EXPECT_GT(mixed, cases / 500);
 	EXPECT_GT(unknown, cases / 200);
 	EXPECT_GT(denied, cases / 10); /* the generator is worth something */
