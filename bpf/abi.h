@@ -121,7 +121,8 @@ _Static_assert(sizeof(struct berm_addr) == 16, "berm_addr is ABI");
 #define BERM_MAX_CELLS	      524288 /* twice the documented limit: old and new blocks live side by side */
 #define BERM_MAX_COLS	      1048576 /* bytes of column tables, all sets */
 #define BERM_MAX_PORT_CLASSES 4096
-#define BERM_MAX_LOCAL	      1024 /* node addresses */
+#define BERM_MAX_FLOWS	      262144 /* more than twice the documented limit, likewise */
+#define BERM_MAX_LOCAL	      1024   /* node addresses */
 #define BERM_MAX_NAMESPACES   16384
 #define BERM_FRAGMENTS_EACH                                                                        \
 	32 /* datagrams in pieces, under way between a pod and a share of its peers */
@@ -353,8 +354,23 @@ struct berm_set {
 	__u16 ncols;	   /* 0 = no matrix: every packet is denied */
 	__u16 default_row; /* of classes without a row entry */
 	__u32 table;	   /* CIDR table; 0 = none */
+	__u32 flows;	   /* table of exact flows; 0 = none, and nobody looks */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct berm_set) == 16, "berm_set is ABI");
+_Static_assert(sizeof(struct berm_set) == 24, "berm_set is ABI");
+
+/* berm_flows: one connection, as the pod sees it -> rule index. An entry decides whatever the matrix says: the compiler
+ * makes one only where that is so. */
+struct berm_flow_key {
+	struct berm_addr peer;
+	struct berm_addr local;
+	__u32 table; /* berm_set.flows */
+	__be16 local_port;
+	__be16 peer_port;
+	__u32 proto; /* IP protocol */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct berm_flow_key) == 48, "berm_flow_key is ABI");
 
 struct berm_row_key {
 	__u32 set;
@@ -573,7 +589,7 @@ _Static_assert(sizeof(struct berm_rejects) == 8, "berm_rejects is ABI");
 #define BERM_MAPS(X)                                                                           \
 	X(sessions) X(node) X(ifaces) X(endpoints) X(peers) X(cidrs) X(rows) X(sets) X(ports)  \
 	X(cols) X(cells) X(rules) X(hits) X(counters) X(events) X(throttle) X(local)           \
-	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended) X(rejects) X(limits)
+	X(ns_isolation) X(frontends) X(fragments) X(cidr_hot) X(ended) X(rejects) X(limits) X(flows)
 /* clang-format on */
 
 /* berm_ifaces:       HASH   ifindex u32 -> slot u32 (written at ADD, deleted at DEL, never changed)

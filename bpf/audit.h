@@ -9,7 +9,6 @@
 
 #define AUDIT_EGRESS 0x1
 #define AUDIT_V4     0x2
-#define AUDIT_ACTION 8 /* bits above: enum berm_action of what is */
 
 /* Index of the rule by which a set decides; 0 = a hole. The same steps as matrix_judge(), without a packet. */
 static __always_inline __u32 audit_judge(const struct berm_addr *peer, __u32 set, __u32 at,
@@ -26,15 +25,21 @@ static __always_inline __u32 audit_judge(const struct berm_addr *peer, __u32 set
 	return col < m->ncols ? set_cell(m->base + row * m->ncols + col) : 0;
 }
 
-/* Index of the rule by which this set decides otherwise than `how` says; 0: it does not. Counted. Global, and with
- * numbers only: the verifier proves it once, and not in every state that leads here. */
-__noinline int audit_differs(__u64 peer0, __u64 peer1, __u32 set, __u32 at, __u32 how)
+/* Index of the rule that its matrix names. Global, and with numbers only: the verifier proves it once, and not in every
+ * state that leads here. */
+__noinline int audit_rule(__u64 peer0, __u64 peer1, __u32 set, __u32 at, __u32 how)
 {
 	union {
 		__u64 half[2];
 		struct berm_addr addr;
 	} peer = { .half = { peer0, peer1 } };
-	__u32 index = audit_judge(&peer.addr, set, at, how), action = how >> AUDIT_ACTION;
+
+	return audit_judge(&peer.addr, set, at, how);
+}
+
+/* The same rule if it decides otherwise than what is (enum berm_action), else 0. Counted. */
+__noinline int audit_differs(__u32 index, __u32 action)
+{
 	struct berm_rule *rule = index ? bpf_map_lookup_elem(&berm_rules, &index) : NULL;
 
 	if (!rule || rule->action == BERM_ACTION_NONE || rule->action == action)
@@ -47,6 +52,13 @@ __noinline int audit_differs(__u64 peer0, __u64 peer1, __u32 set, __u32 at, __u3
 		account_stat(BERM_STAT_AUDIT_ALLOWED);
 	account_hit(index);
 	return index;
+}
+
+static __always_inline __u32 audit_flow(const struct pkt *p, __u32 set)
+{
+	struct berm_set *m = bpf_map_lookup_elem(&berm_sets, &set);
+
+	return m && m->ncols && m->flows ? flow_rule(p, m->flows) : 0;
 }
 
 static __always_inline struct berm_rule *audit_find(const struct pkt *p)
@@ -67,7 +79,7 @@ static __always_inline bool audit_is_due(const struct pkt *p)
 
 static __always_inline void audit(struct pkt *p)
 {
-	__u32 dir = p->opener & 1, set, how;
+	__u32 dir = p->opener & 1, set, index;
 	const word64 *peer = (const word64 *)&p->flow.peer;
 
 	if (!audit_is_due(p))
@@ -75,8 +87,11 @@ static __always_inline void audit(struct pkt *p)
 	set = READ(p->ep->would[dir]);
 	if (!set)
 		return;
-	how = dir * AUDIT_EGRESS | p->is_v4 * AUDIT_V4 | p->action << AUDIT_ACTION;
-	p->would = audit_differs(peer[0], peer[1], set, port_index(p, dir), how);
+	index = audit_flow(p, set);
+	if (!index)
+		index = audit_rule(peer[0], peer[1], set, port_index(p, dir),
+				   dir * AUDIT_EGRESS | p->is_v4 * AUDIT_V4);
+	p->would = audit_differs(index, p->action);
 	pkt_forget(p);
 }
 

@@ -107,6 +107,14 @@ struct {
 } berm_sets SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BERM_MAX_FLOWS);
+	__type(key, struct berm_flow_key);
+	__type(value, __u32);
+} berm_flows SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BERM_PORT_ENTRIES);
 	__type(key, __u32);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * policy.h - what does the policy say: (set, class, port class) -> cell -> rule. Two hashes and a few
- * array reads, whatever the number of rules. Knows matrices, no document and no session.
+ * array reads, whatever the number of rules; one hash more in a set that has rules about exact flows. Knows
+ * matrices, no document and no session.
  *
  * A look-up that fails denies: zero never means "allow".
  */
@@ -77,6 +78,34 @@ static __always_inline void rule_apply(struct pkt *p, __u32 index)
 		p->flags |= PKT_EXTRAS;
 }
 
+/* Index of the rule about this very connection, 0 = none. In a frame of its own: the key is long. */
+static __noinline __u32 flow_rule(const struct pkt *p, __u32 table)
+{
+	struct berm_flow_key key = {
+		.peer = p->flow.peer,
+		.local = p->flow.local,
+		.table = table,
+		.local_port = p->flow.local_port,
+		.peer_port = p->flow.peer_port,
+		.proto = p->proto,
+	};
+	__u32 *index = bpf_map_lookup_elem(&berm_flows, &key);
+
+	return index ? READ(*index) : 0;
+}
+
+/* The class of the peer is not looked up then. */
+static __always_inline bool flow_decides(struct pkt *p, __u32 table)
+{
+	__u32 index = table ? flow_rule(p, table) : 0;
+
+	if (!index)
+		return false;
+	p->cls = BERM_CLASS_NONE;
+	rule_apply(p, index);
+	return true;
+}
+
 static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 {
 	struct berm_set *m = bpf_map_lookup_elem(&berm_sets, &set);
@@ -86,6 +115,8 @@ static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 		deny(p, set == BERM_SET_ESSENTIALS ? BERM_REASON_FALLBACK : BERM_REASON_NO_RULE);
 		return;
 	}
+	if (flow_decides(p, m->flows))
+		return;
 	at = port_index(p, dir);
 	p->cls = peer_class(&p->flow.peer, p->is_v4, m->table, dir == BERM_EGRESS ? at : AT_NONE);
 	row = set_row(set, p->cls, m->default_row);

@@ -37,6 +37,7 @@ bool berm_ids_taken(const struct id_pool *p, uint32_t id);
 
 #define CLASS_LIMIT (2 * 65536u) /* old and new ones live side by side */
 #define TABLE_LIMIT 16384u
+#define FLOWS_LIMIT (2 * BERM_MAX_SETS)
 #define CELL_UNITS  (BERM_MAX_CELLS / BERM_CELLS_PER_BLOCK)
 #define COL_UNITS   (BERM_MAX_COLS / BERM_COLS_PER_BLOCK)
 #define PORT_SPACE  ((uint32_t)BERM_PLANE_COUNT << 16)
@@ -75,6 +76,15 @@ struct applied_prefix {
 struct applied_table {
 	uint32_t id;
 	struct applied_prefix *prefix; /* longest first, then by address */
+	size_t count;
+	bool keep; /* of this generation */
+};
+
+/* Nor does a table of exact flows. */
+struct applied_flows {
+	uint32_t id;
+	struct berm_flow_key *key; /* sorted */
+	uint32_t *rule;		   /* index */
 	size_t count;
 	bool keep; /* of this generation */
 };
@@ -122,6 +132,7 @@ struct garbage {
 	row_keys_t row;
 	BERM_ARRAY(struct applied_set *) set;
 	BERM_ARRAY(struct applied_table *) table;
+	BERM_ARRAY(struct applied_flows *) flows;
 	struct berm_numbers cls, rule;
 	bool names;	/* drop the names of rules that are gone */
 	bool in_flight; /* packets may still hold a set that their endpoint has left, or an address that
@@ -133,7 +144,8 @@ struct garbage {
 
 struct berm_apply {
 	struct berm_store *store;
-	struct id_pool cls_ids, table_ids, set_ids, pc_ids, rule_ids, cell_units, col_units;
+	struct id_pool cls_ids, table_ids, flow_ids, set_ids, pc_ids, rule_ids, cell_units,
+		col_units;
 	struct applied_class *cls; /* [cls_room] by id */
 	uint32_t cls_room;
 	struct applied_peer *peer; /* sorted by address */
@@ -141,12 +153,13 @@ struct berm_apply {
 	struct applied_front *front; /* sorted by address and port */
 	size_t front_count;
 	BERM_ARRAY(struct applied_table *) table;
+	BERM_ARRAY(struct applied_flows *) flows;
 	struct applied_set *set[BERM_MAX_SETS];
-	spans_t span;			     /* sorted; no gap */
-	BERM_ARRAY(struct berm_rule) rule;   /* by index */
-	BERM_ARRAY(struct berm_plan_ns) ns;  /* sorted by name */
-	struct berm_names names, next_names; /* in the file; without the old ones */
-	size_t row_count, cidr_count;	     /* elements in the maps */
+	spans_t span;				  /* sorted; no gap */
+	BERM_ARRAY(struct berm_rule) rule;	  /* by index */
+	BERM_ARRAY(struct berm_plan_ns) ns;	  /* sorted by name */
+	struct berm_names names, next_names;	  /* in the file; without the old ones */
+	size_t row_count, cidr_count, flow_count; /* elements in the maps */
 	struct garbage garbage;
 	bool names_stale, memo_stale; /* the file could not be written */
 	bool lost;		      /* we do not know what the maps hold: read them */
@@ -197,16 +210,17 @@ struct generation {
 	uint32_t *cls;	    /* [plan class] -> id */
 	uint32_t *plan_cls; /* [class id] -> plan class, NONE */
 	uint32_t plan_cls_count;
-	bool *is_new_cls;		  /* [plan class] */
-	struct berm_numbers new_cls;	  /* their ids */
-	uint32_t *table;		  /* [plan table] -> id, 0 if not wanted or empty */
-	uint32_t *rule;			  /* [plan rule] -> index, 0 if not wanted */
-	struct applied_set **set;	  /* [plan set]; NULL: nobody needs it */
-	bool *wanted;			  /* [plan set] by some endpoint of this node */
-	bool *table_wanted, *rule_wanted; /* [plan table], [plan rule] by such a set */
-	bool *is_made;			  /* [plan set] set[] is being made */
-	uint32_t *tried;		  /* [plan set] set id that did not match */
-	uint32_t *endpoint;		  /* [slot] -> plan endpoint, NONE */
+	bool *is_new_cls;	     /* [plan class] */
+	struct berm_numbers new_cls; /* their ids */
+	uint32_t *table;	     /* [plan table] -> id, 0 if not wanted or empty */
+	uint32_t *flows;	     /* [plan flows] -> id, 0 if not wanted */
+	uint32_t *rule;		     /* [plan rule] -> index, 0 if not wanted */
+	struct applied_set **set;    /* [plan set]; NULL: nobody needs it */
+	bool *wanted;		     /* [plan set] by some endpoint of this node */
+	bool *table_wanted, *rule_wanted, *flows_wanted; /* [plan table] and so on by such a set */
+	bool *is_made;					 /* [plan set] set[] is being made */
+	uint32_t *tried;				 /* [plan set] set id that did not match */
+	uint32_t *endpoint;				 /* [slot] -> plan endpoint, NONE */
 
 	spans_t span;	    /* ports cut by the old and the new spans */
 	uint32_t *pc_plan;  /* [port class] -> plan interval, NONE */
@@ -247,6 +261,16 @@ int berm_gen_names(struct generation *g);
 int berm_gen_ports(struct generation *g);
 int berm_port_units(const spans_t *from, const spans_t *to, struct batch *b);
 int berm_gen_port_merges(struct generation *g);
+
+/* apply_flow.c */
+struct applied_flows *berm_flow_table_find(const struct berm_apply *a, uint32_t id); /* or NULL */
+struct applied_flows *berm_flow_table_new(size_t count);
+void berm_flow_table_free(struct applied_flows *f);
+int berm_gen_flows(struct generation *g); /* after the rules */
+uint32_t berm_gen_flows_of(const struct generation *g, const struct berm_plan_set *p);
+int berm_gen_leave_flows(struct generation *g, struct garbage *gb); /* after the sets */
+int berm_garbage_flows(struct berm_apply *a, struct garbage *gb, struct berm_err *err);
+int berm_applied_read_flows(struct berm_apply *a, struct batch *stray, struct berm_err *err);
 
 /* apply_set.c */
 uint32_t berm_set_row(const struct applied_set *s, uint32_t cls);

@@ -64,7 +64,8 @@ static bool table_is_sound(const struct berm_plan *plan, const struct berm_plan_
 static bool set_is_sound(const struct berm_plan *plan, const struct berm_plan_set *s)
 {
 	if (!s->nrows || !s->ncols || s->ncols > 256 || s->default_row >= s->nrows ||
-	    (s->table != NONE && s->table >= plan->table_count))
+	    (s->table != NONE && s->table >= plan->table_count) ||
+	    (s->flows != NONE && s->flows >= plan->flows_count))
 		return false;
 	for (size_t i = 0; i < plan->interval_count; i++)
 		if (s->col[i] >= s->ncols)
@@ -76,6 +77,15 @@ static bool set_is_sound(const struct berm_plan *plan, const struct berm_plan_se
 		if (s->cell[i] >= plan->rule_count)
 			return false;
 	return true;
+}
+
+static bool flows_are_sound(const struct berm_plan *plan, const struct berm_plan_flows *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (f->item[i].rule >= plan->rule_count || f->item[i].key.table ||
+		    (i && memcmp(&f->item[i - 1].key, &f->item[i].key, sizeof(f->item->key)) >= 0))
+			return false;
+	return f->count != 0;
 }
 
 static bool endpoint_is_sound(const struct berm_plan *plan, const struct berm_plan_endpoint *ep)
@@ -102,6 +112,9 @@ static const char *plan_flaw(const struct berm_plan *plan)
 	for (size_t i = 0; i < plan->table_count; i++)
 		if (!table_is_sound(plan, &plan->table[i]))
 			return "a CIDR table is not sorted or has a prefix without class";
+	for (size_t i = 0; i < plan->flows_count; i++)
+		if (!flows_are_sound(plan, &plan->flows[i]))
+			return "a table of flows is empty, not sorted or has a flow without rule";
 	for (size_t i = 0; i < plan->set_count; i++)
 		if (!set_is_sound(plan, &plan->set[i]))
 			return "a matrix points beyond its rows, columns or rules";
@@ -131,12 +144,13 @@ static int gen_open(struct generation *g)
 	g->is_made = calloc(plan->set_count + 1, sizeof(*g->is_made));
 	g->table_wanted = calloc(plan->table_count + 1, sizeof(*g->table_wanted));
 	g->rule_wanted = calloc(plan->rule_count + 1, sizeof(*g->rule_wanted));
+	g->flows_wanted = calloc(plan->flows_count + 1, sizeof(*g->flows_wanted));
 	g->tried = calloc(plan->set_count + 1, sizeof(*g->tried));
 	g->endpoint = calloc(BERM_MAX_ENDPOINTS, sizeof(*g->endpoint));
 	g->peer = calloc(plan->peer_count + 1, sizeof(*g->peer));
 	g->front = calloc(plan->frontend_count + 1, sizeof(*g->front));
-	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted && g->is_made &&
-			       g->tried && g->endpoint && g->peer
+	return g->front && g->set && g->wanted && g->table_wanted && g->rule_wanted &&
+			       g->flows_wanted && g->is_made && g->tried && g->endpoint && g->peer
 		       ? 0
 		       : -ENOMEM;
 }
@@ -151,6 +165,15 @@ static void want_endpoint(struct generation *g, const struct berm_plan_endpoint 
 	}
 	if (ep->allowed_table != NONE)
 		g->table_wanted[ep->allowed_table] = true;
+}
+
+static void want_flows(struct generation *g, uint32_t flows)
+{
+	const struct berm_plan_flows *f = &g->plan->flows[flows];
+
+	g->flows_wanted[flows] = true;
+	for (size_t i = 0; i < f->count; i++)
+		g->rule_wanted[f->item[i].rule] = true;
 }
 
 /* What some endpoint of this node needs; the rest of a plan stays out of the kernel. */
@@ -168,6 +191,8 @@ static void gen_wanted(struct generation *g)
 		s = &plan->set[i];
 		if (g->wanted[i] && s->table != NONE)
 			g->table_wanted[s->table] = true;
+		if (g->wanted[i] && s->flows != NONE)
+			want_flows(g, s->flows);
 		for (size_t n = 0; g->wanted[i] && n < (size_t)s->nrows * s->ncols; n++)
 			g->rule_wanted[s->cell[n]] = true;
 	}
@@ -180,6 +205,8 @@ static void gen_close(struct generation *g)
 	free(g->plan_cls);
 	free(g->table);
 	free(g->rule);
+	free(g->flows);
+	free(g->flows_wanted);
 	free(g->set);
 	free(g->wanted);
 	free(g->table_wanted);
@@ -228,6 +255,8 @@ static int gen_room(const struct generation *g)
 		rc = room_for(g, BERM_MAP_rows, a->row_count, g->put[BERM_MAP_rows].count);
 	if (!rc)
 		rc = room_for(g, BERM_MAP_cidrs, a->cidr_count, g->put[BERM_MAP_cidrs].count);
+	if (!rc)
+		rc = room_for(g, BERM_MAP_flows, a->flow_count, g->put[BERM_MAP_flows].count);
 	return rc;
 }
 
@@ -273,6 +302,8 @@ static int prepare(struct generation *g)
 	if (!rc)
 		rc = berm_gen_rules(g);
 	if (!rc)
+		rc = berm_gen_flows(g);
+	if (!rc)
 		rc = berm_gen_ports(g);
 	if (rc || g->need_cols)
 		return rc;
@@ -312,7 +343,7 @@ static int del(struct generation *g, enum berm_map_id map, const struct batch *b
 int berm_gen_write_unseen(struct generation *g)
 {
 	static const enum berm_map_id order[] = {
-		BERM_MAP_hits, BERM_MAP_rules, BERM_MAP_cidrs,
+		BERM_MAP_hits, BERM_MAP_rules, BERM_MAP_cidrs, BERM_MAP_flows,
 		BERM_MAP_cols, BERM_MAP_cells, BERM_MAP_rows,
 	};
 	int rc = 0;
@@ -430,6 +461,7 @@ static int remember(struct generation *g)
 
 	a->row_count += g->put[BERM_MAP_rows].count;
 	a->cidr_count += g->put[BERM_MAP_cidrs].count;
+	a->flow_count += g->put[BERM_MAP_flows].count;
 	free(a->peer);
 	a->peer = TAKE_PTR(g->peer);
 	a->peer_count = g->plan->peer_count;
@@ -647,6 +679,7 @@ void berm_apply_usage(const struct berm_apply *a, struct berm_apply_usage *out)
 		.peers = a->peer_count,
 		.cidrs = a->cidr_count,
 		.frontends = a->front_count,
+		.flows = a->flow_count,
 		.rules = a->rule_ids.used,
 	};
 }

@@ -58,7 +58,7 @@ uint32_t berm_apply_extent(const struct berm_apply *apply, enum berm_map_id map)
 
 /* For status: entries in use / room, by map. */
 struct berm_apply_usage {
-	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules, frontends;
+	size_t classes, port_classes, sets, cells, rows, peers, cidrs, rules, frontends, flows;
 };
 void berm_apply_usage(const struct berm_apply *apply, struct berm_apply_usage *out);
 

@@ -133,7 +133,8 @@ static bool is_alike(const struct generation *g, uint32_t from, uint32_t to)
 		return true;
 	return s && t && memcmp(&s->judgement, &unknown, sizeof(unknown)) &&
 	       !memcmp(&s->judgement, &t->judgement, sizeof(s->judgement)) &&
-	       s->value.table == t->value.table && !t->moves && !t->differs;
+	       s->value.table == t->value.table && s->value.flows == t->value.flows && !t->moves &&
+	       !t->differs;
 }
 
 static void use(const struct generation *g, uint32_t id)

@@ -131,6 +131,15 @@ static int leave_classes(struct generation *g, struct garbage *gb)
 	return rc;
 }
 
+static void keep_flow_rules(const struct berm_apply *a, uint32_t flows, bool *keep)
+{
+	const struct applied_flows *f = berm_flow_table_find(a, flows);
+
+	for (size_t i = 0; f && i < f->count; i++)
+		if (f->rule[i] < a->rule.count)
+			keep[f->rule[i]] = true;
+}
+
 /* A set that the plan does not know may stay because of an endpoint that the plan does not know. */
 static int leave_rules(struct generation *g, struct garbage *gb)
 {
@@ -144,6 +153,8 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 	for_each_set(a, s) for (uint32_t i = 0;
 				!rc && berm_set_is_foreign(s) && i < s->nrows * s->value.ncols; i++)
 		keep[s->cell[i]] = true;
+	for_each_set(a, s) if (!rc && berm_set_is_foreign(s))
+		keep_flow_rules(a, s->value.flows, keep);
 	for (uint32_t i = 1; !rc && i < a->rule.count; i++)
 		if (!keep[i] && berm_ids_taken(&a->rule_ids, i))
 			rc = array_push(&gb->rule, i);
@@ -153,8 +164,8 @@ static int leave_rules(struct generation *g, struct garbage *gb)
 static bool has_work(const struct garbage *gb)
 {
 	return gb->peer.count || gb->front.count || gb->in_flight || gb->merges || gb->row.count ||
-	       gb->set.count || gb->table.count || gb->cls.count || gb->rule.count || gb->names ||
-	       gb->late_cls.count;
+	       gb->set.count || gb->table.count || gb->flows.count || gb->cls.count ||
+	       gb->rule.count || gb->names || gb->late_cls.count;
 }
 
 int berm_gen_leave(struct generation *g)
@@ -166,6 +177,8 @@ int berm_gen_leave(struct generation *g)
 		rc = leave_sets(g, gb);
 	if (!rc)
 		rc = leave_tables(g, gb);
+	if (!rc)
+		rc = berm_gen_leave_flows(g, gb);
 	if (!rc)
 		rc = leave_classes(g, gb);
 	if (!rc)
@@ -390,6 +403,8 @@ static int step_1(struct berm_apply *a, struct berm_err *err)
 		rc = delete_sets(a, gb, err);
 	if (!rc)
 		rc = delete_tables(a, gb, err);
+	if (!rc)
+		rc = berm_garbage_flows(a, gb, err);
 	if (rc)
 		return rc;
 	if (gb->names)
@@ -423,12 +438,15 @@ void berm_garbage_free(struct garbage *gb)
 		berm_set_free(gb->set.item[i]);
 	for (size_t i = 0; i < gb->table.count; i++)
 		berm_table_free(gb->table.item[i]);
+	for (size_t i = 0; i < gb->flows.count; i++)
+		berm_flow_table_free(gb->flows.item[i]);
 	array_free(&gb->peer);
 	array_free(&gb->front);
 	array_free(&gb->span);
 	array_free(&gb->row);
 	array_free(&gb->set);
 	array_free(&gb->table);
+	array_free(&gb->flows);
 	array_free(&gb->cls);
 	array_free(&gb->rule);
 	array_free(&gb->late_row);

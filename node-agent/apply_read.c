@@ -16,7 +16,7 @@ struct reading {
 	struct berm_row_key *row_key;
 	uint32_t *row;
 	size_t row_count;
-	struct batch stray_rows, stray_cidrs;
+	struct batch stray_rows, stray_cidrs, stray_flows;
 };
 
 static int list(const struct reading *r, enum berm_map_id map, void **keys, void **values,
@@ -174,24 +174,35 @@ static int read_sets(struct reading *r)
 	return rc;
 }
 
+static int read_rule(const struct reading *r, uint32_t index)
+{
+	struct berm_apply *a = r->a;
+	int rc = 0;
+
+	if (!index || index >= BERM_MAX_RULES || berm_ids_taken(&a->rule_ids, index))
+		return 0;
+	while (!rc && a->rule.count <= index)
+		rc = array_push(&a->rule, (struct berm_rule){ 0 });
+	if (!rc)
+		rc = a->store->ops->get(a->store, BERM_MAP_rules, &index, &a->rule.item[index],
+					r->err);
+	berm_ids_mark(&a->rule_ids, index, 1);
+	return rc;
+}
+
 static int read_rules(struct reading *r)
 {
 	struct berm_apply *a = r->a;
+	const struct applied_flows *f;
 	struct applied_set *s;
-	uint32_t index;
 	int rc = 0;
 
 	for_each_set(a, s) for (uint32_t i = 0; !rc && i < s->nrows * s->value.ncols; i++)
-	{
-		index = s->cell[i];
-		if (!index || index >= BERM_MAX_RULES || berm_ids_taken(&a->rule_ids, index))
-			continue;
-		while (!rc && a->rule.count <= index)
-			rc = array_push(&a->rule, (struct berm_rule){ 0 });
-		if (!rc)
-			rc = a->store->ops->get(a->store, BERM_MAP_rules, &index,
-						&a->rule.item[index], r->err);
-		berm_ids_mark(&a->rule_ids, index, 1);
+		rc = read_rule(r, s->cell[i]);
+	for (size_t t = 0; !rc && t < a->flows.count; t++) {
+		f = a->flows.item[t];
+		for (size_t i = 0; !rc && i < f->count; i++)
+			rc = read_rule(r, f->rule[i]);
 	}
 	return rc;
 }
@@ -411,6 +422,9 @@ static int delete_strays(struct reading *r)
 	int rc = store->ops->del(store, BERM_MAP_rows, r->stray_rows.key, r->stray_rows.count,
 				 r->err);
 
+	if (!rc)
+		rc = store->ops->del(store, BERM_MAP_flows, r->stray_flows.key,
+				     r->stray_flows.count, r->err);
 	if (rc)
 		return rc;
 	return store->ops->del(store, BERM_MAP_cidrs, r->stray_cidrs.key, r->stray_cidrs.count,
@@ -426,6 +440,8 @@ static int read_all(struct reading *r)
 		rc = read_ports(r);
 	if (!rc)
 		rc = read_sets(r);
+	if (!rc)
+		rc = berm_applied_read_flows(r->a, &r->stray_flows, r->err);
 	if (!rc)
 		rc = read_rules(r);
 	if (!rc)
@@ -457,6 +473,7 @@ static int open_ids(struct berm_apply *a)
 	} pools[] = {
 		{ &a->cls_ids, BERM_CLASS_FIRST, CLASS_LIMIT },
 		{ &a->table_ids, 1, TABLE_LIMIT },
+		{ &a->flow_ids, 1, FLOWS_LIMIT },
 		{ &a->set_ids, BERM_SET_FIRST, BERM_MAX_SETS },
 		{ &a->pc_ids, 0, BERM_MAX_PORT_CLASSES },
 		{ &a->rule_ids, 1, BERM_MAX_RULES },
@@ -482,6 +499,10 @@ void berm_applied_forget(struct berm_apply *a)
 	for (size_t i = 0; i < a->table.count; i++)
 		berm_table_free(a->table.item[i]);
 	array_free(&a->table);
+	for (size_t i = 0; i < a->flows.count; i++)
+		berm_flow_table_free(a->flows.item[i]);
+	array_free(&a->flows);
+	a->flow_count = 0;
 	array_free(&a->span);
 	array_free(&a->rule);
 	array_free(&a->ns);
@@ -497,6 +518,7 @@ void berm_applied_forget(struct berm_apply *a)
 	berm_names_clear(&a->next_names);
 	berm_ids_close(&a->cls_ids);
 	berm_ids_close(&a->table_ids);
+	berm_ids_close(&a->flow_ids);
 	berm_ids_close(&a->set_ids);
 	berm_ids_close(&a->pc_ids);
 	berm_ids_close(&a->rule_ids);
@@ -519,6 +541,7 @@ int berm_applied_read(struct berm_apply *a, struct berm_err *err)
 	free(r.row);
 	berm_batch_clear(&r.stray_rows);
 	berm_batch_clear(&r.stray_cidrs);
+	berm_batch_clear(&r.stray_flows);
 	a->lost = rc != 0;
 	return rc ? berm_wrap(err, rc, "read back what the maps hold") : 0;
 }

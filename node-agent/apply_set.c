@@ -181,7 +181,7 @@ static int try_match(struct generation *g, uint32_t plan_set, struct applied_set
 	int rc;
 
 	if (g->set[plan_set] || s->owner != NONE || !s->value.ncols || s->value.table != table ||
-	    g->tried[plan_set] == s->id)
+	    s->value.flows != berm_gen_flows_of(g, p) || g->tried[plan_set] == s->id)
 		return 0;
 	g->tried[plan_set] = s->id;
 	rc = match_steps(&m);
@@ -359,7 +359,8 @@ static int build(struct generation *g, uint32_t plan_set)
 		return -ENOMEM;
 	s->value = (struct berm_set){ .ncols = p->ncols,
 				      .default_row = p->default_row,
-				      .table = p->table == NONE ? 0 : g->table[p->table] };
+				      .table = p->table == NONE ? 0 : g->table[p->table],
+				      .flows = berm_gen_flows_of(g, p) };
 	s->nrows = p->nrows;
 	s->cell_units = round_up((uint32_t)p->nrows * p->ncols, BERM_CELLS_PER_BLOCK);
 	s->col_units = column_units(g);

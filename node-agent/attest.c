@@ -25,8 +25,9 @@
 
 /* What says who may do what. */
 static const enum berm_map_id scanned[] = {
-	BERM_MAP_peers, BERM_MAP_cidrs, BERM_MAP_rows,	BERM_MAP_sets,	       BERM_MAP_ports,
-	BERM_MAP_cols,	BERM_MAP_cells, BERM_MAP_rules, BERM_MAP_ns_isolation, BERM_MAP_frontends,
+	BERM_MAP_peers,	       BERM_MAP_cidrs,	   BERM_MAP_rows,  BERM_MAP_sets,
+	BERM_MAP_ports,	       BERM_MAP_cols,	   BERM_MAP_cells, BERM_MAP_rules,
+	BERM_MAP_ns_isolation, BERM_MAP_frontends, BERM_MAP_flows,
 };
 
 struct shadow { /* what a slot should have */

@@ -3,7 +3,7 @@
  * blocklist.c - the emergency rules that no session and no other rule can overrule, and the blocks that they name.
  *
  * A rule qualifies if it denies every port and protocol to every pod, and no emergency rule of its direction that allows or
- * passes stands before it. Nothing is before the tier but a pod's own address and its own node, and neither comes in by an uplink.
+ * passes stands before it, nor an exact flow that does. Nothing is before the tier but a pod's own address and its own node, and neither comes in by an uplink.
  * A block of the way in is dropped whole only if the way out is denied as well: else it may be an answer.
  */
 #include "blocklist.h"
@@ -42,6 +42,24 @@ static bool is_emergency(const struct berm_policy *policy, const struct berm_pro
 	       !policy->disabled && !policy->audit && !is_refused(policy, problems);
 }
 
+static bool has_exception(const struct berm_policy *p, int dir)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (p->rule[i].dir == dir && p->rule[i].action != BERM_RULE_DENY &&
+		    p->rule[i].action != BERM_RULE_LOG && p->rule[i].mode == BERM_MODE_ENFORCE)
+			return true;
+	return false;
+}
+
+/* An exact flow comes before every rule of its priority. */
+static bool has_flow_exception(const struct berm_policy *p, int dir)
+{
+	for (size_t i = 0; i < p->flow_count; i++)
+		if (p->flow[i].dir == dir && p->flow[i].action != BERM_RULE_DENY)
+			return true;
+	return false;
+}
+
 /* The same priority is enough for a Deny to come before an Allow and a Pass (docs/policy.md, the order). */
 static int lowest_exception(const struct blocks *blocks, int dir)
 {
@@ -51,11 +69,12 @@ static int lowest_exception(const struct blocks *blocks, int dir)
 	for (size_t i = 0; i < model->policy_count; i++) {
 		const struct berm_policy *p = model->policies[i];
 
-		for (size_t r = 0; is_emergency(p, blocks->problems) && r < p->rule_count; r++)
-			if (p->rule[r].dir == dir && p->rule[r].action != BERM_RULE_DENY &&
-			    p->rule[r].action != BERM_RULE_LOG &&
-			    p->rule[r].mode == BERM_MODE_ENFORCE && p->priority < lowest)
-				lowest = p->priority;
+		if (!is_emergency(p, blocks->problems))
+			continue;
+		if (has_exception(p, dir) && p->priority < lowest)
+			lowest = p->priority;
+		if (has_flow_exception(p, dir) && p->priority - 1 < lowest)
+			lowest = p->priority - 1;
 	}
 	return lowest;
 }

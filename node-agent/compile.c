@@ -25,10 +25,19 @@ static int allow_sources(struct compiler *c)
 static int build(struct compiler *c, struct berm_plan *plan)
 {
 	static int (*const step[])(struct compiler *) = {
-		berm_compile_namespaces, berm_compile_subjects,	     berm_compile_limit_documents,
-		berm_compile_selectors,	 berm_compile_frontends,     berm_compile_classes,
-		berm_compile_tables,	 berm_compile_front_classes, berm_compile_class_index,
-		berm_compile_spans,	 berm_compile_matrices,	     allow_sources,
+		berm_compile_namespaces,
+		berm_compile_subjects,
+		berm_compile_limit_documents,
+		berm_compile_limit_flows,
+		berm_compile_selectors,
+		berm_compile_frontends,
+		berm_compile_classes,
+		berm_compile_tables,
+		berm_compile_front_classes,
+		berm_compile_class_index,
+		berm_compile_spans,
+		berm_compile_matrices,
+		allow_sources,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
@@ -50,6 +59,7 @@ static void free_subjects(struct compiler *c)
 		array_free(&s->rule);
 		array_free(&s->start);
 		array_free(&s->cell);
+		array_free(&s->decided);
 		free(s->col);
 		free(s->row);
 	}
@@ -94,6 +104,8 @@ static void free_compiler(struct compiler *c)
 	free_groups(c);
 	array_free(&c->cluster_wide);
 	array_free(&c->rule);
+	array_free(&c->flow);
+	array_free(&c->flow_peer);
 	array_free(&c->span);
 	array_free(&c->rule_name);
 	array_free(&c->port_name_sought);

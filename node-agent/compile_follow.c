@@ -92,8 +92,9 @@ static int note_address(struct follower *f, const struct berm_addr *addr,
 {
 	struct compile_hit hit = { .addr = *addr };
 
-	/* A Service's, or a backend's: frontends would have to be looked at again. */
-	if (berm_compile_is_backend(f->c, addr))
+	/* A Service's, or a backend's: frontends would have to be looked at again. The other end of a flow: what
+	 * comes before the flow may be about him now. */
+	if (berm_compile_is_backend(f->c, addr) || berm_compile_is_flow_peer(f->c, addr))
 		return -EAGAIN;
 	return array_push(&f->hit, hit) || array_push(&f->about, *about) ? -ENOMEM : 0;
 }

@@ -32,7 +32,7 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 	return berm_problems_add(problems, &problem);
 }
 
-static int refuse(struct compiler *c, uint32_t policy, const char *what)
+int berm_compile_refuse_policy(struct compiler *c, uint32_t policy, const char *what)
 {
 	if (c->refuse[policy])
 		return -E2BIG;
@@ -137,9 +137,10 @@ static int count_policy(struct compiler *c, struct tally *t, const struct weight
 		if (count_rule(c, t, &c->rule.item[i]))
 			return -ENOMEM;
 	if (t->prefix.count > BERM_LIMIT_PREFIXES)
-		return refuse(c, w->policy, "16,384 CIDR prefixes per namespace");
+		return berm_compile_refuse_policy(c, w->policy,
+						  "16,384 CIDR prefixes per namespace");
 	if (t->bound.count > BERM_LIMIT_BOUNDS)
-		return refuse(c, w->policy, "2,048 port bounds per namespace");
+		return berm_compile_refuse_policy(c, w->policy, "2,048 port bounds per namespace");
 	return 0;
 }
 
@@ -212,7 +213,7 @@ static int refuse_from(struct compiler *c, const struct weights *w, size_t from,
 	int rc = -E2BIG;
 
 	for (size_t i = from; rc == -E2BIG && i < w->count; i++)
-		rc = refuse(c, w->item[i].policy, what);
+		rc = berm_compile_refuse_policy(c, w->item[i].policy, what);
 	return rc;
 }
 

@@ -5,38 +5,9 @@
  *
  * A row is painted: rules in order take the ports that nobody has taken yet.
  */
-#include "compiler.h"
+#include "compile_matrix.h"
 
 #define UNDECIDED NONE
-
-/* What a subject sees of a class: which of its groups it is in, its marks, its named ports. */
-struct sight {
-	const uint64_t *group; /* bit map by local number of the group */
-	uint32_t mark;
-	const struct compile_resolved *port;
-	size_t port_count;
-};
-
-struct matrix {
-	struct compiler *c;
-	struct compile_subject *s;
-	size_t spans;
-	uint32_t *local;	   /* number of a group in this subject, or NONE; by group */
-	struct berm_numbers group; /* and back */
-	bool *name;		   /* by named port: used by a rule about other pods */
-	bool has_names;
-	size_t words;	  /* of a bit map of groups */
-	uint64_t *nobody; /* a bit map without groups */
-	uint32_t *pos;	  /* by class: place in touched, or NONE */
-	struct berm_numbers touched;
-	BERM_ARRAY(uint64_t) bits; /* [touched][words] */
-	struct berm_intern sight;  /* what can be seen -> number */
-	struct berm_numbers row_of_sight;
-	struct berm_intern row; /* painted rows */
-	uint32_t *paint;
-	uint32_t *log;	 /* first Log that was met, by span */
-	uint8_t *passed; /* stage in which a Pass was met, by span */
-};
 
 /* ---- painting ----------------------------------------------------------------------------------------------- */
 
@@ -82,6 +53,33 @@ static bool has_group(const struct matrix *m, const struct sight *seen, uint32_t
 		return true;
 	local = m->local[group];
 	return seen->group[local / 64] >> local % 64 & 1;
+}
+
+static bool has_name_at(const struct matrix *m, const struct compile_rule *r,
+			const struct sight *seen, uint32_t at)
+{
+	bool own = m->s->dir == BERM_INGRESS;
+	const struct compile_resolved *port = own ? m->s->port : seen->port;
+	size_t count = own ? m->s->port_count : seen->port_count;
+
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t n = 0; n < r->name_count; n++)
+			if (port[i].at == at && m->c->rule_name.item[r->name + n] == port[i].name)
+				return true;
+	return false;
+}
+
+bool berm_matrix_is_meant(const struct matrix *m, const struct compile_rule *r,
+			  const struct sight *seen, uint32_t at)
+{
+	if (!has_group(m, seen, r->group))
+		return false;
+	if (r->all_ports)
+		return true;
+	for (uint32_t i = r->span; i < r->span + r->span_count; i++)
+		if (m->c->span.item[i].first <= at && at <= m->c->span.item[i].last)
+			return true;
+	return has_name_at(m, r, seen, at);
 }
 
 static int brush_for(struct compiler *c, uint32_t rule, struct brush *ret)
@@ -342,15 +340,33 @@ static int sight_key(const struct matrix *m, uint32_t cls, struct berm_numbers *
 	return seen_ports(m, &m->c->cls.item[cls], key);
 }
 
-static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *key)
+static struct sight sight_of(const struct matrix *m, uint32_t cls, const struct berm_numbers *key)
 {
 	size_t head = 2 + 2 * m->words;
-	struct sight seen = {
+
+	return (struct sight){
 		.group = seen_groups(m, cls),
 		.mark = key->item[0],
 		.port = (const struct compile_resolved *)(key->item + head),
 		.port_count = (key->count - head) / 2,
 	};
+}
+
+/* Of a class that no rule of the subject touches it sees what it sees of the world. */
+int berm_matrix_see(const struct matrix *m, uint32_t cls, struct berm_numbers *key,
+		    struct sight *ret)
+{
+	uint32_t like = m->pos[cls] == NONE ? CLASS_WORLD4 : cls;
+	int rc = sight_key(m, like, key);
+
+	if (!rc)
+		*ret = sight_of(m, like, key);
+	return rc;
+}
+
+static int new_row(struct matrix *m, uint32_t cls, const struct berm_numbers *key)
+{
+	struct sight seen = sight_of(m, cls, key);
 	uint32_t row = 0;
 
 	if (paint_row(m, &seen) ||
@@ -446,6 +462,11 @@ static uint32_t allowed(const struct compiler *c, uint32_t verdict)
 	return r->action == BERM_RULE_ALLOW ? ALLOWED | r->rule->app : 0;
 }
 
+bool berm_matrix_allows(const struct matrix *m, uint32_t cls, uint32_t at)
+{
+	return allowed(m->c, verdict_at(m, m->s->row[cls], at)) != 0;
+}
+
 /* All backends are allowed alike or all denied: as the first, with the Log of the first that has one. Else nobody
  * knows whom the packet would come to. */
 static int judge_backends(struct matrix *m, const struct compile_class *front, uint32_t *ret)
@@ -516,6 +537,8 @@ static int choose_rows(struct matrix *m)
 	if (!rc && m->row.count <= BERM_LIMIT_ROWS) {
 		m->s->default_row = choose_default(m, met, count);
 		rc = place_fronts(m);
+		if (!rc)
+			rc = berm_matrix_decide(m); /* while every backend has its own row */
 		for (size_t i = 0; i < classes; i++)
 			if (!met[i] && !m->c->cls.item[i].is_front)
 				m->s->row[i] = (uint16_t)m->s->default_row;
@@ -631,6 +654,7 @@ int berm_compile_try(struct compiler *c, const struct compile_subject *s,
 	trial.cell = (struct berm_numbers){ 0 };
 	trial.col = NULL;
 	trial.row = NULL;
+	trial.flow_count = 0;
 	rc = make_matrix(c, &trial);
 	array_free(&trial.cell);
 	free(trial.col);

@@ -5,8 +5,10 @@
  */
 #include "compiler.h"
 
+#include <arpa/inet.h>
+
 struct numbering { /* of this compilation -> of the plan */
-	uint32_t *cls, *table, *rule, *set;
+	uint32_t *cls, *table, *rule, *set, *flows;
 };
 
 static int cmp_digest(const void *a, const void *b)
@@ -211,17 +213,110 @@ static void digest_extras(struct berm_digester *d, const struct berm_plan_rule *
 	berm_digest_u64(d, rule->burst);
 }
 
+/* ---- flows ----------------------------------------------------------------------------------------------------- */
+
+static void digest_rule_name(struct berm_digester *d, const struct berm_rule_name *n)
+{
+	berm_digest_u64(d, (uint64_t)n->precedence << 32 | n->id);
+	berm_digest_u64(d, (uint64_t)n->flags << 24 | (uint64_t)n->app << 16 |
+				   (uint64_t)n->action << 8 | n->reason);
+}
+
+static int cmp_flow(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct berm_flow_key)); /* the first member */
+}
+
+static struct berm_flow_key flow_key(const struct compile_flow *f)
+{
+	static const uint32_t proto[] = {
+		[BERM_PLANE_TCP] = IPPROTO_TCP,
+		[BERM_PLANE_UDP] = IPPROTO_UDP,
+		[BERM_PLANE_SCTP] = IPPROTO_SCTP,
+	};
+
+	return (struct berm_flow_key){
+		.peer = f->peer,
+		.local = f->local,
+		.local_port = htons(f->local_port),
+		.peer_port = htons(f->peer_port),
+		.proto = proto[f->plane],
+	};
+}
+
+static int fill_flows(const struct compiler *c, const struct berm_plan *plan,
+		      const struct compile_subject *s, const uint32_t *rule,
+		      struct berm_plan_flows *out)
+{
+	struct berm_digester d;
+
+	out->item = calloc(s->decided.count, sizeof(*out->item));
+	if (!out->item)
+		return -ENOMEM;
+	out->count = s->decided.count;
+	for (size_t i = 0; i < out->count; i++) {
+		out->item[i].key = flow_key(&c->flow.item[s->decided.item[i].flow]);
+		out->item[i].rule = rule[s->decided.item[i].verdict];
+	}
+	qsort(out->item, out->count, sizeof(*out->item), cmp_flow);
+	berm_digest_start(&d);
+	for (size_t i = 0; i < out->count; i++) {
+		berm_digest_bytes(&d, &out->item[i].key, sizeof(out->item[i].key));
+		digest_rule_name(&d, &plan->rule[out->item[i].rule].name);
+	}
+	out->id = berm_digest_end(&d);
+	return 0;
+}
+
+static int cmp_flows(const void *a, const void *b)
+{
+	return berm_digest_cmp(&((const struct berm_plan_flows *)a)->id,
+			       &((const struct berm_plan_flows *)b)->id);
+}
+
+static int fill_all_flows(struct compiler *c, struct berm_plan *plan, const uint32_t *rule)
+{
+	for (size_t i = 0; i < c->subject.count; i++) {
+		struct berm_plan_flows *out = &plan->flows[plan->flows_count];
+
+		if (!c->subject.item[i].decided.count)
+			continue;
+		plan->flows_count++;
+		if (fill_flows(c, plan, &c->subject.item[i], rule, out))
+			return -ENOMEM;
+		c->subject.item[i].id = out->id; /* until it has its own */
+	}
+	return 0;
+}
+
+/* Every subject with flows has its own: no two have an address in common. */
+static int plan_flows(struct compiler *c, struct berm_plan *plan, const uint32_t *rule,
+		      uint32_t *to)
+{
+	plan->flows = calloc(c->subject.count + 1, sizeof(*plan->flows));
+	if (!plan->flows || fill_all_flows(c, plan, rule))
+		return -ENOMEM;
+	qsort(plan->flows, plan->flows_count, sizeof(*plan->flows), cmp_flows);
+	for (size_t i = 0; i < c->subject.count; i++) {
+		const struct berm_plan_flows want = { .id = c->subject.item[i].id }, *found;
+
+		to[i] = NONE;
+		if (!c->subject.item[i].decided.count)
+			continue;
+		found = bsearch(&want, plan->flows, plan->flows_count, sizeof(*plan->flows),
+				cmp_flows);
+		to[i] = (uint32_t)(found - plan->flows);
+	}
+	return 0;
+}
+
 static void digest_matrix(struct berm_digester *d, const struct compile_subject *s,
 			  const struct berm_plan *plan, const struct berm_plan_set *set)
 {
 	berm_digest_u64(d,
 			(uint64_t)set->nrows << 32 | (uint64_t)set->ncols << 16 | set->default_row);
 	for (size_t i = 0; i < (size_t)set->nrows * set->ncols; i++) {
-		const struct berm_rule_name *n = &plan->rule[set->cell[i]].name;
-
-		berm_digest_u64(d, (uint64_t)n->precedence << 32 | n->id);
-		berm_digest_u64(d, (uint64_t)n->flags << 24 | (uint64_t)n->app << 16 |
-					   (uint64_t)n->action << 8 | n->reason);
+		digest_rule_name(d, &plan->rule[set->cell[i]].name);
 		digest_extras(d, &plan->rule[set->cell[i]]);
 	}
 	for (size_t i = 0; i < s->start.count; i++) /* by port number: others' cuts do not matter */
@@ -229,6 +324,8 @@ static void digest_matrix(struct berm_digester *d, const struct compile_subject 
 			berm_digest_u64(d, (uint64_t)s->start.item[i] << 8 | s->col[i]);
 	if (set->table != NONE)
 		berm_digest_add(d, &plan->table[set->table].id);
+	if (set->flows != NONE)
+		berm_digest_add(d, &plan->flows[set->flows].id);
 }
 
 struct row_order {
@@ -363,6 +460,7 @@ static int plan_sets(struct compiler *c, struct berm_plan *plan, const struct nu
 
 		if (fill_set(c, plan, s, to, set))
 			return -ENOMEM;
+		set->flows = to->flows[i];
 		berm_digest_start(&d);
 		digest_judgement(c, &d, s);
 		set->judgement = berm_digest_end(&d);
@@ -431,13 +529,13 @@ static int plan_endpoints(const struct compiler *c, struct berm_plan *plan,
 
 static int plan_all(struct compiler *c, struct berm_plan *plan, const struct numbering *to)
 {
-	if (!to->cls || !to->table || !to->rule || !to->set)
+	if (!to->cls || !to->table || !to->rule || !to->set || !to->flows)
 		return -ENOMEM;
 	if (plan_classes(c, plan, to->cls) || plan_peers(c, plan, to->cls) ||
 	    plan_frontends(c, plan, to->cls) || plan_tables(c, plan, to->cls, to->table) ||
 	    plan_intervals(c, plan) || berm_compile_names(c, plan, to->rule) ||
-	    plan_sets(c, plan, to) || plan_endpoints(c, plan, to) ||
-	    berm_compile_isolation(c, plan))
+	    plan_flows(c, plan, to->rule, to->flows) || plan_sets(c, plan, to) ||
+	    plan_endpoints(c, plan, to) || berm_compile_isolation(c, plan))
 		return -ENOMEM;
 	return 0;
 }
@@ -449,6 +547,7 @@ int berm_compile_plan(struct compiler *c, struct berm_plan *plan)
 		.table = calloc(c->table.count + 1, sizeof(*to.table)),
 		.rule = calloc(c->verdict.count + 1, sizeof(*to.rule)),
 		.set = calloc(c->subject.count + 1, sizeof(*to.set)),
+		.flows = calloc(c->subject.count + 1, sizeof(*to.flows)),
 	};
 	int rc = plan_all(c, plan, &to);
 
@@ -456,6 +555,7 @@ int berm_compile_plan(struct compiler *c, struct berm_plan *plan)
 	free(to.table);
 	free(to.rule);
 	free(to.set);
+	free(to.flows);
 	return rc;
 }
 
@@ -467,6 +567,9 @@ void berm_plan_free(struct berm_plan *plan)
 		free(plan->table[i].prefix);
 	for (size_t i = 0; i < plan->set_count; i++)
 		free_set(&plan->set[i]);
+	for (size_t i = 0; i < plan->flows_count; i++)
+		free(plan->flows[i].item);
+	free(plan->flows);
 	free(plan->cls);
 	free(plan->peer);
 	free(plan->frontend);

@@ -20,23 +20,33 @@ static const uint8_t stage_of_tier[BERM_TIER_COUNT] = {
 	[BERM_TIER_BASELINE] = STAGE_BASELINE,
 };
 
-/* At equal priority: Deny and Reject, Allow, Log, Pass. */
+/* At equal priority: Deny and Reject, Allow, Log, Pass; before them all flows, in the same order. */
 static const uint8_t action_order[] = {
-	[BERM_RULE_DENY] = 0, [BERM_RULE_REJECT] = 0, [BERM_RULE_ALLOW] = 1,
-	[BERM_RULE_LOG] = 2,  [BERM_RULE_PASS] = 3,
+	[BERM_RULE_DENY] = 2, [BERM_RULE_REJECT] = 2, [BERM_RULE_ALLOW] = 3,
+	[BERM_RULE_LOG] = 4,  [BERM_RULE_PASS] = 5,
 };
+#define ORDER_FLOW 2 /* less */
 
 /* A SegmentationPolicy before a ClusterNetworkPolicy; rules of the latter as they are written. */
 #define ORDER_CLUSTER 8
 
-static uint32_t precedence_of(const struct compile_rule *r)
+uint32_t berm_compile_precedence(const struct berm_policy *policy, uint8_t stage, uint8_t action,
+				 bool is_flow)
 {
-	uint32_t stage = (uint32_t)r->stage << 20;
+	uint32_t first = (uint32_t)stage << 20;
 
-	if (r->policy->kind == BERM_KIND_NETWORK)
-		return stage | action_order[r->action];
-	return stage | (uint32_t)r->policy->priority << 4 |
-	       (r->policy->kind == BERM_KIND_CLUSTER ? ORDER_CLUSTER : action_order[r->action]);
+	if (policy->kind == BERM_KIND_NETWORK)
+		return first | action_order[action];
+	first |= (uint32_t)policy->priority << 4;
+	if (policy->kind == BERM_KIND_CLUSTER)
+		return first | ORDER_CLUSTER;
+	return first | (uint32_t)(action_order[action] - (is_flow ? ORDER_FLOW : 0));
+}
+
+uint8_t berm_compile_stage(const struct berm_policy *policy)
+{
+	return stage_of_tier[policy->kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY
+							       : policy->tier];
 }
 
 static bool has_unsupported(const struct berm_policy_rule *rule)
@@ -56,8 +66,7 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 		.policy = p,
 		.rule = rule,
 		.policy_index = policy,
-		.stage = stage_of_tier[p->kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY
-								    : p->tier],
+		.stage = berm_compile_stage(p),
 		.action = rule->action,
 		.is_audit = berm_rule_is_audit(p, rule),
 		.group = GROUP_ANY,
@@ -76,7 +85,7 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 	}
 	if (rc || out.group == NONE)
 		return rc; /* NONE: no peer is left, it matches nothing */
-	out.precedence = precedence_of(&out);
+	out.precedence = berm_compile_precedence(p, out.stage, out.action, false);
 	if (berm_compile_rule_ports(c, &out))
 		return -ENOMEM;
 	return array_push(&c->rule, out);
@@ -195,7 +204,8 @@ static const char *const tier_name[] = {
 	[STAGE_BASELINE] = "baseline",
 };
 
-static struct berm_rule_name name_rule(const struct compile_rule *r)
+static struct berm_rule_name name_written(const struct berm_policy *policy, uint8_t stage,
+					  uint8_t action)
 {
 	static const uint8_t verdict[] = {
 		[BERM_RULE_ALLOW] = BERM_ACTION_ALLOW,
@@ -203,24 +213,43 @@ static struct berm_rule_name name_rule(const struct compile_rule *r)
 		[BERM_RULE_REJECT] = BERM_ACTION_REJECT,
 	};
 	struct berm_rule_name out = {
-		.precedence = r->precedence,
-		.dir = r->rule->dir,
-		.action = verdict[r->action], /* Pass and Log decide nothing */
-		.reason = r->action == BERM_RULE_ALLOW ? BERM_REASON_POLICY_ALLOW
-			  : r->action == BERM_RULE_LOG ? BERM_REASON_NONE
-						       : BERM_REASON_POLICY_DENY,
-		.app = r->rule->app,
-		.flags = r->rule->rejects_others ? BERM_RULE_REJECTS_OTHERS : 0,
+		.action = verdict[action], /* Pass and Log decide nothing */
+		.reason = action == BERM_RULE_ALLOW ? BERM_REASON_POLICY_ALLOW
+			  : action == BERM_RULE_LOG ? BERM_REASON_NONE
+						    : BERM_REASON_POLICY_DENY,
 	};
 
-	put_text(out.tier, sizeof(out.tier), tier_name[r->stage]);
-	put_text(out.kind, sizeof(out.kind), berm_policy_kind_name(r->policy->kind));
-	put_text(out.ns, sizeof(out.ns), r->policy->ns);
-	put_text(out.policy, sizeof(out.policy), r->policy->name);
+	put_text(out.tier, sizeof(out.tier), tier_name[stage]);
+	put_text(out.kind, sizeof(out.kind), berm_policy_kind_name(policy->kind));
+	put_text(out.ns, sizeof(out.ns), policy->ns);
+	put_text(out.policy, sizeof(out.policy), policy->name);
+	return out;
+}
+
+static struct berm_rule_name name_rule(const struct compile_rule *r)
+{
+	struct berm_rule_name out = name_written(r->policy, r->stage, r->action);
+
+	out.precedence = r->precedence;
+	out.dir = r->rule->dir;
+	out.app = r->rule->app;
+	out.flags = r->rule->rejects_others ? BERM_RULE_REJECTS_OTHERS : 0;
 	if (r->rule->name)
 		put_text(out.rule, sizeof(out.rule), r->rule->name);
 	else
 		snprintf(out.rule, sizeof(out.rule), "#%" PRIu32, r->rule->index);
+	return out;
+}
+
+/* No rule can be named like that. */
+static struct berm_rule_name name_flow(const struct compile_flow *f)
+{
+	struct berm_rule_name out = name_written(f->policy, f->stage, f->flow->action);
+
+	out.precedence = f->precedence;
+	out.dir = f->dir;
+	snprintf(out.rule, sizeof(out.rule), "flows%s%s", f->flow->name ? "/" : "",
+		 f->flow->name ? f->flow->name : "");
 	return out;
 }
 
@@ -290,6 +319,8 @@ static struct berm_rule_name name_verdict(const struct compiler *c, uint32_t ver
 		return name_rule(&c->rule.item[key[1]]);
 	case VERDICT_LOGGED:
 		return name_verdict(c, key[1]);
+	case VERDICT_FLOW:
+		return name_flow(&c->flow.item[key[1]]);
 	case VERDICT_ESSENTIAL:
 		return name_reason(BERM_REASON_ESSENTIAL, BERM_ACTION_ALLOW, STAGE_ISOLATION);
 	case VERDICT_NOT_ISOLATED:

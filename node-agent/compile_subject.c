@@ -77,6 +77,8 @@ static uint8_t rule_dirs(const struct berm_policy *p)
 	for (size_t i = 0; i < p->rule_count; i++)
 		if (p->rule[i].mode != BERM_MODE_DISABLED)
 			dirs |= (uint8_t)(1 << p->rule[i].dir);
+	for (size_t i = 0; i < p->flow_count; i++)
+		dirs |= (uint8_t)(1 << p->flow[i].dir);
 	return dirs;
 }
 
@@ -140,13 +142,8 @@ static int policies_of(struct compiler *c, uint32_t ns, const struct berm_pod *p
 
 /* ---- subjects ------------------------------------------------------------------------------------------ */
 
-/* One direction of what is, or of what would be if the audit members counted. */
-struct view {
-	uint8_t dir;
-	bool would;
-};
-
-static bool has_rules(const struct compiler *c, const struct compile_policy *p, struct view v)
+static bool has_rules(const struct compiler *c, const struct compile_policy *p,
+		      struct compile_view v)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++)
 		if (c->rule.item[i].rule->dir == v.dir && (v.would || !c->rule.item[i].is_audit))
@@ -154,7 +151,7 @@ static bool has_rules(const struct compiler *c, const struct compile_policy *p, 
 	return false;
 }
 
-static bool matters(const struct compiler *c, uint32_t policy, struct view v)
+static bool matters(const struct compiler *c, uint32_t policy, struct compile_view v)
 {
 	const struct compile_policy *p = &c->policy[policy];
 
@@ -247,7 +244,10 @@ static uint8_t change_of(const struct compiler *c, const struct compile_subject 
 	return all_keep ? BERM_CHANGE_KEEP : BERM_CHANGE_RECHECK;
 }
 
-/* Of the key: namespace, direction | would << 8, number of policies, policies, own named ports. */
+/* Of the key: namespace, direction | would << 8, numbers of policies, own named ports and ranges of own flows, and then
+ * those. */
+#define KEY_HEAD 5
+
 static int describe(struct compiler *c, uint32_t subject)
 {
 	const uint32_t *key = berm_intern_key(&c->subject_key, subject, NULL);
@@ -260,10 +260,12 @@ static int describe(struct compiler *c, uint32_t subject)
 		.grants_apiserver = true,
 		.rejects = true,
 		.table = NONE,
-		.policy = key + 4,
+		.policy = key + KEY_HEAD,
 		.policy_count = key[2],
-		.port = (const struct compile_resolved *)(key + 4 + key[2]),
+		.port = (const struct compile_resolved *)(key + KEY_HEAD + key[2]),
 		.port_count = key[3],
+		.flow = (const struct compile_range *)(key + KEY_HEAD + key[2] + 2 * key[3]),
+		.flow_count = key[4],
 	};
 
 	for (size_t i = 0; i < s.policy_count; i++) {
@@ -299,29 +301,55 @@ static bool is_at_home(const struct compiler *c, uint32_t ns, const struct berm_
 	if (c->ns.item[ns].default_deny)
 		return true;
 	for (uint32_t i = 0; i < key->item[2]; i++)
-		if (!is_cluster_wide(c->model->policies[key->item[4 + i]]))
+		if (!is_cluster_wide(c->model->policies[key->item[KEY_HEAD + i]]))
 			return true;
 	return false;
 }
 
-static int subject_key(struct compiler *c, uint32_t ns, struct view v,
-		       const struct berm_numbers *policies, const resolved_array *ports,
-		       struct berm_numbers *key)
-{
-	const uint32_t head[] = { ns, v.dir | (uint32_t)v.would << 8, 0, (uint32_t)ports->count };
+/* An endpoint whose subjects are sought. */
+struct sought {
+	const struct berm_pod *pod;
+	const struct berm_local_endpoint *ep;
+	uint32_t ns;
+	const struct berm_numbers *policies;
+};
 
-	if (push_all(key, head, 4))
+static bool has_number(const struct berm_numbers *n, uint32_t number)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (n->item[i] == number)
+			return true;
+	return false;
+}
+
+struct own { /* of one endpoint, in one view */
+	resolved_array ports;
+	struct compile_own_flows flows;
+};
+
+static int subject_key(struct compiler *c, const struct sought *of, struct compile_view v,
+		       const struct own *own, struct berm_numbers *key)
+{
+	const uint32_t head[KEY_HEAD] = { of->ns, v.dir | (uint32_t)v.would << 8, 0,
+					  (uint32_t)own->ports.count,
+					  (uint32_t)own->flows.range.count / 2 };
+
+	if (push_all(key, head, KEY_HEAD))
 		return -ENOMEM;
-	for (size_t i = 0; i < policies->count; i++) {
-		if (!matters(c, policies->item[i], v))
+	for (size_t i = 0; i < of->policies->count; i++) {
+		uint32_t policy = of->policies->item[i];
+
+		if (!matters(c, policy, v) && !has_number(&own->flows.policy, policy))
 			continue;
-		if (array_push(key, policies->item[i]))
+		if (array_push(key, policy))
 			return -ENOMEM;
 		key->item[2]++;
 	}
-	if (!is_at_home(c, ns, key))
+	if (!is_at_home(c, head[0], key))
 		key->item[0] = NONE;
-	return push_all(key, ports->item, ports->count * 2);
+	if (push_all(key, own->ports.item, own->ports.count * 2))
+		return -ENOMEM;
+	return push_all(key, own->flows.range.item, own->flows.range.count);
 }
 
 /* NONE: nothing decides, the endpoint is open in this direction. */
@@ -336,13 +364,6 @@ static int subject_for(struct compiler *c, const struct berm_numbers *key, uint3
 	return rc > 0 ? describe(c, *ret) : rc;
 }
 
-/* An endpoint whose subjects are sought. */
-struct sought {
-	const struct berm_pod *pod;
-	uint32_t ns;
-	const struct berm_numbers *policies;
-};
-
 static int own_ports(struct compiler *c, const struct sought *of, bool would, resolved_array *out)
 {
 	for (size_t i = 0; i < of->policies->count; i++)
@@ -352,27 +373,53 @@ static int own_ports(struct compiler *c, const struct sought *of, bool would, re
 	return 0;
 }
 
-static int find_subject(struct compiler *c, const struct sought *of, struct view v, uint32_t *ret)
+static int own_of(struct compiler *c, const struct sought *of, struct compile_view v,
+		  struct own *out)
 {
-	resolved_array ports = { 0 };
+	int rc = berm_compile_own_flows(c, of->ep, of->policies, v, &out->flows);
+
+	return !rc && v.dir == BERM_INGRESS ? own_ports(c, of, v.would, &out->ports) : rc;
+}
+
+static int find_subject(struct compiler *c, const struct sought *of, struct compile_view v,
+			uint32_t *ret)
+{
 	struct berm_numbers key = { 0 };
-	int rc = v.dir == BERM_INGRESS ? own_ports(c, of, v.would, &ports) : 0;
+	struct own own = { 0 };
+	int rc = own_of(c, of, v, &own);
 
 	if (!rc)
-		rc = subject_key(c, of->ns, v, of->policies, &ports, &key);
+		rc = subject_key(c, of, v, &own, &key);
 	if (!rc)
 		rc = subject_for(c, &key, ret);
-	array_free(&ports);
+	array_free(&own.ports);
+	array_free(&own.flows.range);
+	array_free(&own.flows.policy);
 	array_free(&key);
 	return rc;
 }
 
-static bool is_audited(const struct compiler *c, const struct berm_numbers *policies, uint8_t dir)
+/* 1, 0, -ENOMEM. */
+static int has_audit_flows(struct compiler *c, const struct sought *of, uint8_t dir)
 {
-	for (size_t i = 0; i < policies->count; i++)
-		if (has_audit(c, policies->item[i], dir))
-			return true;
-	return false;
+	struct compile_own_flows own = { 0 };
+	int rc = berm_compile_own_flows(c, of->ep, of->policies, (struct compile_view){ dir, true },
+					&own);
+
+	for (size_t i = 0; !rc && i < own.policy.count; i++)
+		if (c->model->policies[own.policy.item[i]]->audit)
+			rc = 1;
+	array_free(&own.range);
+	array_free(&own.policy);
+	return rc;
+}
+
+static int is_audited(struct compiler *c, const struct sought *of, uint8_t dir)
+{
+	for (size_t i = 0; i < of->policies->count; i++)
+		if (has_audit(c, of->policies->item[i], dir))
+			return 1;
+	return has_audit_flows(c, of, dir);
 }
 
 static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
@@ -381,9 +428,12 @@ static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
 	int rc = 0;
 
 	for (uint8_t dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
-		rc = find_subject(c, of, (struct view){ dir, false }, &ep->subject[dir]);
-		if (!rc && is_audited(c, of->policies, dir))
-			rc = find_subject(c, of, (struct view){ dir, true }, &ep->would[dir]);
+		rc = find_subject(c, of, (struct compile_view){ dir, false }, &ep->subject[dir]);
+		if (!rc)
+			rc = is_audited(c, of, dir);
+		if (rc > 0)
+			rc = find_subject(c, of, (struct compile_view){ dir, true },
+					  &ep->would[dir]);
 	}
 	return rc;
 }
@@ -402,7 +452,9 @@ static int compile_policies(struct compiler *c, const struct berm_numbers *polic
 static int judge(struct compiler *c, struct compile_endpoint *ep)
 {
 	struct berm_numbers policies = { 0 };
-	struct sought of = { .pod = ep->pod, .policies = &policies };
+	struct sought of = { .pod = ep->pod,
+			     .ep = &c->model->endpoints[ep - c->endpoint],
+			     .policies = &policies };
 	int rc = berm_compile_ns(c, ep->pod->ns, &of.ns);
 
 	if (!rc)
@@ -418,7 +470,7 @@ static int judge(struct compiler *c, struct compile_endpoint *ep)
 /* What a pod has that no agent has judged yet (fallback isolate-namespace): DNS, the API server and its own node. */
 static int essentials_subject(struct compiler *c)
 {
-	static const uint32_t key[] = { NONE, BERM_EGRESS, 0, 0 };
+	static const uint32_t key[KEY_HEAD] = { NONE, BERM_EGRESS };
 	struct compile_subject s = {
 		.ns = NONE,
 		.dir = BERM_EGRESS,
@@ -441,7 +493,7 @@ int berm_compile_subjects(struct compiler *c)
 	int rc = index_policies(c);
 
 	c->endpoint = calloc(m->endpoint_count + 1, sizeof(*c->endpoint));
-	if (rc || !c->endpoint || essentials_subject(c))
+	if (rc || !c->endpoint || essentials_subject(c) || berm_compile_flows(c))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->endpoint_count; i++) {
 		struct compile_endpoint *ep = &c->endpoint[i];

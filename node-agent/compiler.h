@@ -75,6 +75,32 @@ struct compile_rule {
 };
 #define GROUP_ANY (NONE - 1)
 
+/* A flow with its local end at a pod of this node; sorted: dir, local, and so on down to index. */
+struct compile_flow {
+	struct berm_addr local, peer;
+	uint16_t local_port, peer_port;
+	uint8_t plane, dir, stage;
+	const struct berm_policy *policy;
+	const struct berm_policy_flow *flow;
+	uint32_t policy_index;
+	uint32_t precedence;
+	uint32_t name; /* the first of the policy, direction, action and name */
+};
+
+/* One direction of what is, or of what would be if the audit members counted. */
+struct compile_view {
+	uint8_t dir;
+	bool would;
+};
+
+struct compile_range { /* in compiler.flow: of one local address */
+	uint32_t first, count;
+};
+
+struct compile_decided { /* a connection whose flow decides */
+	uint32_t flow, verdict;
+};
+
 /* ---- subjects --------------------------------------------------------------------------------------- */
 
 struct compile_resolved { /* a named port and one of the numbers it stands for */
@@ -98,6 +124,8 @@ struct compile_subject {
 	size_t policy_count;
 	const struct compile_resolved *port; /* ingress: the endpoint's own named ports */
 	size_t port_count;
+	const struct compile_range *flow; /* the endpoint's own, of these policies and of others */
+	size_t flow_count;
 	struct berm_numbers rule;  /* in compiler.rule, in order of evaluation */
 	struct berm_numbers start; /* first port of each elementary span, ascending */
 	uint32_t table;		   /* in compiler.table, NONE */
@@ -108,6 +136,7 @@ struct compile_subject {
 	uint8_t *col;  /* [start.count] */
 	uint16_t *row; /* [class count], only of classes it can meet */
 	uint32_t default_row;
+	BERM_ARRAY(struct compile_decided) decided;
 	struct berm_digest id;
 };
 
@@ -211,6 +240,7 @@ enum compile_verdict_kind {
 	VERDICT_FALLBACK,     /* a: dir */
 	VERDICT_MIXED,	      /* some backends are allowed and some are not */
 	VERDICT_LOGGED,	      /* a: verdict, b: Log rule that was met before it */
+	VERDICT_FLOW,	      /* a: flow */
 	VERDICT_UNKNOWN,      /* a Service's address without backends, denied implicitly */
 };
 
@@ -232,6 +262,9 @@ struct compiler {
 	struct berm_numbers rule_name;	   /* named ports of rules */
 	struct berm_intern port_name;	   /* plane, name */
 	BERM_ARRAY(bool) port_name_sought; /* in a rule about other pods */
+
+	BERM_ARRAY(struct compile_flow) flow;
+	BERM_ARRAY(struct berm_addr) flow_peer; /* sorted, each once */
 
 	struct compile_endpoint *endpoint; /* [model->endpoint_count] */
 	struct berm_intern subject_key;
@@ -291,6 +324,25 @@ int berm_compile_verdict(struct compiler *c, const uint32_t *key, size_t count, 
 /* The same verdict without the Log that was met before it, which is a rule or NONE. */
 uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint32_t *ret_log);
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict);
+
+/* In compiler.rule, at equal priority: flows (Deny and Reject, Allow), Deny and Reject, Allow, Log, Pass. */
+uint32_t berm_compile_precedence(const struct berm_policy *policy, uint8_t stage, uint8_t action,
+				 bool is_flow);
+uint8_t berm_compile_stage(const struct berm_policy *policy);
+
+/* compile_flow.c */
+int berm_compile_flows(struct compiler *c);
+/* What the endpoint has of its own, of these policies. */
+struct compile_own_flows {
+	struct berm_numbers range;  /* of compile_flow: first, count, first, count ... */
+	struct berm_numbers policy; /* that they are of */
+};
+int berm_compile_own_flows(const struct compiler *c, const struct berm_local_endpoint *ep,
+			   const struct berm_numbers *policies, struct compile_view v,
+			   struct compile_own_flows *ret);
+int berm_compile_limit_flows(struct compiler *c);
+bool berm_compile_is_flow_peer(const struct compiler *c, const struct berm_addr *addr);
+bool berm_compile_same_flow(const struct compile_flow *a, const struct compile_flow *b);
 
 /* compile_group.c */
 int berm_compile_group(struct compiler *c, const struct compile_rule *rule, uint32_t *ret);
@@ -368,7 +420,10 @@ int berm_compile_try(struct compiler *c, const struct compile_subject *s,
 #define BERM_LIMIT_NODE_SPANS	 4096
 #define BERM_LIMIT_NODE_CELLS	 262144
 #define BERM_LIMIT_NODE_ROWS	 65536
+#define BERM_LIMIT_NODE_FLOWS	 100000
+#define BERM_LIMIT_NODE_NAMES	 16384 /* of flows */
 int berm_compile_limit_documents(struct compiler *c);
+int berm_compile_refuse_policy(struct compiler *c, uint32_t policy, const char *what);
 int berm_compile_refuse(struct compiler *c, const struct compile_subject *s, const char *what);
 int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan);
 #define BERM_LIMIT_ATTEMPTS 32

@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_flow.h"
 #include "document_rule.h"
 #include "document_selector.h"
 
@@ -243,6 +244,11 @@ static void read_egress(const struct berm_field *field, void *into)
 	berm_read_rules(field, BERM_EGRESS, ((struct segmentation *)into)->policy);
 }
 
+static void read_flows(const struct berm_field *field, void *into)
+{
+	berm_read_flows(field, ((struct segmentation *)into)->policy);
+}
+
 static const struct berm_member table[] = {
 	{ "kind", BERM_MEMBER_IGNORED, NULL, NULL },
 	{ "apiVersion", BERM_MEMBER_OPTIONAL, read_api_version, NULL },
@@ -259,10 +265,10 @@ static const struct berm_member table[] = {
 	{ "denyWith", BERM_MEMBER_OPTIONAL, read_deny_with, NULL },
 	{ "ingress", BERM_MEMBER_OPTIONAL, read_ingress, NULL },
 	{ "egress", BERM_MEMBER_OPTIONAL, read_egress, NULL },
+	{ "flows", BERM_MEMBER_OPTIONAL, read_flows, NULL },
 	{ "metadata", BERM_MEMBER_UNSUPPORTED, NULL, "write name at the top of the document" },
 	{ "spec", BERM_MEMBER_UNSUPPORTED, NULL, "write its fields at the top of the document" },
 	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use selectors" },
-	{ "flows", BERM_MEMBER_UNSUPPORTED, NULL, "use rules with ipBlock" },
 	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 	{ "expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 };

@@ -572,6 +572,9 @@ static bool has_egress_rules(const struct berm_policy *policy)
 	for (size_t i = 0; i < policy->rule_count; i++)
 		if (policy->rule[i].dir == BERM_EGRESS)
 			return true;
+	for (size_t i = 0; i < policy->flow_count; i++)
+		if (policy->flow[i].dir == BERM_EGRESS)
+			return true;
 	return false;
 }
 

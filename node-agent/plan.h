@@ -59,6 +59,15 @@ struct berm_plan_rule {		    /* index = plan rule */
 	uint64_t interval_ns;
 };
 
+struct berm_plan_flows { /* of one set; sorted by key, each once */
+	struct berm_digest id;
+	struct berm_plan_flow {
+		struct berm_flow_key key; /* table 0 */
+		uint32_t rule;		  /* plan rule */
+	} * item;
+	size_t count;
+};
+
 struct berm_plan_set {
 	/* Of rules, peers, matrix, table, and columns by port number. Two sets with one id judge every
 	 * class and port that both know alike, cell by cell; only classes and port classes that are new
@@ -68,6 +77,7 @@ struct berm_plan_set {
 		judgement; /* of the rules alone: where it is the same, no document has changed */
 	uint8_t dir;
 	uint32_t table; /* plan table, UINT32_MAX = none */
+	uint32_t flows; /* plan flows, UINT32_MAX = none */
 	uint16_t nrows, ncols;
 	uint16_t default_row;
 	uint8_t *col;	/* [interval_count] */
@@ -103,6 +113,8 @@ struct berm_plan {
 	size_t interval_count;
 	struct berm_plan_rule *rule;
 	size_t rule_count;
+	struct berm_plan_flows *flows;
+	size_t flows_count;
 	struct berm_plan_set *set;
 	size_t set_count;
 	uint32_t essentials; /* plan set for BERM_SET_ESSENTIALS (egress), UINT32_MAX = none: deny */

@@ -32,11 +32,21 @@ void berm_policy_cut_rules(struct berm_policy *policy, size_t count)
 		rule_clear(&policy->rule[--policy->rule_count]);
 }
 
+void berm_policy_cut_flows(struct berm_policy *policy)
+{
+	for (size_t i = 0; i < policy->flow_count; i++)
+		free(policy->flow[i].name);
+	free(policy->flow);
+	policy->flow = NULL;
+	policy->flow_count = 0;
+}
+
 void berm_policy_free(struct berm_policy *policy)
 {
 	if (!policy)
 		return;
 	berm_policy_cut_rules(policy, 0);
+	berm_policy_cut_flows(policy);
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
@@ -154,6 +164,16 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	}
 }
 
+static void mix_flow(struct berm_digester *d, const struct berm_policy_flow *flow)
+{
+	mix_text(d, flow->name);
+	berm_digest_u64(d, flow->index);
+	berm_digest_u64(d, flow->dir | flow->action << 8 | flow->plane << 16);
+	berm_digest_bytes(d, flow->src.w, sizeof(flow->src.w));
+	berm_digest_bytes(d, flow->dst.w, sizeof(flow->dst.w));
+	berm_digest_u64(d, flow->src_port | (uint64_t)flow->dst_port << 16);
+}
+
 uint64_t berm_policy_digest(const struct berm_policy *policy)
 {
 	struct berm_digester d;
@@ -174,5 +194,8 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
 		mix_rule(&d, &policy->rule[i]);
+	berm_digest_u64(&d, policy->flow_count);
+	for (size_t i = 0; i < policy->flow_count; i++)
+		mix_flow(&d, &policy->flow[i]);
 	return berm_digest_end(&d).w[0];
 }

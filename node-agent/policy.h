@@ -89,6 +89,17 @@ struct berm_policy_rule {
 			     nothing, anything else denies all */
 };
 
+/* A rule about one connection: both addresses and both ports. */
+struct berm_policy_flow {
+	char *name; /* NULL: shown as "flows"; several may have the same, and are counted together */
+	uint32_t index;		   /* position in its list */
+	uint8_t dir;		   /* enum berm_dir */
+	uint8_t action;		   /* enum berm_rule_action: Allow, Deny or Reject */
+	uint8_t plane;		   /* enum berm_plane: TCP, UDP or SCTP */
+	struct berm_addr src, dst; /* of one family */
+	uint16_t src_port, dst_port;
+};
+
 #define BERM_ESSENTIAL_DNS	 0x1
 #define BERM_ESSENTIAL_APISERVER 0x2
 
@@ -110,6 +121,8 @@ struct berm_policy {
 	uint8_t on_change;		  /* enum berm_policy_change */
 	struct berm_policy_rule *rule;
 	size_t rule_count;
+	struct berm_policy_flow *flow; /* of SegmentationPolicies */
+	size_t flow_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
 	/* where it came from, for messages */
@@ -132,6 +145,8 @@ static inline bool berm_rule_is_enforced(const struct berm_policy *policy,
 }
 
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
+/* No flow stays. */
+void berm_policy_cut_flows(struct berm_policy *policy);
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
 /* What policy->digest must be: over everything but digest, since, source and line. */

@@ -256,6 +256,7 @@ static void add_usage(cJSON *root, const struct berm_agent *agent)
 	add_number(object, "rows", usage.rows);
 	add_number(object, "peers", usage.peers);
 	add_number(object, "cidrs", usage.cidrs);
+	add_number(object, "flows", usage.flows);
 	add_number(object, "rules", usage.rules);
 }
 
@@ -669,6 +670,8 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 			 policy->on_change == BERM_CHANGE_KEEP ? "keep" : "reset");
 	add_number(object, "subjects", count_subjects(model, policy));
 	add_number(object, "rules", policy->rule_count);
+	if (policy->flow_count)
+		add_number(object, "flows", policy->flow_count);
 }
 
 struct policy_list {

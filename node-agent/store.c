@@ -38,6 +38,7 @@ static const struct {
 			    BERM_MAX_COLS / BERM_COLS_PER_BLOCK },
 	[BERM_MAP_cells] = { sizeof(uint32_t), sizeof(struct berm_cell_block),
 			     BERM_MAX_CELLS / BERM_CELLS_PER_BLOCK },
+	[BERM_MAP_flows] = { sizeof(struct berm_flow_key), sizeof(uint32_t), BERM_MAX_FLOWS },
 	[BERM_MAP_rules] = { sizeof(uint32_t), sizeof(struct berm_rule), BERM_MAX_RULES },
 	[BERM_MAP_hits] = { sizeof(uint32_t), sizeof(uint64_t), BERM_MAX_RULES },
 	[BERM_MAP_ns_isolation] = { sizeof(struct berm_ns), sizeof(uint32_t), BERM_MAX_NAMESPACES },
@@ -117,13 +118,32 @@ static int kernel_put(struct berm_store *s, enum berm_map_id map, const void *ke
 	return rc;
 }
 
+/* The same of deletions. Only where there are so many that it matters. */
+static size_t del_batches(struct kernel_store *k, enum berm_map_id map, const char *keys,
+			  size_t count)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	size_t done = 0;
+	int rc = 0;
+	__u32 n;
+
+	while (map == BERM_MAP_flows && !rc && count - done > 1) {
+		n = count - done < BATCH ? (__u32)(count - done) : BATCH;
+		rc = bpf_map_delete_batch(k->maps->fd[map], keys + done * layout[map].key, &n,
+					  &opts);
+		if (!rc)
+			done += n;
+	}
+	return done;
+}
+
 static int del_all(struct berm_store *s, enum berm_map_id map, const void *keys, size_t count,
 		   struct berm_err *err)
 {
 	const char *key = keys;
 	int rc;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = del_batches(kernel(s), map, keys, count); i < count; i++) {
 		rc = bpf_map_delete_elem(kernel(s)->maps->fd[map], key + i * layout[map].key);
 		if (rc && rc != -ENOENT)
 			return berm_fail(err, rc, "delete from %s", berm_map_name(map));

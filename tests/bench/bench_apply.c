@@ -103,6 +103,7 @@ static void make_what(struct berm_plan *plan)
 static void make_set(const struct berm_plan *plan, uint32_t n, struct berm_plan_set *s)
 {
 	*s = (struct berm_plan_set){ .table = n % TABLES,
+				     .flows = UINT32_MAX,
 				     .nrows = ROWS,
 				     .ncols = COLS,
 				     .id = { { n, 1 } },

@@ -27,7 +27,7 @@ struct agree {
 	struct berm_explain *explain;
 	struct world w;
 	uint64_t seed;
-	unsigned int asked, denied, answered, sessions, malformed, cells;
+	unsigned int asked, denied, answered, sessions, malformed, cells, flows;
 	bool is_plain; /* the packet asks for what the question says, and nothing else is wrong with it */
 };
 
@@ -66,6 +66,8 @@ static void describe(struct agree *a, const struct question *q, struct packet *o
 	out->sport = (uint16_t)(20000 + world_below(&a->w, 4));
 	out->dport = q->port;
 	a->is_plain = world_below(&a->w, 4) != 0;
+	if (a->is_plain && world_below(&a->w, 2))
+		out->sport = q->other_port;
 	if (!a->is_plain) {
 		out->sport = q->port; /* an answer */
 		out->dport = (uint16_t)(20000 + world_below(&a->w, 4));
@@ -120,6 +122,7 @@ static void check_cell(struct agree *a, const struct question *q, struct berm_ex
 	ask.as_new =
 		true; /* a session that is judged again may have been opened from the other side */
 	ASSERT_OK(berm_explain_ask(a->explain, &ask, &said, &err), &err);
+	a->flows += !said.cls && said.rule >= BERM_RULE_FIRST;
 	if (!a->is_plain || !berm_cell_decides(said.reason) || !said.cls)
 		return;
 	set = a->dp->maps.endpoints[q->ep->slot].set[q->dir];
@@ -204,9 +207,10 @@ TEST(explain_agrees,
 		  &err);
 	while (a.asked < packets)
 		one_world(&a, seed++);
-	printf("# %u packets: %u denied, %u on sessions, %u malformed, %u cells\n", a.asked,
-	       a.denied, a.sessions, a.malformed, a.cells);
+	printf("# %u packets: %u denied, %u on sessions, %u malformed, %u cells, %u flows\n",
+	       a.asked, a.denied, a.sessions, a.malformed, a.cells, a.flows);
 	EXPECT_GT(a.cells, a.asked / 10);
+	EXPECT_GT(a.flows, a.asked / 1000);
 	EXPECT_GT(a.denied, a.asked / 10);
 	EXPECT_GT(a.answered, a.asked / 1000);
 	EXPECT_GT(a.sessions, a.asked / 100);

@@ -582,9 +582,11 @@ static struct berm_plan *version(uint32_t n, size_t peers)
 		plan->rule[i].name.reason = i ? BERM_REASON_POLICY_ALLOW : BERM_REASON_POLICY_DENY;
 	}
 	plan->rule_count = 2;
-	*s = (struct berm_plan_set){
-		.dir = BERM_INGRESS, .table = UINT32_MAX, .nrows = 2, .ncols = 2
-	};
+	*s = (struct berm_plan_set){ .dir = BERM_INGRESS,
+				     .table = UINT32_MAX,
+				     .flows = UINT32_MAX,
+				     .nrows = 2,
+				     .ncols = 2 };
 	s->col = calloc(plan->interval_count, 1);
 	s->cell = calloc(4, sizeof(*s->cell));
 	s->row = calloc(5, sizeof(*s->row));

@@ -25,7 +25,7 @@ struct proof {
 	struct world w;
 	uint64_t seed;
 	uint32_t packet; /* counts, so that no two share a session */
-	unsigned int cases, denied, answered, audited, writes;
+	unsigned int cases, denied, answered, audited, flows, writes;
 };
 
 /* ---- packets ------------------------------------------------------------------------------------------------ */
@@ -68,7 +68,7 @@ static void describe(struct proof *p, const struct question *q, struct packet *o
 
 	p->packet++;
 	out->proto = q->plane == BERM_PLANE_OTHER ? (uint8_t)q->port : proto[q->plane];
-	out->sport = (uint16_t)(20000 + p->packet % 40000);
+	out->sport = q->other_port;
 	out->dport = q->port;
 	out->icmp_type = (uint8_t)(q->port >> 8);
 	out->icmp_code = (uint8_t)q->port;
@@ -80,7 +80,7 @@ static struct verdict send_question(struct proof *p, const struct question *q)
 	char own[BERM_ADDR_STRLEN], peer[BERM_ADDR_STRLEN];
 	struct packet packet = { 0 };
 
-	berm_addr_format(own_address(q), own);
+	berm_addr_format(&q->local, own);
 	berm_addr_format(&q->peer, peer);
 	packet.src = q->dir == BERM_INGRESS ? peer : own;
 	packet.dst = q->dir == BERM_INGRESS ? own : peer;
@@ -127,6 +127,7 @@ static void agree(struct proof *p, const struct berm_plan *plan, const struct qu
 		rule = 0; /* no event tells of it */
 	p->cases++;
 	p->denied += want.action != BERM_ACTION_ALLOW;
+	p->flows += want.by_flow;
 	p->answered += got.retval == REJECTED;
 	if ((got.retval == ALLOWED) == (want.action == BERM_ACTION_ALLOW) &&
 	    (!got.action || got.action == want.action) &&
@@ -209,13 +210,14 @@ TEST(proof, "the kernel says what the documents say: verdict, reason and rule of
 	ASSERT_OK(berm_apply_open(&p.dp->maps, &p.apply, &err), &err);
 	for (unsigned int i = 0; i < worlds; i++)
 		one_world(&p, first + i);
-	printf("# %u packets, %u denied, %u of them answered, %u audited, %u map writes\n", p.cases,
-	       p.denied, p.answered, p.audited, p.writes);
+	printf("# %u packets, %u denied, %u of them answered, %u audited, %u decided by a flow, %u map writes\n",
+	       p.cases, p.denied, p.answered, p.audited, p.flows, p.writes);
 	if (worlds >= 50) {
 		EXPECT_GT(p.cases, 100 * worlds);
 		EXPECT_GT(p.denied, p.cases / 10);
 		EXPECT_LT(p.denied, p.cases - p.cases / 10);
 		EXPECT_GT(p.answered, p.cases / 100);
+		EXPECT_GT(p.flows, p.cases / 100);
 		EXPECT_GT(p.audited, p.cases / 200);
 	}
 	berm_apply_close(p.apply);

@@ -136,6 +136,7 @@ static void fill_set(struct berm_plan *plan, struct berm_plan_set *s, uint8_t di
 	*s = (struct berm_plan_set){ .id = { { n, dir } },
 				     .dir = dir,
 				     .table = UINT32_MAX,
+				     .flows = UINT32_MAX,
 				     .nrows = 2,
 				     .ncols = 1 + PORT_COUNT };
 	s->col = calloc(plan->interval_count, 1);

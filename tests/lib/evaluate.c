@@ -260,7 +260,8 @@ static bool ports_match(const struct berm_policy_rule *r, const struct berm_pod 
 
 struct candidate {
 	const struct berm_policy *policy;
-	const struct berm_policy_rule *rule;
+	const struct berm_policy_rule *rule; /* or */
+	const struct berm_policy_flow *flow;
 	uint8_t action; /* after "an unsupported peer fails closed" */
 };
 
@@ -274,6 +275,7 @@ struct reading {
 	const struct question *q;
 	const struct berm_pod *pod;
 	struct peer peer;
+	const struct question *packet; /* what flows are about; NULL: there are none */
 };
 
 static bool policy_applies(const struct reading *r, const struct berm_policy *p)
@@ -330,7 +332,12 @@ static int rank(uint8_t action)
 								      : 2;
 }
 
-/* Priority, then SegmentationPolicies: Deny before Allow before Pass, then namespace, name, index. After them
+static int index_of(const struct candidate *c)
+{
+	return (int)(c->flow ? c->flow->index : c->rule->index);
+}
+
+/* Priority, then SegmentationPolicies: flows before rules, Deny before Allow before Pass, then namespace, name, index. After them
  * ClusterNetworkPolicies: name, index. */
 static int in_order(const void *a, const void *b)
 {
@@ -344,12 +351,30 @@ static int in_order(const void *a, const void *b)
 	if (!rc)
 		rc = (int)x_late - (int)y_late;
 	if (!rc && !x_late)
+		rc = (int)!x->flow - (int)!y->flow;
+	if (!rc && !x_late)
 		rc = rank(x->action) - rank(y->action);
 	if (!rc)
 		rc = strcmp(x->policy->ns, y->policy->ns);
 	if (!rc)
 		rc = strcmp(x->policy->name, y->policy->name);
-	return rc ? rc : (int)x->rule->index - (int)y->rule->index;
+	return rc ? rc : index_of(x) - index_of(y);
+}
+
+static void add(struct candidates *out, struct candidate one)
+{
+	out->item = reallocarray(out->item, out->count + 1, sizeof(*out->item));
+	out->item[out->count++] = one;
+}
+
+/* The packet as the hook sees it, both ends and both ports. */
+static bool flow_matches(const struct question *q, const struct berm_policy_flow *f)
+{
+	bool out = f->dir == BERM_EGRESS;
+
+	return f->dir == q->dir && f->plane == q->plane && f->dst_port == q->port &&
+	       f->src_port == q->other_port && same_addr(out ? &f->src : &f->dst, &q->local) &&
+	       same_addr(out ? &f->dst : &f->src, &q->peer);
 }
 
 static void collect(const struct reading *r, enum berm_tier tier, struct candidates *out)
@@ -363,12 +388,15 @@ static void collect(const struct reading *r, enum berm_tier tier, struct candida
 		for (size_t k = 0; k < p->rule_count; k++) {
 			if (!rule_matches(r, p, &p->rule[k]))
 				continue;
-			out->item = reallocarray(out->item, out->count + 1, sizeof(*out->item));
-			out->item[out->count++] = (struct candidate){ p, &p->rule[k],
-								      fails_closed(&p->rule[k])
-									      ? BERM_RULE_DENY
-									      : p->rule[k].action };
+			add(out,
+			    (struct candidate){ p, &p->rule[k], NULL,
+						fails_closed(&p->rule[k]) ? BERM_RULE_DENY
+									  : p->rule[k].action });
 		}
+		for (size_t k = 0; r->packet && k < p->flow_count; k++)
+			if (flow_matches(r->packet, &p->flow[k]))
+				add(out,
+				    (struct candidate){ p, NULL, &p->flow[k], p->flow[k].action });
 	}
 	if (out->count)
 		qsort(out->item, out->count, sizeof(*out->item), in_order);
@@ -384,15 +412,22 @@ static struct answer answer_rule(const struct candidate *c)
 	struct answer a = { .action = deny ? BERM_ACTION_DENY : BERM_ACTION_ALLOW,
 			    .reason = deny ? BERM_REASON_POLICY_DENY : BERM_REASON_POLICY_ALLOW };
 	char number[16];
+	int used;
 
 	if (c->action == BERM_RULE_REJECT) {
 		a.action = BERM_ACTION_REJECT;
 		a.reason = BERM_REASON_POLICY_DENY;
 	}
-	snprintf(number, sizeof(number), "#%u", c->rule->index);
-	snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:%s", tiers[c->policy->tier], c->policy->ns,
-		 *c->policy->ns ? "/" : "", c->policy->name,
-		 c->rule->name ? c->rule->name : number);
+	snprintf(number, sizeof(number), "#%d", index_of(c));
+	used = snprintf(a.rule, sizeof(a.rule), "%s %s%s%s:", tiers[c->policy->tier], c->policy->ns,
+			*c->policy->ns ? "/" : "", c->policy->name);
+	if (c->flow)
+		snprintf(a.rule + used, sizeof(a.rule) - (size_t)used, "flows%s%s",
+			 c->flow->name ? "/" : "", c->flow->name ? c->flow->name : "");
+	else
+		snprintf(a.rule + used, sizeof(a.rule) - (size_t)used, "%s",
+			 c->rule->name ? c->rule->name : number);
+	a.by_flow = c->flow != NULL;
 	return a;
 }
 
@@ -526,13 +561,15 @@ static struct answer answer_default(const struct reading *r)
 
 /* One address, as what it is. */
 static struct answer judge(const struct berm_model *m, const struct question *q,
-			   const struct peer *peer)
+			   const struct peer *peer, const struct question *packet)
 {
 	static const enum berm_tier before[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
 						 BERM_TIER_APPLICATION, BERM_TIER_NETWORKPOLICY };
-	struct reading r = {
-		.m = m, .q = q, .pod = pod_named(m, q->ep->ns, q->ep->pod), .peer = *peer
-	};
+	struct reading r = { .m = m,
+			     .q = q,
+			     .pod = pod_named(m, q->ep->ns, q->ep->pod),
+			     .peer = *peer,
+			     .packet = packet };
 	struct answer a;
 
 	ASSERT_TRUE(r.pod);
@@ -569,20 +606,50 @@ static struct peer end_at(const struct berm_model *m, const struct berm_addr *ad
 	return peer_behind(m, addr);
 }
 
+static struct answer judge_one(const struct berm_model *m, const struct question *q,
+			       const struct led *led, size_t i, bool with_flows)
+{
+	struct question one = *q;
+	struct peer peer = end_at(m, &led->to[i].addr);
+
+	one.peer = led->to[i].addr;
+	one.port = led->to[i].port;
+	return judge(m, &one, &peer, with_flows ? q : NULL);
+}
+
+/* A flow that denies is enough at one backend; one that allows counts if in the end all are allowed. */
+static bool flow_decides(const struct berm_model *m, const struct question *q,
+			 const struct led *led, struct answer *ret)
+{
+	struct answer allow = { 0 };
+	bool all = true;
+
+	for (size_t i = 0; i < led->count; i++) {
+		struct answer a = judge_one(m, q, led, i, true);
+
+		if (a.by_flow && a.action != BERM_ACTION_ALLOW) {
+			*ret = a;
+			return true;
+		}
+		all &= a.action == BERM_ACTION_ALLOW;
+		if (a.by_flow && !allow.by_flow)
+			allow = a;
+	}
+	*ret = allow;
+	return all && allow.by_flow;
+}
+
 /* All backends agree, or nobody knows whom the packet would come to. */
 static struct answer judge_all(const struct berm_model *m, const struct question *q,
 			       const struct led *led)
 {
 	struct answer first = { 0 };
 
+	if (flow_decides(m, q, led, &first))
+		return first;
 	for (size_t i = 0; i < led->count; i++) {
-		struct question one = *q;
-		struct peer peer = end_at(m, &led->to[i].addr);
-		struct answer a;
+		struct answer a = judge_one(m, q, led, i, false);
 
-		one.peer = led->to[i].addr;
-		one.port = led->to[i].port;
-		a = judge(m, &one, &peer);
 		if (!i)
 			first = a;
 		if ((a.action == BERM_ACTION_ALLOW) != (first.action == BERM_ACTION_ALLOW))
@@ -599,11 +666,11 @@ struct answer evaluate(const struct berm_model *m, const struct question *q)
 	bool owned = is_owned(m, &q->peer);
 
 	if (q->dir == BERM_INGRESS)
-		return judge(m, q, &peer);
+		return judge(m, q, &peer, q);
 	services_lead(m, &q->peer, q->plane, q->port, owned, &led);
 	if (led.count)
 		return judge_all(m, q, &led);
 	if (led.is_service || led.is_place)
 		peer = (struct peer){ .addr = q->peer, .is_service = true };
-	return judge(m, q, &peer);
+	return judge(m, q, &peer, q);
 }

@@ -16,11 +16,15 @@ struct question {
 	uint8_t plane; /* enum berm_plane, and the index in it */
 	uint16_t port; /* of the pod on ingress, of the peer on egress */
 	bool would;    /* as if what is in mode audit were enforced */
+	/* The other port, and the pod's own address: asked only about flows. */
+	uint16_t other_port;
+	struct berm_addr local;
 };
 
 struct answer {
 	uint8_t action; /* enum berm_action */
 	uint8_t reason;
+	bool by_flow;
 	char rule[1024]; /* "application shop/db-in:web", "default-deny:shop/a,shop/b" or "" */
 };
 

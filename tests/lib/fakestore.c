@@ -17,7 +17,7 @@ static struct fake_store *fake(struct berm_store *s)
 static bool is_list(enum berm_map_id map)
 {
 	return map == BERM_MAP_peers || map == BERM_MAP_cidrs || map == BERM_MAP_rows ||
-	       map == BERM_MAP_ns_isolation || map == BERM_MAP_frontends;
+	       map == BERM_MAP_ns_isolation || map == BERM_MAP_frontends || map == BERM_MAP_flows;
 }
 
 static void *must(void *p)
@@ -391,14 +391,28 @@ static void read_matrix(struct fake_store *f, struct fake_reader *r)
 		arrive(f, r, BERM_REASON_NO_RULE);
 }
 
-static void read_cell(struct fake_store *f, struct fake_reader *r)
+static void arrive_by(struct fake_store *f, struct fake_reader *r, uint32_t index)
 {
-	uint32_t at = r->value.base + r->row * r->value.ncols + r->col;
-	uint32_t index = ((const uint32_t *)f->map[BERM_MAP_cells].value)[at];
-
 	arrive(f, r,
 	       index ? ((const struct berm_rule *)f->map[BERM_MAP_rules].value)[index].id
 		     : BERM_REASON_NO_RULE);
+}
+
+/* Of a connection we have only the peer. */
+static void read_flow(struct fake_store *f, struct fake_reader *r)
+{
+	const struct berm_flow_key key = { .peer = r->addr, .table = r->value.flows };
+	size_t i = r->value.flows ? find(f, BERM_MAP_flows, &key) : f->map[BERM_MAP_flows].count;
+
+	if (i < f->map[BERM_MAP_flows].count)
+		arrive_by(f, r, ((const uint32_t *)f->map[BERM_MAP_flows].value)[i]);
+}
+
+static void read_cell(struct fake_store *f, struct fake_reader *r)
+{
+	uint32_t at = r->value.base + r->row * r->value.ncols + r->col;
+
+	arrive_by(f, r, ((const uint32_t *)f->map[BERM_MAP_cells].value)[at]);
 }
 
 void fake_reader_step(struct fake_store *f, struct fake_reader *r)
@@ -416,22 +430,25 @@ void fake_reader_step(struct fake_store *f, struct fake_reader *r)
 		read_matrix(f, r);
 		break;
 	case 4:
-		r->cls = class_of(f, r->value.table, &r->addr);
+		read_flow(f, r);
 		break;
 	case 5:
-		read_frontend(f, r, BERM_PEER_FRONTENDS, &r->addr);
+		r->cls = class_of(f, r->value.table, &r->addr);
 		break;
 	case 6:
+		read_frontend(f, r, BERM_PEER_FRONTENDS, &r->addr);
+		break;
+	case 7:
 		read_frontend(f, r, BERM_PEER_NODE_FRONTENDS, &node);
 		r->cls &= BERM_PEER_CLASS;
 		break;
-	case 7:
+	case 8:
 		r->row = row_of(f, r);
 		break;
-	case 8:
+	case 9:
 		r->pc = ((const uint16_t *)f->map[BERM_MAP_ports].value)[r->port];
 		break;
-	case 9:
+	case 10:
 		r->col = ((const uint8_t *)f->map[BERM_MAP_cols].value)[r->value.cols + r->pc];
 		break;
 	default:

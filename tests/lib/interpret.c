@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* interpret.c - a plan, executed: address -> class -> row, port -> column, cell -> rule. Knows no policy. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,6 +100,28 @@ static uint32_t frontend_class(const struct berm_plan *plan, const struct questi
 	return cls;
 }
 
+/* The rule of this very connection, or UINT32_MAX. */
+static uint32_t flow_rule(const struct berm_plan *plan, uint32_t flows, const struct question *q)
+{
+	static const uint32_t proto[BERM_PLANE_COUNT] = { [BERM_PLANE_TCP] = IPPROTO_TCP,
+							  [BERM_PLANE_UDP] = IPPROTO_UDP,
+							  [BERM_PLANE_SCTP] = IPPROTO_SCTP };
+	const struct berm_plan_flows *f = flows == UINT32_MAX ? NULL : &plan->flows[flows];
+	uint16_t to = htons(q->port), from = htons(q->other_port);
+	struct berm_flow_key key = {
+		.peer = q->peer,
+		.local = q->local,
+		.local_port = q->dir == BERM_INGRESS ? to : from,
+		.peer_port = q->dir == BERM_INGRESS ? from : to,
+		.proto = proto[q->plane],
+	};
+
+	for (size_t i = 0; f && i < f->count; i++)
+		if (!memcmp(&f->item[i].key, &key, sizeof(key)))
+			return f->item[i].rule;
+	return UINT32_MAX;
+}
+
 struct answer interpret(const struct berm_plan *plan, const struct question *q)
 {
 	const struct berm_plan_endpoint *ep = endpoint_of(plan, q->ep->slot);
@@ -110,6 +134,11 @@ struct answer interpret(const struct berm_plan *plan, const struct question *q)
 		return (struct answer){ .action = BERM_ACTION_ALLOW,
 					.reason = BERM_REASON_NOT_ISOLATED };
 	set = &plan->set[number];
+	rule = flow_rule(plan, set->flows, q);
+	if (rule != UINT32_MAX) {
+		EXPECT_EQ(plan->rule[rule].name.dir, q->dir);
+		return answer_of(&plan->rule[rule].name);
+	}
 	cls = frontend_class(plan, q);
 	if (cls == UINT32_MAX)
 		cls = interpret_class(plan, set->table, &q->peer);
@@ -163,6 +192,7 @@ static void check_set(const struct berm_plan *plan, const struct berm_plan_set *
 {
 	EXPECT_LT(s->default_row, s->nrows);
 	EXPECT_TRUE(s->table == UINT32_MAX || s->table < plan->table_count);
+	EXPECT_TRUE(s->flows == UINT32_MAX || s->flows < plan->flows_count);
 	for (size_t i = 0; i < plan->interval_count; i++)
 		EXPECT_LT(s->col[i], s->ncols);
 	for (size_t i = 0; i < plan->class_count; i++)
@@ -174,6 +204,19 @@ static void check_set(const struct berm_plan *plan, const struct berm_plan_set *
 		for (size_t b = a + 1; b < s->nrows; b++)
 			EXPECT_TRUE(memcmp(s->cell + a * s->ncols, s->cell + b * s->ncols,
 					   s->ncols * sizeof(*s->cell)));
+}
+
+static void check_flows(const struct berm_plan *plan, const struct berm_plan_flows *f)
+{
+	EXPECT_TRUE(f->count);
+	for (size_t i = 0; i < f->count; i++) {
+		EXPECT_LT(f->item[i].rule, plan->rule_count);
+		EXPECT_EQ(f->item[i].key.table, 0);
+		if (i)
+			EXPECT_LT(memcmp(&f->item[i - 1].key, &f->item[i].key,
+					 sizeof(f->item->key)),
+				  0);
+	}
 }
 
 void interpret_check(const struct berm_plan *plan)
@@ -204,6 +247,8 @@ void interpret_check(const struct berm_plan *plan)
 		EXPECT_TRUE(memcmp(&plan->cls[i - 1].id, &plan->cls[i].id, sizeof(plan->cls->id)));
 	for (size_t i = 0; i < plan->table_count; i++)
 		check_table(plan, &plan->table[i]);
+	for (size_t i = 0; i < plan->flows_count; i++)
+		check_flows(plan, &plan->flows[i]);
 	for (size_t i = 0; i < plan->set_count; i++)
 		check_set(plan, &plan->set[i]);
 	for (size_t i = 0; i < plan->endpoint_count; i++)
@@ -222,6 +267,7 @@ static void dump_set(FILE *out, const struct berm_plan *plan, const struct berm_
 	PUT(out, &s->id, 1);
 	PUT(out, &s->dir, 1);
 	PUT(out, &s->table, 1);
+	PUT(out, &s->flows, 1);
 	PUT(out, &s->nrows, 1);
 	PUT(out, &s->ncols, 1);
 	PUT(out, &s->default_row, 1);
@@ -245,6 +291,10 @@ char *interpret_dump(const struct berm_plan *plan, size_t *ret_size)
 	}
 	PUT(out, plan->interval, plan->interval_count);
 	PUT(out, plan->rule, plan->rule_count);
+	for (size_t i = 0; i < plan->flows_count; i++) {
+		PUT(out, &plan->flows[i].id, 1);
+		PUT(out, plan->flows[i].item, plan->flows[i].count);
+	}
 	for (size_t i = 0; i < plan->set_count; i++)
 		dump_set(out, plan, &plan->set[i]);
 	PUT(out, &plan->essentials, 1);

@@ -360,6 +360,40 @@ struct berm_policy_rule *objects_rule(struct berm_policy *p, uint8_t dir, uint8_
 	return &p->rule[p->rule_count++];
 }
 
+static uint16_t flow_end(char *text, struct berm_addr *out)
+{
+	char *colon = strrchr(text, ':');
+
+	ASSERT_TRUE(colon);
+	*colon = '\0';
+	if (*text == '[') {
+		text++;
+		colon[-1] = '\0';
+	}
+	*out = objects_addr(text);
+	return (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
+void objects_flow(struct berm_policy *p, uint8_t dir, uint8_t action, const char *name,
+		  const char *text)
+{
+	char *list = copy(text), *at = list, *plane = next_word(&at), *src = next_word(&at),
+	     *dst = next_word(&at);
+	struct berm_policy_flow flow = { .name = name ? copy(name) : NULL,
+					 .index = (uint32_t)p->flow_count,
+					 .dir = dir,
+					 .action = action };
+
+	flow.plane = !strcmp(plane, "tcp")   ? BERM_PLANE_TCP
+		     : !strcmp(plane, "udp") ? BERM_PLANE_UDP
+					     : BERM_PLANE_SCTP;
+	flow.src_port = flow_end(src, &flow.src);
+	flow.dst_port = flow_end(dst, &flow.dst);
+	p->flow = grow(p->flow, p->flow_count, sizeof(*p->flow));
+	p->flow[p->flow_count++] = flow;
+	free(list);
+}
+
 static struct berm_peer_term *add_peer(struct berm_policy_rule *r)
 {
 	r->peer = grow(r->peer, r->peer_count, sizeof(*r->peer));

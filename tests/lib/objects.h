@@ -54,6 +54,10 @@ void objects_peer_unsupported(struct berm_policy_rule *r);
 /* "tcp:80", "udp:53-60", "sctp", "icmp:8/0", "other:47", "tcp:http" */
 void objects_port(struct berm_policy_rule *r, const char *port);
 
+/* "tcp 10.0.0.1:45000 10.0.0.2:80", "udp [fd00::1]:1 [fd00::2]:53": from, to; name may be NULL */
+void objects_flow(struct berm_policy *p, uint8_t dir, uint8_t action, const char *name,
+		  const char *text);
+
 struct berm_addr objects_addr(const char *text);
 struct berm_cidr objects_cidr(const char *text);
 

@@ -184,12 +184,21 @@ static void keep_sound(struct plan_world *w)
 	}
 }
 
+static void change_flow(struct plan_world *w)
+{
+	uint32_t set = plans_below(w, PLANS_SETS), addr = plans_below(w, PLANS_ADDRS);
+
+	w->exact[set][addr] = plans_below(w, 2) ? (uint8_t)plans_below(w, PLANS_RULES) : UINT8_MAX;
+	if (!plans_below(w, 4))
+		memset(w->exact[set], UINT8_MAX, sizeof(w->exact[set]));
+}
+
 void plans_change(struct plan_world *w)
 {
 	static void (*const change[])(struct plan_world *) = {
 		change_address, change_address, change_address,	 change_class,	change_prefix,
 		change_row,	change_cell,	change_endpoint, change_other,	change_column,
-		change_front,	change_front,	change_front,	 change_fronts,
+		change_front,	change_front,	change_front,	 change_fronts, change_flow,
 	};
 
 	for (uint32_t n = 1 + plans_below(w, 4); n; n--)
@@ -224,6 +233,7 @@ void plans_make(struct plan_world *w, uint64_t seed)
 		w->table[s] = plans_below(w, 2) ? plans_below(w, PLANS_TABLES) : NONE;
 		for (int c = 0; c < PLANS_CLASSES + 2; c++)
 			random_row(w, w->said[s][c]);
+		memset(w->exact[s], UINT8_MAX, sizeof(w->exact[s]));
 	}
 	for (int i = 0; i < PLANS_SLOTS - 1; i++)
 		w->slot[i] = (struct plan_slot){ .ifindex = 10u + (uint32_t)i,
@@ -423,6 +433,22 @@ static void make_matrix(struct making *m, uint32_t set, struct berm_plan_set *s)
 #undef SAID
 }
 
+static uint32_t make_flows(struct making *m, uint32_t set)
+{
+	struct berm_plan *plan = m->plan;
+	struct berm_plan_flows *f = &plan->flows[plan->flows_count];
+
+	for (uint32_t i = 0; m->w->flows && i < PLANS_ADDRS; i++) {
+		if (m->w->exact[set][i] == UINT8_MAX)
+			continue;
+		if (!f->item)
+			f->item = must(calloc(PLANS_ADDRS, sizeof(*f->item)));
+		f->item[f->count].key.peer = m->w->addr[i];
+		f->item[f->count++].rule = m->w->exact[set][i];
+	}
+	return f->count ? (uint32_t)plan->flows_count++ : NONE;
+}
+
 static void make_sets(struct making *m)
 {
 	struct berm_plan *plan = m->plan;
@@ -430,9 +456,11 @@ static void make_sets(struct making *m)
 
 	plan->set = must(calloc(PLANS_SETS, sizeof(*plan->set)));
 	plan->set_count = PLANS_SETS;
+	plan->flows = must(calloc(PLANS_SETS, sizeof(*plan->flows)));
 	for (uint32_t i = 0; i < PLANS_SETS; i++) {
 		s = &plan->set[i];
 		s->table = m->w->table[i];
+		s->flows = make_flows(m, i);
 		s->col = must(calloc(plan->interval_count, 1));
 		s->row = must(calloc(plan->class_count, sizeof(*s->row)));
 		make_matrix(m, i, s);
@@ -552,6 +580,9 @@ static uint32_t set_says(const struct berm_plan *plan, uint32_t set, const struc
 	const struct berm_plan_set *s = &plan->set[set];
 	uint32_t row = s->row[class_met(plan, s->table, p)], i = 0;
 
+	for (size_t f = 0; s->flows != NONE && f < plan->flows[s->flows].count; f++)
+		if (!memcmp(&plan->flows[s->flows].item[f].key.peer, p->addr, sizeof(*p->addr)))
+			return plan->rule[plan->flows[s->flows].item[f].rule].name.id;
 	while (((uint32_t)plan->interval[i].plane << 16 | plan->interval[i].last) < p->port)
 		i++;
 	return plan->rule[s->cell[row * s->ncols + s->col[i]]].name.id;

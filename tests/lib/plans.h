@@ -34,6 +34,9 @@ struct plan_world {
 	uint32_t prefix[PLANS_TABLES][PLANS_PREFIXES];		     /* the same */
 	uint8_t said[PLANS_SETS][PLANS_CLASSES + 2][PLANS_SEGMENTS]; /* rule */
 	uint32_t table[PLANS_SETS];				     /* or UINT32_MAX */
+	/* Rules of exact flows, or UINT8_MAX. Their keys are the peers alone: for fakestore's packets, and no others. */
+	bool flows;
+	uint8_t exact[PLANS_SETS][PLANS_ADDRS];
 	struct plan_slot {
 		uint32_t ifindex;
 		bool judged, known; /* known: the plan has it */

@@ -385,6 +385,51 @@ static void make_cluster_policy(struct world *w, uint32_t number)
 		make_cluster_rule(w, p, n);
 }
 
+/* Mostly between those that exist, on the ports that are asked for. */
+static struct berm_addr random_end(struct world *w)
+{
+	const struct berm_model *m = &w->model;
+	const struct berm_pod *pod;
+	const struct berm_service *s;
+	char text[64];
+
+	if (m->pod_count && chance(w, 60)) {
+		pod = m->pods[world_below(w, (uint32_t)m->pod_count)];
+		if (pod->addr_count)
+			return pod->addr[world_below(w, (uint32_t)pod->addr_count)];
+	}
+	if (m->service_count && chance(w, 50)) {
+		s = m->services[world_below(w, (uint32_t)m->service_count)];
+		if (s->cluster_count)
+			return s->cluster[0];
+	}
+	if (m->node_addr_count && chance(w, 20))
+		return m->node_addrs[0];
+	random_addr(w, text, sizeof(text));
+	return objects_addr(text);
+}
+
+static void make_flow(struct world *w, struct berm_policy *p)
+{
+	static const uint8_t actions[] = { BERM_RULE_ALLOW, BERM_RULE_ALLOW, BERM_RULE_DENY,
+					   BERM_RULE_REJECT };
+	static const uint16_t ports[] = { 80, 80, 81, 443, 53, 22, 30080 };
+	static const char *const names[] = { NULL, "pinned", "a" };
+	struct berm_addr src = random_end(w), dst = random_end(w);
+	char from[BERM_ADDR_STRLEN], to[BERM_ADDR_STRLEN], text[160];
+
+	if (berm_addr_is_v4(&src) != berm_addr_is_v4(&dst) || !memcmp(&src, &dst, sizeof(src)))
+		return;
+	berm_addr_format(&src, from);
+	berm_addr_format(&dst, to);
+	snprintf(text, sizeof(text), "%s %s:%u %s:%u",
+		 chance(w, 70)	 ? "tcp"
+		 : chance(w, 60) ? "udp"
+				 : "sctp",
+		 from, 20000 + world_below(w, WORLD_SOURCES), to, PICK(w, ports));
+	objects_flow(p, (uint8_t)world_below(w, 2), PICK(w, actions), PICK(w, names), text);
+}
+
 static void make_namespaced_policy(struct world *w, uint32_t number)
 {
 	static const enum berm_tier tiers[] = { BERM_TIER_EMERGENCY, BERM_TIER_ADMIN,
@@ -411,6 +456,8 @@ static void make_namespaced_policy(struct world *w, uint32_t number)
 	}
 	for (uint32_t n = 0, count = world_below(w, 4); n < count; n++)
 		make_rule(w, p, n);
+	for (uint32_t n = 0, count = world_below(w, 12); !network && n < count; n++)
+		make_flow(w, p);
 	if (network)
 		p->isolate = network_isolation(p, world_below(w, 4));
 	else if (p->tier == BERM_TIER_APPLICATION)
@@ -579,6 +626,51 @@ static void ask_service(struct world *w, struct question *q)
 	}
 }
 
+static const struct berm_local_endpoint *endpoint_with(const struct berm_model *m,
+						       const struct berm_addr *addr)
+{
+	for (size_t i = 0; i < m->endpoint_count; i++)
+		for (size_t k = 0; k < m->endpoints[i].addr_count; k++)
+			if (!memcmp(&m->endpoints[i].addr[k], addr, sizeof(*addr)))
+				return &m->endpoints[i];
+	return NULL;
+}
+
+/* The question is about a connection that some document names, or nearly. */
+static void ask_flow(struct world *w, struct question *q)
+{
+	const struct berm_model *m = &w->model;
+	const struct berm_local_endpoint *ep;
+	const struct berm_policy_flow *f;
+	const struct berm_policy *p;
+
+	for (int tries = 0; m->policy_count && tries < 20; tries++) {
+		p = m->policies[world_below(w, (uint32_t)m->policy_count)];
+		if (!p->flow_count)
+			continue;
+		f = &p->flow[world_below(w, (uint32_t)p->flow_count)];
+		ep = endpoint_with(m, f->dir == BERM_EGRESS ? &f->src : &f->dst);
+		if (!ep)
+			continue;
+		*q = (struct question){ .ep = ep,
+					.dir = f->dir,
+					.peer = f->dir == BERM_EGRESS ? f->dst : f->src,
+					.plane = f->plane,
+					.port = f->dst_port,
+					.other_port = f->src_port };
+		if (chance(w, 10))
+			q->other_port = (uint16_t)(20000 + world_below(w, WORLD_SOURCES));
+		return;
+	}
+}
+
+static void fill_local(struct question *q)
+{
+	for (size_t i = q->ep->addr_count; i > 0; i--)
+		if (berm_addr_is_v4(&q->ep->addr[i - 1]) == berm_addr_is_v4(&q->peer))
+			q->local = q->ep->addr[i - 1];
+}
+
 void world_question(struct world *w, struct question *out)
 {
 	static const struct {
@@ -606,9 +698,13 @@ void world_question(struct world *w, struct question *out)
 		.peer = objects_addr(addr),
 		.plane = ports[pick].plane,
 		.port = ports[pick].port,
+		.other_port = (uint16_t)(20000 + world_below(w, WORLD_SOURCES)),
 	};
 	if (chance(w, 25))
 		ask_service(w, out);
+	else if (chance(w, 40))
+		ask_flow(w, out);
+	fill_local(out);
 }
 
 void world_describe(const struct question *q, char *out, size_t size)
@@ -617,7 +713,7 @@ void world_describe(const struct question *q, char *out, size_t size)
 	char addr[INET6_ADDRSTRLEN];
 
 	inet_ntop(AF_INET6, &q->peer, addr, sizeof(addr));
-	snprintf(out, size, "slot %u (%s/%s) %s %s %s/%u", q->ep->slot, q->ep->ns, q->ep->pod,
+	snprintf(out, size, "slot %u (%s/%s) %s %s %s/%u (%u)", q->ep->slot, q->ep->ns, q->ep->pod,
 		 q->dir == BERM_INGRESS ? "ingress from" : "egress to", addr, planes[q->plane],
-		 q->port);
+		 q->port, q->other_port);
 }

@@ -9,6 +9,8 @@
 #include "evaluate.h"
 #include "model.h"
 
+#define WORLD_SOURCES 2 /* ports that flows come from: 20000 and on */
+
 struct world {
 	uint64_t random;
 	struct berm_model model;

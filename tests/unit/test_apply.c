@@ -187,6 +187,7 @@ static void scene_open(struct scene *s, uint64_t random)
 
 	memset(s, 0, sizeof(*s));
 	plans_make(&s->w, random);
+	s->w.flows = true;
 	s->random = random;
 	s->f = fake_new();
 	s->f->ctx = s;
@@ -293,21 +294,25 @@ static void expect_no_garbage(struct scene *s)
 {
 	const struct berm_plan *plan = s->plan[s->in_force % HISTORY];
 	struct berm_apply_usage use = { 0 };
-	size_t prefixes = 0;
+	size_t prefixes = 0, flows = 0;
 
 	collect(s, 9);
 	berm_apply_usage(s->a, &use);
 	for (size_t i = 0; i < plan->table_count; i++)
 		prefixes += plan->table[i].prefix_count;
+	for (size_t i = 0; i < plan->flows_count; i++)
+		flows += plan->flows[i].count;
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_peers), plan->peer_count);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_frontends), plan->frontend_count);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_cidrs), use.cidrs);
+	EXPECT_EQ(fake_count(s->f, BERM_MAP_flows), use.flows);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_rows), use.rows);
 	EXPECT_EQ(fake_count(s->f, BERM_MAP_ns_isolation), plan->ns_count);
 	EXPECT_LE(use.rules, PLANS_RULES);
 	if (!is_settled(s))
 		return;
 	EXPECT_LE(fake_count(s->f, BERM_MAP_cidrs), prefixes);
+	EXPECT_LE(use.flows, flows);
 	EXPECT_LE(use.classes, PLANS_CLASSES);
 	EXPECT_LE(use.sets, PLANS_SETS);
 	EXPECT_LE(use.port_classes, plan->interval_count);

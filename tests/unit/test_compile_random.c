@@ -50,7 +50,7 @@ static void compare(const struct berm_model *m, const struct berm_plan *plan,
 TEST(random_worlds, "plans say what documents say, for random clusters and packets")
 {
 	uint64_t first = world_seed();
-	unsigned int cases = 0, denied = 0, mixed = 0, unknown = 0, count = worlds(400);
+	unsigned int cases = 0, denied = 0, mixed = 0, unknown = 0, flows = 0, count = worlds(400);
 
 	for (unsigned int i = 0; i < count; i++) {
 		uint64_t seed = first + i;
@@ -68,17 +68,19 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 			compare(&w.model, plan, &q, seed);
 			q.would = false;
 			denied += interpret(plan, &q).action == BERM_ACTION_DENY;
+			flows += evaluate(&w.model, &q).by_flow;
 			mixed += interpret(plan, &q).reason == BERM_REASON_SERVICE_MIXED;
 			unknown += interpret(plan, &q).reason == BERM_REASON_SERVICE_UNKNOWN;
 		}
 		berm_plan_free(plan);
 		world_clear(&w);
 	}
-	printf("# %u cases, %u denied, %u mixed, %u unknown Services\n", cases, denied, mixed,
-	       unknown);
+	printf("# %u cases, %u denied, %u mixed, %u unknown Services, %u by a flow\n", cases,
+	       denied, mixed, unknown, flows);
 	if (count < 100)
 		return;
 	EXPECT_GT(cases, 20000);
+	EXPECT_GT(flows, cases / 100);
 	EXPECT_GT(mixed, cases / 500);
 	EXPECT_GT(unknown, cases / 200);
 	EXPECT_GT(denied, cases / 10); /* the generator is worth something */
