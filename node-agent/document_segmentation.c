@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_own.h"
 #include "document_rule.h"
 #include "document_selector.h"
 
@@ -141,6 +142,11 @@ static void read_deny_with(const struct berm_field *field, void *into)
 		((struct segmentation *)into)->policy->rejects = rejects;
 }
 
+static void read_expires(const struct berm_field *field, void *into)
+{
+	berm_read_moment(field, &((struct segmentation *)into)->policy->expires);
+}
+
 /* A list of words to a bit mask. */
 static bool read_mask(const struct berm_field *field, const struct berm_word *words, size_t count,
 		      uint8_t *out)
@@ -254,6 +260,7 @@ static const struct berm_member table[] = {
 	{ "essentials", BERM_MEMBER_OPTIONAL, read_essentials, NULL },
 	{ "onPolicyChange", BERM_MEMBER_OPTIONAL, read_policy_change, NULL },
 	{ "denyWith", BERM_MEMBER_OPTIONAL, read_deny_with, NULL },
+	{ "expires", BERM_MEMBER_OPTIONAL, read_expires, NULL },
 	{ "ingress", BERM_MEMBER_OPTIONAL, read_ingress, NULL },
 	{ "egress", BERM_MEMBER_OPTIONAL, read_egress, NULL },
 	{ "metadata", BERM_MEMBER_UNSUPPORTED, NULL, "write name at the top of the document" },
@@ -261,7 +268,6 @@ static const struct berm_member table[] = {
 	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use selectors" },
 	{ "flows", BERM_MEMBER_UNSUPPORTED, NULL, "use rules with ipBlock" },
 	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
-	{ "expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 };
 
 /* A member that we do not know may be a mistyped one: then an absent `subject` does not mean everyone. */
@@ -312,17 +318,6 @@ static void check_essentials(const struct berm_field *root, struct segmentation 
 	s->policy->essentials = 0;
 }
 
-/* Where the document lives: its ConfigMap's namespace; a plain one says it, or belongs to the system. */
-static const char *home_of(const struct berm_chunk *chunk, const struct berm_field *root)
-{
-	const cJSON *ns = cJSON_GetObjectItemCaseSensitive(root->node, "namespace");
-
-	if (chunk->sheet->carrier)
-		return chunk->sheet->carrier;
-	return cJSON_IsString(ns) && berm_is_dns_label(ns->valuestring) ? ns->valuestring
-									: BERM_SYSTEM_NAMESPACE;
-}
-
 static struct berm_policy *new_policy(struct berm_chunk *chunk, const struct berm_field *root)
 {
 	struct berm_policy *policy = berm_reader_alloc(&chunk->reader, 1, sizeof(*policy));
@@ -335,7 +330,7 @@ static struct berm_policy *new_policy(struct berm_chunk *chunk, const struct ber
 	policy->essentials = BOTH_ESSENTIALS;
 	policy->line = berm_field_line(root);
 	policy->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
-	policy->ns = berm_reader_copy(&chunk->reader, home_of(chunk, root));
+	policy->ns = berm_reader_copy(&chunk->reader, berm_document_home(chunk, root));
 	policy->cluster_wide = policy->ns && !strcmp(policy->ns, BERM_SYSTEM_NAMESPACE);
 	return policy;
 }

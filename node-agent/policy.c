@@ -13,6 +13,7 @@ static void peer_clear(struct berm_peer_term *peer)
 	berm_selector_clear(&peer->ns_selector);
 	berm_selector_clear(&peer->pod_selector);
 	free(peer->except);
+	free(peer->ipset);
 }
 
 static void rule_clear(struct berm_policy_rule *rule)
@@ -32,10 +33,31 @@ void berm_policy_cut_rules(struct berm_policy *policy, size_t count)
 		rule_clear(&policy->rule[--policy->rule_count]);
 }
 
+/* What else there is belongs to the written one. */
+void berm_policy_free_effective(struct berm_policy *policy)
+{
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		struct berm_policy_rule *rule = &policy->rule[i];
+
+		for (size_t p = 0; rule->is_expanded && p < rule->peer_count; p++)
+			if (rule->peer[p].ipset)
+				free(rule->peer[p].except);
+		if (rule->is_expanded)
+			free(rule->peer);
+	}
+	free(policy->rule);
+	free(policy);
+}
+
 void berm_policy_free(struct berm_policy *policy)
 {
 	if (!policy)
 		return;
+	if (policy->written) {
+		berm_policy_free(policy->written);
+		berm_policy_free_effective(policy);
+		return;
+	}
 	berm_policy_cut_rules(policy, 0);
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
@@ -128,6 +150,7 @@ static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 	berm_digest_u64(d, peer->except_count);
 	for (size_t i = 0; i < peer->except_count; i++)
 		mix_cidr(d, &peer->except[i]);
+	mix_text(d, peer->ipset);
 }
 
 static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)
@@ -136,6 +159,7 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	berm_digest_u64(d, rule->index);
 	berm_digest_u64(d, rule->dir);
 	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8);
+	berm_digest_u64(d, (uint64_t)rule->expires);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);
@@ -167,6 +191,7 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8 |
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
+	berm_digest_u64(&d, (uint64_t)policy->expires);
 	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
 		mix_rule(&d, &policy->rule[i]);

@@ -56,6 +56,7 @@ struct berm_peer_term {
 	struct berm_cidr block;
 	struct berm_cidr *except;
 	size_t except_count;
+	char *ipset; /* name of one; unsupported is set too, until effective.h makes blocks of it */
 };
 
 /* One element of ports (or icmp). */
@@ -78,6 +79,8 @@ struct berm_policy_rule {
 	size_t port_count;
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
+	int64_t expires;  /* unix time; 0: never */
+	bool is_expanded; /* of an effective policy: the list of peers is its own */
 };
 
 #define BERM_ESSENTIAL_DNS	 0x1
@@ -102,15 +105,23 @@ struct berm_policy {
 	size_t rule_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
+	int64_t expires; /* unix time; 0: never */
+	/* Of an effective policy (effective.h), else zero: */
+	struct berm_policy *written; /* what the document says; belongs to this one */
+	int64_t since_s, until_s;    /* what this one is, it is from since on and before until */
+	size_t expanded;	     /* blocks of the IPSets in it */
+	bool is_over;		     /* ...which are too many: it has none */
 	/* where it came from, for messages */
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */
 };
 
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
+/* Of an effective policy: all but the written one. */
+void berm_policy_free_effective(struct berm_policy *policy);
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
-/* What policy->digest must be: over everything but digest, since, source and line. */
+/* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
 /* "SegmentationPolicy", "application": as users write them. */

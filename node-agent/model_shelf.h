@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_shelf.h - the model's arrays and its log of changes, for the model*.c files only. */
+#ifndef BERM_MODEL_SHELF_H
+#define BERM_MODEL_SHELF_H
+
+#include "model.h"
+#include "shelf.h"
+
+struct berm_shelf berm_model_policies(struct berm_model *model);
+/* rc 0: something other than a pod has changed. Returns rc. */
+int berm_model_changed(struct berm_model *model, int rc);
+
+void berm_model_clear_ipsets(struct berm_model *model);
+
+#endif /* BERM_MODEL_SHELF_H */
