@@ -32,7 +32,6 @@ void berm_object_clear(struct berm_object *object)
 	berm_service_free(object->service);
 	berm_slice_free(object->slice);
 	berm_service_cidr_free(object->service_cidr);
-	berm_ipset_free(object->ipset);
 	free(object->ns);
 	free(object->name);
 	free(object->key);

@@ -146,7 +146,7 @@ const char *berm_object_kind_name(const struct berm_object_id *id)
 	static const char *const kind[] = {
 		[BERM_OBJ_NAMESPACE] = "Namespace",	 [BERM_OBJ_POD] = "Pod",
 		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
-		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR", [BERM_OBJ_IPSET] = "IPSet",
+		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
 	};
 
 	if (id->kind == BERM_OBJ_POLICY)

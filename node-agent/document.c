@@ -43,7 +43,10 @@ static const struct kind kinds[] = {
 
 /* Policies by name that other versions or other software know. */
 static const char *const unsupported_kinds[] = {
-	"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "LabelMapping", "AgentConfig",
+	"AdminNetworkPolicy",
+	"BaselineAdminNetworkPolicy",
+	"LabelMapping",
+	"AgentConfig",
 };
 
 static const struct kind *kind_of(const char *name)
@@ -354,7 +357,7 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 	static const char *const kind[] = {
 		[BERM_OBJ_NAMESPACE] = "Namespace",	 [BERM_OBJ_POD] = "Pod",
 		[BERM_OBJ_SERVICE] = "Service",		 [BERM_OBJ_SLICE] = "EndpointSlice",
-		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR", [BERM_OBJ_IPSET] = "IPSet",
+		[BERM_OBJ_SERVICE_CIDR] = "ServiceCIDR",
 	};
 	const char *key = key_of(sheet, again), *first_key = key_of(sheet, first);
 	bool has_ns = again->ns && *again->ns;

@@ -43,7 +43,6 @@ enum berm_object_kind {
 	BERM_OBJ_SERVICE,
 	BERM_OBJ_SLICE,
 	BERM_OBJ_SERVICE_CIDR,
-	BERM_OBJ_IPSET,
 };
 
 struct berm_object {
@@ -58,7 +57,6 @@ struct berm_object {
 	struct berm_service *service;
 	struct berm_slice *slice;
 	struct berm_service_cidr *service_cidr;
-	struct berm_ipset *ipset;
 	/* of a broken policy, as far as it could be read (design/policy.md, "What an invalid document does") */
 	struct berm_policy
 		*isolation; /* subject and isolate only, no allows; NULL: could not be read */

@@ -59,3 +59,37 @@ void berm_read_own_text(const struct berm_field *field, void *own)
 	(void)own;
 	(void)berm_field_text(field); /* a text it must be; errors are counted */
 }
+
+struct berm_policy *berm_own_begin(struct berm_chunk *chunk, const struct berm_field *root,
+				   enum berm_policy_kind kind, struct berm_own *own)
+{
+	const cJSON *name = cJSON_GetObjectItemCaseSensitive(root->node, "name");
+	struct berm_policy *document = berm_reader_alloc(&chunk->reader, 1, sizeof(*document));
+
+	if (!document)
+		return NULL;
+	document->kind = kind;
+	document->line = berm_field_line(root);
+	document->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
+	document->ns = berm_reader_copy(&chunk->reader, berm_document_home(chunk, root));
+	if (!document->ns) {
+		berm_policy_free(document);
+		return NULL;
+	}
+	*own = (struct berm_own){ .chunk = chunk, .ns = document->ns };
+	berm_chunk_title(chunk, berm_policy_kind_name(kind), document->ns,
+			 cJSON_IsString(name) ? name->valuestring : NULL);
+	return document;
+}
+
+void berm_own_end(const struct berm_own *own, const struct berm_field *root,
+		  struct berm_policy *document)
+{
+	if (own->name)
+		document->name = berm_reader_copy(&own->chunk->reader, own->name);
+	if (!document->name && !own->chunk->reader.errors) {
+		berm_policy_free(document); /* no memory */
+		return;
+	}
+	berm_chunk_add_policy(own->chunk, root, document, false);
+}

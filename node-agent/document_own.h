@@ -19,6 +19,13 @@ void berm_read_own_name(const struct berm_field *field, void *own);
 void berm_read_own_namespace(const struct berm_field *field, void *own);
 void berm_read_own_text(const struct berm_field *field, void *own); /* for people */
 
+/* A document of that kind, to read the rest into; NULL: no memory, which is noted. */
+struct berm_policy *berm_own_begin(struct berm_chunk *chunk, const struct berm_field *root,
+				   enum berm_policy_kind kind, struct berm_own *own);
+/* As an object, broken if anything was wrong. Takes the document. */
+void berm_own_end(const struct berm_own *own, const struct berm_field *root,
+		  struct berm_policy *document);
+
 #define BERM_OWN_MEMBERS                                                                           \
 	{ "kind", BERM_MEMBER_IGNORED, NULL, NULL },                                               \
 		{ "apiVersion", BERM_MEMBER_OPTIONAL, berm_read_own_version, NULL },               \

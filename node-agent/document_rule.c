@@ -114,7 +114,8 @@ void berm_read_moment(const struct berm_field *field, int64_t *ret)
 	struct berm_err err = { 0 };
 
 	if (text && berm_moment_parse(text, ret, &err))
-		berm_field_error(field, "write it like 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00",
+		berm_field_error(field,
+				 "write it like 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00",
 				 "%s", err.msg);
 }
 

@@ -31,9 +31,11 @@ bool berm_policy_is_conditional(const struct berm_policy *written)
 const struct berm_ipset *berm_effective_ipset(const struct berm_model *model, const char *ns,
 					      const char *name)
 {
-	const struct berm_ipset *own = berm_model_ipset(model, ns, name);
+	const struct berm_policy *found = berm_model_policy(model, BERM_KIND_IPSET, ns, name);
 
-	return own ? own : berm_model_ipset(model, BERM_SYSTEM_NAMESPACE, name);
+	if (!found)
+		found = berm_model_policy(model, BERM_KIND_IPSET, BERM_SYSTEM_NAMESPACE, name);
+	return found ? &found->set : NULL;
 }
 
 bool berm_effective_names(const struct berm_policy *written, const char *ns, const char *name)
@@ -271,7 +273,8 @@ static int tell_rule(const struct telling *t, const struct berm_policy_rule *rul
 		field_of(rule, "expires", field);
 		snprintf(message, sizeof(message),
 			 "expired at %s: the rule is not in force any more", when);
-		return tell(t, field, BERM_WARNING, message, "remove the rule, or give it more time");
+		return tell(t, field, BERM_WARNING, message,
+			    "remove the rule, or give it more time");
 	}
 	for (size_t i = 0; !rc && i < rule->peer_count; i++)
 		if (rule->peer[i].ipset &&
@@ -285,8 +288,8 @@ static int tell_expired(const struct telling *t)
 	char message[128], when[BERM_MOMENT_STRLEN];
 
 	berm_moment_format(t->policy->written->expires, when);
-	snprintf(message, sizeof(message),
-		 "expired at %s: the document is not in force any more", when);
+	snprintf(message, sizeof(message), "expired at %s: the document is not in force any more",
+		 when);
 	return tell(t, "expires", BERM_WARNING, message,
 		    "remove the document, or give it more time");
 }

@@ -98,9 +98,6 @@ static void model_remove(struct berm_intake *intake, const struct berm_object_id
 	case BERM_OBJ_SERVICE_CIDR:
 		rc = berm_model_remove_service_cidr(model, id->name);
 		break;
-	case BERM_OBJ_IPSET:
-		rc = berm_model_remove_ipset(model, id->ns, id->name);
-		break;
 	}
 	(void)rc; /* absent is what we want */
 }
@@ -209,8 +206,6 @@ static int model_put(struct berm_model *model, struct berm_object *object)
 		return berm_model_put_slice(model, TAKE_PTR(object->slice));
 	case BERM_OBJ_SERVICE_CIDR:
 		return berm_model_put_service_cidr(model, TAKE_PTR(object->service_cidr));
-	case BERM_OBJ_IPSET:
-		return berm_model_put_ipset(model, TAKE_PTR(object->ipset));
 	case BERM_OBJ_POLICY:
 		break; /* comes through the last-good store */
 	}

@@ -30,7 +30,7 @@ static int cmp_pod(const void *a, const void *b)
 	return rc ? rc : or_text(x->name, y->name);
 }
 
-static int cmp_policy(const void *a, const void *b)
+int berm_model_cmp_policy(const void *a, const void *b)
 {
 	const struct berm_policy *x = a, *y = b;
 	int rc = (x->kind > y->kind) - (x->kind < y->kind);
@@ -73,7 +73,7 @@ static void destroy_pod(void *object)
 	berm_pod_free(object);
 }
 
-static void destroy_policy(void *object)
+void berm_model_destroy_policy(void *object)
 {
 	berm_policy_free(object);
 }
@@ -96,7 +96,7 @@ static void destroy_service_cidr(void *object)
 static struct berm_shelf namespaces_of(struct berm_model *m)
 {
 	return (struct berm_shelf){ (any_array *)&m->namespaces, &m->namespace_count, cmp_namespace,
-			       destroy_namespace };
+				    destroy_namespace };
 }
 
 static struct berm_shelf pods_of(struct berm_model *m)
@@ -106,25 +106,26 @@ static struct berm_shelf pods_of(struct berm_model *m)
 
 struct berm_shelf berm_model_policies(struct berm_model *m)
 {
-	return (struct berm_shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy,
-			       destroy_policy };
+	return (struct berm_shelf){ (any_array *)&m->policies, &m->policy_count,
+				    berm_model_cmp_policy, berm_model_destroy_policy };
 }
 
 static struct berm_shelf services_of(struct berm_model *m)
 {
 	return (struct berm_shelf){ (any_array *)&m->services, &m->service_count, cmp_service,
-			       destroy_service };
+				    destroy_service };
 }
 
 static struct berm_shelf slices_of(struct berm_model *m)
 {
-	return (struct berm_shelf){ (any_array *)&m->slices, &m->slice_count, cmp_slice, destroy_slice };
+	return (struct berm_shelf){ (any_array *)&m->slices, &m->slice_count, cmp_slice,
+				    destroy_slice };
 }
 
 static struct berm_shelf service_cidrs_of(struct berm_model *m)
 {
 	return (struct berm_shelf){ (any_array *)&m->service_cidrs, &m->service_cidr_count,
-			       cmp_service_cidr, destroy_service_cidr };
+				    cmp_service_cidr, destroy_service_cidr };
 }
 
 /* ---- what has changed --------------------------------------------------------------------------------- */
@@ -403,7 +404,7 @@ void berm_model_clear(struct berm_model *model)
 	berm_shelf_clear(namespaces_of(model));
 	berm_shelf_clear(pods_of(model));
 	berm_shelf_clear(berm_model_policies(model));
-	berm_model_clear_ipsets(model);
+	berm_model_clear_companions(model);
 	berm_shelf_clear(services_of(model));
 	berm_shelf_clear(slices_of(model));
 	berm_shelf_clear(service_cidrs_of(model));
@@ -411,15 +412,6 @@ void berm_model_clear(struct berm_model *model)
 	free(model->node_addrs);
 	free(model->node);
 	memset(model, 0, sizeof(*model));
-}
-
-const struct berm_policy *berm_model_policy(const struct berm_model *model,
-					    enum berm_policy_kind kind, const char *ns,
-					    const char *name)
-{
-	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
-
-	return berm_shelf_get(berm_model_policies((struct berm_model *)model), &key);
 }
 
 static bool has_endpoint_in(const struct berm_model *model, const char *ns)

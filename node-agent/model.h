@@ -15,7 +15,6 @@
 
 #include "abi.h"
 #include "err.h"
-#include "ipset.h"
 #include "policy.h"
 #include "selector.h"
 #include "service.h"
@@ -87,10 +86,9 @@ struct berm_model {
 	size_t slice_count;
 	struct berm_service_cidr **service_cidrs; /* sorted by name */
 	size_t service_cidr_count;
-	struct berm_ipset **ipsets; /* sorted by ns, name */
-	size_t ipset_count;
-	uint64_t ipset_version; /* they have changed, be they in use or not */
-	int64_t now_s;		/* unix time, for what expires; berm_model_set_time() */
+	struct berm_policy **companions; /* IPSets: what policies refer to; sorted likewise */
+	size_t companion_count;
+	int64_t now_s; /* unix time, for what expires; berm_model_set_time() */
 	struct berm_local_endpoint *endpoints; /* sorted by slot */
 	size_t endpoint_count;
 	struct berm_addr *node_addrs; /* own node, for "own node" exceptions */
@@ -104,10 +102,8 @@ struct berm_model {
  * remove: -ENOENT is returned if it was not there, and nothing changes. */
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
-/* What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
+/* Of companions too. What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
-int berm_model_put_ipset(struct berm_model *model, struct berm_ipset *set);
-int berm_model_remove_ipset(struct berm_model *model, const char *ns, const char *name);
 /* Any time, also an earlier one. -ENOMEM: some policies are still what they were; do it again. */
 int berm_model_set_time(struct berm_model *model, int64_t now_s);
 /* When the time next makes a difference, INT64_MAX never. */
@@ -138,8 +134,6 @@ const struct berm_pod *berm_model_pod(const struct berm_model *model, const char
 const struct berm_policy *berm_model_policy(const struct berm_model *model,
 					    enum berm_policy_kind kind, const char *ns,
 					    const char *name);
-const struct berm_ipset *berm_model_ipset(const struct berm_model *model, const char *ns,
-					  const char *name);
 /* The pod an endpoint belongs to: by uid if both sides know it, else by name. NULL: not known (yet). */
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
 					 const struct berm_local_endpoint *ep);

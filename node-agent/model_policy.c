@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model_policy.c - policies in the model, and what they depend on: IPSets and the time. A policy is made anew (effective.h)
+ * model_policy.c - policies in the model, and what they depend on: their companions and the time. A policy is made anew (effective.h)
  * when something changes that it depends on, and only then. Knows no clock.
  */
 #include <errno.h>
@@ -11,33 +11,27 @@
 #include "effective.h"
 #include "model_shelf.h"
 
-/* ---- IPSets ------------------------------------------------------------------------------------------------------ */
+/* ---- companions ---------------------------------------------------------------------------------------------------- */
 
-static int cmp_ipset(const void *a, const void *b)
+static struct berm_shelf companions_of(struct berm_model *m)
 {
-	const struct berm_ipset *x = a, *y = b;
-	int rc = strcmp(x->ns, y->ns);
-
-	return rc ? rc : strcmp(x->name, y->name);
+	return (struct berm_shelf){ (any_array *)&m->companions, &m->companion_count,
+				    berm_model_cmp_policy, berm_model_destroy_policy };
 }
 
-static void destroy_ipset(void *object)
+static struct berm_shelf shelf_of(struct berm_model *m, enum berm_policy_kind kind)
 {
-	berm_ipset_free(object);
+	return berm_policy_is_companion(kind) ? companions_of(m) : berm_model_policies(m);
 }
 
-static struct berm_shelf ipsets_of(struct berm_model *m)
+const struct berm_policy *berm_model_policy(const struct berm_model *model,
+					    enum berm_policy_kind kind, const char *ns,
+					    const char *name)
 {
-	return (struct berm_shelf){ (any_array *)&m->ipsets, &m->ipset_count, cmp_ipset,
-				    destroy_ipset };
-}
+	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
 
-const struct berm_ipset *berm_model_ipset(const struct berm_model *model, const char *ns,
-					  const char *name)
-{
-	struct berm_ipset key = { .ns = (char *)ns, .name = (char *)name };
-
-	return berm_shelf_get(ipsets_of((struct berm_model *)model), &key); /* only looked at */
+	return berm_shelf_get(shelf_of((struct berm_model *)model, kind),
+			      &key); /* only looked at */
 }
 
 /* ---- making policies anew ------------------------------------------------------------------------------------------ */
@@ -142,13 +136,44 @@ static int settle_all(struct berm_model *model)
 	return rc;
 }
 
-/* ---- policies ------------------------------------------------------------------------------------------------------ */
+/* ---- putting and removing ------------------------------------------------------------------------------------------ */
+
+/* A companion has come, changed or gone. */
+static int companion_changed(struct berm_model *model, const char *ns, const char *name)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < model->policy_count; i++) {
+		const struct berm_policy *policy = model->policies[i];
+
+		if (policy->written && berm_effective_names(policy->written, ns, name))
+			rc = remake(model, i, policy->is_over);
+	}
+	return rc ? rc : settle_all(model);
+}
+
+static int put_companion(struct berm_model *model, struct berm_policy *companion)
+{
+	const struct berm_policy *before =
+		berm_model_policy(model, companion->kind, companion->ns, companion->name);
+	bool is_same = before && before->digest == companion->digest;
+	uint64_t version = model->version;
+	int rc = berm_shelf_put(companions_of(model), companion);
+
+	if (!rc && !is_same)
+		rc = companion_changed(model, companion->ns, companion->name);
+	if (!rc) /* nobody waits for one that nobody names */
+		companion->since = model->version > version ? model->version : 0;
+	return rc;
+}
 
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
 {
 	struct berm_policy *made;
 	int rc;
 
+	if (berm_policy_is_companion(policy->kind))
+		return put_companion(model, policy);
 	if (!berm_policy_is_conditional(policy))
 		return put_effective(model, policy);
 	if (berm_effective_make(model, policy, false, &made)) {
@@ -163,53 +188,18 @@ int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kin
 			     const char *name)
 {
 	struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
-	struct berm_policy *policy = berm_shelf_take(berm_model_policies(model), &key);
-	bool has_blocks;
+	struct berm_policy *policy = berm_shelf_take(shelf_of(model, kind), &key);
+	int rc = 0;
 
 	if (!policy)
 		return -ENOENT;
-	has_blocks = policy->expanded;
+	if (berm_policy_is_companion(kind))
+		rc = companion_changed(model, policy->ns, policy->name);
+	else
+		rc = berm_model_changed(model, 0);
+	if (!rc && policy->expanded)
+		rc = settle(model, policy->ns);
 	berm_policy_free(policy);
-	(void)berm_model_changed(model, 0); /* what it is given */
-	return has_blocks ? settle(model, ns) : 0;
-}
-
-/* An IPSet has come, changed or gone. */
-static int ipset_changed(struct berm_model *model, const char *ns, const char *name)
-{
-	int rc = 0;
-
-	model->ipset_version++;
-	for (size_t i = 0; !rc && i < model->policy_count; i++) {
-		const struct berm_policy *policy = model->policies[i];
-
-		if (policy->written && berm_effective_names(policy->written, ns, name))
-			rc = remake(model, i, policy->is_over);
-	}
-	return rc ? rc : settle_all(model);
-}
-
-int berm_model_put_ipset(struct berm_model *model, struct berm_ipset *set)
-{
-	const struct berm_ipset *before = berm_model_ipset(model, set->ns, set->name);
-	bool is_same = before && before->digest == set->digest;
-	int rc = berm_shelf_put(ipsets_of(model), set);
-
-	if (rc || is_same)
-		return rc;
-	return ipset_changed(model, set->ns, set->name);
-}
-
-int berm_model_remove_ipset(struct berm_model *model, const char *ns, const char *name)
-{
-	struct berm_ipset key = { .ns = (char *)ns, .name = (char *)name };
-	struct berm_ipset *set = berm_shelf_take(ipsets_of(model), &key);
-	int rc;
-
-	if (!set)
-		return -ENOENT;
-	rc = ipset_changed(model, set->ns, set->name);
-	berm_ipset_free(set);
 	return rc;
 }
 
@@ -242,7 +232,7 @@ int64_t berm_model_next_time(const struct berm_model *model)
 	return next;
 }
 
-void berm_model_clear_ipsets(struct berm_model *model)
+void berm_model_clear_companions(struct berm_model *model)
 {
-	berm_shelf_clear(ipsets_of(model));
+	berm_shelf_clear(companions_of(model));
 }

@@ -114,8 +114,8 @@ int berm_moment_parse(const char *text, int64_t *ret, struct berm_err *err)
 	if (!*p)
 		return berm_refuse(err, -EINVAL, "'%.40s' has no offset from UTC", text);
 	if (!offset(&p, &d) || *p)
-		return berm_refuse(err, -EINVAL,
-				   "'%.40s' does not end with an offset from UTC", text);
+		return berm_refuse(err, -EINVAL, "'%.40s' does not end with an offset from UTC",
+				   text);
 	if (!is_date(&d))
 		return berm_refuse(err, -EINVAL, "'%.40s' is a day that no calendar has", text);
 	moment = days_of(&d) * DAY + d.hour * 3600 + d.minute * 60 + d.second - d.offset;

@@ -62,6 +62,7 @@ void berm_policy_free(struct berm_policy *policy)
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
+	berm_ipset_clear(&policy->set);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -72,7 +73,13 @@ static const char *const kind_name[BERM_KIND_COUNT] = {
 	[BERM_KIND_SEGMENTATION] = "SegmentationPolicy",
 	[BERM_KIND_NETWORK] = "NetworkPolicy",
 	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
+	[BERM_KIND_IPSET] = "IPSet",
 };
+
+bool berm_policy_is_companion(enum berm_policy_kind kind)
+{
+	return kind == BERM_KIND_IPSET;
+}
 
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
 {
@@ -192,6 +199,9 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
 	berm_digest_u64(&d, (uint64_t)policy->expires);
+	berm_digest_u64(&d, policy->set.count);
+	for (size_t i = 0; i < policy->set.count; i++)
+		mix_cidr(&d, &policy->set.cidr[i]);
 	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
 		mix_rule(&d, &policy->rule[i]);

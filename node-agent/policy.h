@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy.h - the normal form of every policy document: one struct for SegmentationPolicy,
- * NetworkPolicy and ClusterNetworkPolicy. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * policy.h - the normal form of every document: one struct for SegmentationPolicy, NetworkPolicy,
+ * ClusterNetworkPolicy and their companion IPSet. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "cidr.h"
+#include "ipset.h"
 #include "selector.h"
 
 enum berm_tier {
@@ -41,6 +42,7 @@ enum berm_policy_kind {
 	BERM_KIND_SEGMENTATION,
 	BERM_KIND_NETWORK,
 	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
+	BERM_KIND_IPSET, /* companions of policies, no policies themselves: only the members so marked mean anything */
 	BERM_KIND_COUNT
 };
 
@@ -87,11 +89,12 @@ struct berm_policy_rule {
 #define BERM_ESSENTIAL_APISERVER 0x2
 
 struct berm_policy {
-	enum berm_policy_kind kind;
+	enum berm_policy_kind kind; /* of every kind, with ns, name, digest, since, source, line */
 	enum berm_tier tier;
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
+	struct berm_ipset set; /* of an IPSet */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool has_ns_subject; /* subject.namespaceSelector given */
@@ -124,6 +127,8 @@ void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
 /* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
+/* IPSet and whatever else says nothing of itself. */
+bool berm_policy_is_companion(enum berm_policy_kind kind);
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);
 bool berm_policy_kind_of(const char *name, enum berm_policy_kind *ret); /* false: no such kind */

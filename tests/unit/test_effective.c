@@ -26,8 +26,6 @@ static void load(struct berm_model *m, const char *ns, const char *text)
 
 		if (o->policy)
 			ASSERT_EQ(berm_model_put_policy(m, TAKE_PTR(o->policy)), 0);
-		if (o->ipset)
-			ASSERT_EQ(berm_model_put_ipset(m, TAKE_PTR(o->ipset)), 0);
 	}
 	EXPECT_STR_EQ(d.report, "");
 	documents_clear(&d);
@@ -111,20 +109,22 @@ TEST(ipset_late, "an IPSet may come after the policy, change, and go; told while
 	scene(&m);
 	load(&m, "shop", ALLOW_SET);
 	EXPECT_OUT(&m, "192.0.2.7");
-	EXPECT_STR_HAS(told(&m), "SegmentationPolicy shop/db: ingress[0].from: there is no IPSet "
-				 "'office' in namespace shop or berm-system: this peer matches nothing");
+	EXPECT_STR_HAS(told(&m),
+		       "SegmentationPolicy shop/db: ingress[0].from: there is no IPSet "
+		       "'office' in namespace shop or berm-system: this peer matches nothing");
 	load(&m, "shop", OFFICE);
 	EXPECT_IN(&m, "192.0.2.7");
 	load(&m, "shop", "kind: IPSet\nname: office\ncidrs: [192.0.3.0/24]\n");
 	EXPECT_OUT(&m, "192.0.2.7");
 	EXPECT_IN(&m, "192.0.3.7");
-	ASSERT_EQ(berm_model_remove_ipset(&m, "shop", "office"), 0);
+	ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_IPSET, "shop", "office"), 0);
 	EXPECT_OUT(&m, "192.0.3.7");
-	EXPECT_EQ(berm_model_remove_ipset(&m, "shop", "office"), -ENOENT);
+	EXPECT_EQ(berm_model_remove_policy(&m, BERM_KIND_IPSET, "shop", "office"), -ENOENT);
 	berm_model_clear(&m);
 }
 
-TEST(ipset_visible, "an IPSet is seen in its own namespace, one of berm-system everywhere; the own one comes first")
+TEST(ipset_visible,
+     "an IPSet is seen in its own namespace, one of berm-system everywhere; the own one comes first")
 {
 	struct berm_model m;
 
@@ -138,7 +138,7 @@ TEST(ipset_visible, "an IPSet is seen in its own namespace, one of berm-system e
 	load(&m, "shop", OFFICE);
 	EXPECT_IN(&m, "192.0.2.7");
 	EXPECT_OUT(&m, "192.0.4.7");
-	ASSERT_EQ(berm_model_remove_ipset(&m, "shop", "office"), 0);
+	ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_IPSET, "shop", "office"), 0);
 	EXPECT_IN(&m, "192.0.4.7");
 	berm_model_clear(&m);
 }
@@ -232,12 +232,13 @@ TEST(ipset_exactly, "an IPSet that changes makes anew the policies that name it,
 /* `count` blocks from 10.0.0.0 on. */
 static void load_big(struct berm_model *m, const char *ns, const char *name, unsigned int count)
 {
-	struct berm_ipset *set = calloc(1, sizeof(*set));
+	struct berm_policy *document = calloc(1, sizeof(*document));
+	struct berm_ipset *set = &document->set;
 	char text[40];
 
-	set->ns = strdup(ns);
-	set->name = strdup(name);
-	set->source = strdup("big");
+	document->kind = BERM_KIND_IPSET;
+	document->ns = strdup(ns);
+	document->name = strdup(name);
 	set->cidr = calloc(count, sizeof(*set->cidr));
 	for (unsigned int i = 0; i < count; i++) {
 		snprintf(text, sizeof(text), "10.%u.%u.%u/32", 100 + i / 65536, i / 256 % 256,
@@ -245,15 +246,17 @@ static void load_big(struct berm_model *m, const char *ns, const char *name, uns
 		set->cidr[set->count++] = objects_cidr(text);
 	}
 	berm_ipset_sort(set);
-	ASSERT_EQ(berm_model_put_ipset(m, set), 0);
+	document->digest = berm_policy_digest(document);
+	ASSERT_EQ(berm_model_put_policy(m, document), 0);
 }
 
 static void load_named(struct berm_model *m, const char *name, const char *set, unsigned int rules)
 {
 	char text[8192];
-	size_t used = (size_t)snprintf(text, sizeof(text),
-				       "kind: SegmentationPolicy\nname: %s\nisolate: [Ingress]\ningress:\n",
-				       name);
+	size_t used = (size_t)
+		snprintf(text, sizeof(text),
+			 "kind: SegmentationPolicy\nname: %s\nisolate: [Ingress]\ningress:\n",
+			 name);
 
 	for (unsigned int i = 0; i < rules; i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used,
@@ -262,7 +265,8 @@ static void load_named(struct berm_model *m, const char *name, const char *set, 
 	load(m, "shop", text);
 }
 
-TEST(ipset_blowup, "a big IPSet in many rules is refused, the lightest policies are let in first, in any order")
+TEST(ipset_blowup,
+     "a big IPSet in many rules is refused, the lightest policies are let in first, in any order")
 {
 	struct berm_model m;
 
@@ -337,12 +341,13 @@ TEST(ipset_document, "an IPSet is read strictly; what is wrong with it is said")
 		else
 			EXPECT_STR_EQ(d.report, "");
 		if (d.objects.count)
-			EXPECT_EQ(d.objects.item[0].ipset != NULL, !c->want);
+			EXPECT_EQ(d.objects.item[0].policy != NULL, !c->want);
 		documents_clear(&d);
 	}
 }
 
-TEST(ipset_digest, "the digest of a policy is of what it says, not of the IPSet or the time; an IPSet has its own")
+TEST(ipset_digest,
+     "the digest of a policy is of what it says, not of the IPSet or the time; an IPSet has its own")
 {
 	struct berm_model m;
 	uint64_t digest, of_set;
@@ -350,12 +355,13 @@ TEST(ipset_digest, "the digest of a policy is of what it says, not of the IPSet 
 	scene(&m);
 	load(&m, "shop", ALLOW_SET "---\n" OFFICE);
 	digest = berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest;
-	of_set = berm_model_ipset(&m, "shop", "office")->digest;
+	of_set = berm_model_policy(&m, BERM_KIND_IPSET, "shop", "office")->digest;
 	load(&m, "shop", "kind: IPSet\nname: office\ncidrs: [192.0.9.0/24]\n");
 	EXPECT_EQ(berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest, digest);
-	EXPECT_TRUE(berm_model_ipset(&m, "shop", "office")->digest != of_set);
-	load(&m, "shop", "kind: IPSet\nname: office\ncidrs: [2001:db8::/64, 192.0.2.0/24, 192.0.2.0/24]\n");
-	EXPECT_EQ(berm_model_ipset(&m, "shop", "office")->digest, of_set);
+	EXPECT_TRUE(berm_model_policy(&m, BERM_KIND_IPSET, "shop", "office")->digest != of_set);
+	load(&m, "shop",
+	     "kind: IPSet\nname: office\ncidrs: [2001:db8::/64, 192.0.2.0/24, 192.0.2.0/24]\n");
+	EXPECT_EQ(berm_model_policy(&m, BERM_KIND_IPSET, "shop", "office")->digest, of_set);
 	load(&m, "shop",
 	     "kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"
 	     "ingress: [{name: office, from: [{ipSet: offices}]}]\n");
@@ -365,12 +371,13 @@ TEST(ipset_digest, "the digest of a policy is of what it says, not of the IPSet 
 
 /* ---- time ---------------------------------------------------------------------------------------------------------- */
 
-#define ALLOW_UNTIL                                                                                \
-	"kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"                                 \
+#define ALLOW_UNTIL                                                                                       \
+	"kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"                                        \
 	"ingress:\n- {name: a, from: [{ipBlock: {cidr: 192.0.2.0/24}}], expires: 2027-01-15T08:00:10Z}\n" \
 	"- {name: b, from: [{ipBlock: {cidr: 192.0.3.0/24}}], expires: 2027-01-15T09:00:20+01:00}\n"
 
-TEST(expires_rule, "an Allow that expires closes, at its moment and not before; the clock may be set back")
+TEST(expires_rule,
+     "an Allow that expires closes, at its moment and not before; the clock may be set back")
 {
 	struct berm_model m;
 
@@ -384,7 +391,8 @@ TEST(expires_rule, "an Allow that expires closes, at its moment and not before; 
 	ASSERT_EQ(berm_model_set_time(&m, T0 + 10), 0);
 	EXPECT_OUT(&m, "192.0.2.7");
 	EXPECT_IN(&m, "192.0.3.7");
-	EXPECT_STR_HAS(told(&m), "ingress[0].expires: expired at 2027-01-15T08:00:10Z: the rule is not in force");
+	EXPECT_STR_HAS(told(&m),
+		       "ingress[0].expires: expired at 2027-01-15T08:00:10Z: the rule is not in force");
 	EXPECT_EQ(berm_model_next_time(&m), T0 + 20);
 	ASSERT_EQ(berm_model_set_time(&m, T0 + 1000000), 0);
 	EXPECT_OUT(&m, "192.0.3.7");
@@ -397,7 +405,8 @@ TEST(expires_rule, "an Allow that expires closes, at its moment and not before; 
 	berm_model_clear(&m);
 }
 
-TEST(expires_quiet, "time that makes no difference is no change; what is put late is judged by the time it is")
+TEST(expires_quiet,
+     "time that makes no difference is no change; what is put late is judged by the time it is")
 {
 	struct berm_model m;
 	uint64_t version;
@@ -415,7 +424,8 @@ TEST(expires_quiet, "time that makes no difference is no change; what is put lat
 	berm_model_clear(&m);
 }
 
-TEST(expires_deny, "a Deny that expires opens; a document that expires is as if it were not there, and says so")
+TEST(expires_deny,
+     "a Deny that expires opens; a document that expires is as if it were not there, and says so")
 {
 	struct berm_model m;
 
@@ -431,7 +441,8 @@ TEST(expires_deny, "a Deny that expires opens; a document that expires is as if 
 	EXPECT_OUT(&m, "192.0.2.7");
 	ASSERT_EQ(berm_model_set_time(&m, T0 + 60), 0);
 	EXPECT_IN(&m, "192.0.2.7");
-	EXPECT_STR_HAS(told(&m), "shop/wall: expires: expired at 2027-01-15T08:01:00Z: the document is not in force");
+	EXPECT_STR_HAS(told(&m),
+		       "shop/wall: expires: expired at 2027-01-15T08:01:00Z: the document is not in force");
 	EXPECT_TRUE(berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "wall")->disabled);
 	berm_model_clear(&m);
 }
