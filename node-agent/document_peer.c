@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "document_rule.h"
 #include "document_selector.h"
+#include "document_workload.h"
 
 struct peer { /* being read */
 	enum berm_policy_kind kind;
@@ -27,6 +28,24 @@ static void read_ns_selector(const struct berm_field *field, void *into)
 
 	term->has_ns_selector = true;
 	(void)berm_read_selector(field, &term->ns_selector); /* errors are counted */
+}
+
+static void read_workload(const struct berm_field *field, void *into)
+{
+	struct berm_peer_term *term = ((struct peer *)into)->term;
+
+	term->has_pod_selector = true;
+	(void)berm_read_workload(field, &term->pod_selector); /* errors are counted */
+}
+
+static void read_scope(const struct berm_field *field, void *into)
+{
+	const char *text = berm_field_text(field);
+
+	if (text && strcmp(text, "any") != 0)
+		berm_field_error(field, "write scope: any, or leave it out",
+				 "'%.60s' is not a peer's scope", text);
+	((struct peer *)into)->term->is_unscoped = true;
 }
 
 static void read_any(const struct berm_field *field, void *into)
@@ -166,8 +185,8 @@ static const struct berm_member segmentation_peer[] = {
 	{ "namespaceSelector", BERM_MEMBER_OPTIONAL, read_ns_selector, NULL },
 	{ "ipBlock", BERM_MEMBER_OPTIONAL, read_block, NULL },
 	{ "any", BERM_MEMBER_OPTIONAL, read_any, NULL },
-	{ "workload", BERM_MEMBER_UNSUPPORTED, NULL, "use podSelector and namespaceSelector" },
-	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use namespaceSelector" },
+	{ "workload", BERM_MEMBER_OPTIONAL, read_workload, NULL },
+	{ "scope", BERM_MEMBER_OPTIONAL, read_scope, NULL },
 	{ "fqdns", BERM_MEMBER_UNSUPPORTED, NULL, "use ipBlock" },
 	{ "ipSet", BERM_MEMBER_OPTIONAL, read_ipset, NULL },
 	{ "except", BERM_MEMBER_OPTIONAL, read_set_except, NULL },

@@ -11,6 +11,7 @@
 #include "document_own.h"
 #include "document_rule.h"
 #include "document_selector.h"
+#include "document_workload.h"
 
 #define DEFAULT_PRIORITY 500
 #define BOTH_ESSENTIALS	 (BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER)
@@ -22,6 +23,8 @@ struct segmentation { /* being read */
 	bool has_subject, is_subject_good;
 	bool has_isolate, is_isolate_good;
 	bool has_essentials;
+	struct berm_selector scope;
+	bool is_scope_bad;
 	bool is_stray; /* whose pods it means is not sure */
 };
 
@@ -219,12 +222,24 @@ static void read_subject_namespaces(const struct berm_field *field, void *into)
 	(void)berm_read_selector(field, &s->policy->ns_subject); /* errors are counted */
 }
 
+static void read_subject_workload(const struct berm_field *field, void *into)
+{
+	(void)berm_read_workload(field, &((struct segmentation *)into)->policy->pod_subject);
+}
+
+static void read_scope(const struct berm_field *field, void *into)
+{
+	struct segmentation *s = into;
+
+	s->is_scope_bad = !berm_read_workload(field, &s->scope);
+}
+
 static void read_subject(const struct berm_field *field, void *into)
 {
 	static const struct berm_member table[] = {
 		{ "podSelector", BERM_MEMBER_OPTIONAL, read_subject_pods, NULL },
 		{ "namespaceSelector", BERM_MEMBER_OPTIONAL, read_subject_namespaces, NULL },
-		{ "workload", BERM_MEMBER_UNSUPPORTED, NULL, "use podSelector" },
+		{ "workload", BERM_MEMBER_OPTIONAL, read_subject_workload, NULL },
 	};
 	struct segmentation *s = into;
 	unsigned int before = field->reader->errors;
@@ -256,6 +271,7 @@ static const struct berm_member table[] = {
 	{ "priority", BERM_MEMBER_OPTIONAL, read_priority, NULL },
 	{ "mode", BERM_MEMBER_OPTIONAL, read_mode, NULL },
 	{ "subject", BERM_MEMBER_OPTIONAL, read_subject, NULL },
+	{ "scope", BERM_MEMBER_OPTIONAL, read_scope, NULL },
 	{ "isolate", BERM_MEMBER_OPTIONAL, read_isolate, NULL },
 	{ "essentials", BERM_MEMBER_OPTIONAL, read_essentials, NULL },
 	{ "onPolicyChange", BERM_MEMBER_OPTIONAL, read_policy_change, NULL },
@@ -265,7 +281,6 @@ static const struct berm_member table[] = {
 	{ "egress", BERM_MEMBER_OPTIONAL, read_egress, NULL },
 	{ "metadata", BERM_MEMBER_UNSUPPORTED, NULL, "write name at the top of the document" },
 	{ "spec", BERM_MEMBER_UNSUPPORTED, NULL, "write its fields at the top of the document" },
-	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use selectors" },
 	{ "flows", BERM_MEMBER_UNSUPPORTED, NULL, "use rules with ipBlock" },
 	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 };
@@ -359,7 +374,9 @@ void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *r
 	(void)berm_field_members(root, table, ARRAY_SIZE(table), &s); /* errors are counted */
 	check_isolate(root, &s);
 	check_essentials(root, &s);
-	is_isolation = !s.is_stray && s.has_isolate && s.is_isolate_good &&
+	berm_apply_scope(&chunk->reader, &s.scope, s.policy);
+	berm_selector_clear(&s.scope);
+	is_isolation = !s.is_stray && !s.is_scope_bad && s.has_isolate && s.is_isolate_good &&
 		       s.policy->tier == BERM_TIER_APPLICATION &&
 		       (s.has_subject ? s.is_subject_good : !has_stranger(root));
 	berm_chunk_add_policy(chunk, root, s.policy, is_isolation);

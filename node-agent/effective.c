@@ -313,10 +313,25 @@ static int tell_policy(const struct telling *t)
 	return rc;
 }
 
+/* They stand by name, before all other companions. */
+static int tell_second(const struct berm_model *model, size_t at, struct berm_problems *problems)
+{
+	struct telling t = { model, model->companions[at], problems };
+	char message[400];
+
+	snprintf(message, sizeof(message),
+		 "LabelMapping %s comes before it by name: this one does nothing",
+		 model->companions[0]->name);
+	return tell(&t, NULL, BERM_WARNING, message, "make one of them");
+}
+
 int berm_effective_problems(const struct berm_model *model, struct berm_problems *problems)
 {
 	int rc = 0;
 
+	for (size_t i = 1; !rc && i < model->companion_count; i++)
+		if (model->companions[i]->kind == BERM_KIND_MAPPING)
+			rc = tell_second(model, i, problems);
 	for (size_t i = 0; !rc && i < model->policy_count; i++) {
 		struct telling t = { model, model->policies[i], problems };
 

@@ -195,17 +195,60 @@ static void pod_changed(struct berm_model *model, const struct berm_pod *pod,
 	berm_pod_free(before);
 }
 
+/* ---- what workloads pods are ---------------------------------------------------------------------------- */
+
+/* The first LabelMapping by name counts. */
+static const struct berm_mapping *mapping_of(const struct berm_model *model)
+{
+	const struct berm_policy *first = model->companion_count ? model->companions[0] : NULL;
+
+	return first && first->kind == BERM_KIND_MAPPING ? &first->mapping : NULL;
+}
+
+static int label_pod(const struct berm_model *model, struct berm_pod *pod)
+{
+	const struct berm_namespace *ns = berm_model_namespace(model, pod->ns);
+
+	return berm_workload_label(mapping_of(model), ns ? &ns->labels : NULL, &pod->labels);
+}
+
+int berm_model_label_pods(struct berm_model *model, const char *ns)
+{
+	const struct berm_pod key = { .ns = (char *)ns, .name = (char *)"" };
+	const struct berm_shelf pods = pods_of(model);
+	size_t i = 0;
+	int rc = 0;
+
+	if (ns)
+		(void)berm_shelf_find(&pods, &key, &i); /* the first of it stands there */
+	for (; !rc && i < model->pod_count; i++) {
+		if (ns && strcmp(model->pods[i]->ns, ns) != 0)
+			break;
+		rc = label_pod(model, model->pods[i]);
+	}
+	return rc;
+}
+
 /* ---- putting and removing ------------------------------------------------------------------------------- */
 
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns)
 {
-	return berm_model_changed(model, berm_shelf_put(namespaces_of(model), ns));
+	const char *name = ns->name;
+	int rc = berm_shelf_put(namespaces_of(model), ns);
+
+	return berm_model_changed(model, rc ? rc : berm_model_label_pods(model, name));
 }
 
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
 {
 	void *before;
-	int rc = berm_shelf_swap(pods_of(model), pod, &before);
+	int rc = label_pod(model, pod);
+
+	if (rc) {
+		berm_pod_free(pod);
+		return rc;
+	}
+	rc = berm_shelf_swap(pods_of(model), pod, &before);
 
 	if (!rc)
 		pod_changed(model, pod, before);
@@ -231,7 +274,9 @@ int berm_model_remove_namespace(struct berm_model *model, const char *name)
 {
 	struct berm_namespace key = { .name = (char *)name };
 
-	return berm_model_changed(model, berm_shelf_remove(namespaces_of(model), &key));
+	int rc = berm_shelf_remove(namespaces_of(model), &key);
+
+	return berm_model_changed(model, rc ? rc : berm_model_label_pods(model, name));
 }
 
 int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name)

@@ -139,10 +139,13 @@ static int settle_all(struct berm_model *model)
 /* ---- putting and removing ------------------------------------------------------------------------------------------ */
 
 /* A companion has come, changed or gone. */
-static int companion_changed(struct berm_model *model, const char *ns, const char *name)
+static int companion_changed(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
+			     const char *name)
 {
 	int rc = 0;
 
+	if (kind == BERM_KIND_MAPPING)
+		return berm_model_changed(model, berm_model_label_pods(model, NULL));
 	for (size_t i = 0; !rc && i < model->policy_count; i++) {
 		const struct berm_policy *policy = model->policies[i];
 
@@ -161,7 +164,7 @@ static int put_companion(struct berm_model *model, struct berm_policy *companion
 	int rc = berm_shelf_put(companions_of(model), companion);
 
 	if (!rc && !is_same)
-		rc = companion_changed(model, companion->ns, companion->name);
+		rc = companion_changed(model, companion->kind, companion->ns, companion->name);
 	if (!rc) /* nobody waits for one that nobody names */
 		companion->since = model->version > version ? model->version : 0;
 	return rc;
@@ -194,7 +197,7 @@ int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kin
 	if (!policy)
 		return -ENOENT;
 	if (berm_policy_is_companion(kind))
-		rc = companion_changed(model, policy->ns, policy->name);
+		rc = companion_changed(model, kind, policy->ns, policy->name);
 	else
 		rc = berm_model_changed(model, 0);
 	if (!rc && policy->expanded)

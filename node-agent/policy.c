@@ -63,6 +63,7 @@ void berm_policy_free(struct berm_policy *policy)
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
 	berm_ipset_clear(&policy->set);
+	berm_mapping_clear(&policy->mapping);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -73,12 +74,13 @@ static const char *const kind_name[BERM_KIND_COUNT] = {
 	[BERM_KIND_SEGMENTATION] = "SegmentationPolicy",
 	[BERM_KIND_NETWORK] = "NetworkPolicy",
 	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
+	[BERM_KIND_MAPPING] = "LabelMapping",
 	[BERM_KIND_IPSET] = "IPSet",
 };
 
 bool berm_policy_is_companion(enum berm_policy_kind kind)
 {
-	return kind == BERM_KIND_IPSET;
+	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING;
 }
 
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
@@ -147,6 +149,19 @@ static void mix_cidr(struct berm_digester *d, const struct berm_cidr *cidr)
 	berm_digest_u64(d, cidr->bits | (uint64_t)cidr->v4 << 8);
 }
 
+static void mix_mapping(struct berm_digester *d, const struct berm_mapping *mapping)
+{
+	for (int i = 0; i < BERM_DIMENSION_COUNT; i++) {
+		const struct berm_mapping_of *of = &mapping->of[i];
+
+		berm_digest_u64(d, of->is_given | (uint64_t)of->count << 1);
+		for (size_t k = 0; k < of->count; k++) {
+			berm_digest_u64(d, of->source[k].of_pod);
+			mix_text(d, of->source[k].key);
+		}
+	}
+}
+
 static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 {
 	berm_digest_u64(d, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
@@ -199,6 +214,7 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
 	berm_digest_u64(&d, (uint64_t)policy->expires);
+	mix_mapping(&d, &policy->mapping);
 	berm_digest_u64(&d, policy->set.count);
 	for (size_t i = 0; i < policy->set.count; i++)
 		mix_cidr(&d, &policy->set.cidr[i]);

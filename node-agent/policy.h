@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * policy.h - the normal form of every document: one struct for SegmentationPolicy, NetworkPolicy,
- * ClusterNetworkPolicy and their companion IPSet. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * ClusterNetworkPolicy and their companions IPSet and LabelMapping. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -16,6 +16,7 @@
 #include "cidr.h"
 #include "ipset.h"
 #include "selector.h"
+#include "workload.h"
 
 enum berm_tier {
 	BERM_TIER_EMERGENCY,
@@ -42,6 +43,7 @@ enum berm_policy_kind {
 	BERM_KIND_SEGMENTATION,
 	BERM_KIND_NETWORK,
 	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
+	BERM_KIND_MAPPING, /* LabelMapping */
 	BERM_KIND_IPSET, /* companions of policies, no policies themselves: only the members so marked mean anything */
 	BERM_KIND_COUNT
 };
@@ -53,6 +55,7 @@ struct berm_peer_term {
 	bool unsupported;      /* a field this version does not know: see policy.md */
 	bool has_ns_selector;  /* else: the policy's own namespace (berm-system: any) */
 	bool has_pod_selector; /* else: all pods of those namespaces */
+	bool is_unscoped;      /* scope: any; while it is read */
 	struct berm_selector ns_selector;
 	struct berm_selector pod_selector;
 	struct berm_cidr block;
@@ -94,7 +97,8 @@ struct berm_policy {
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
-	struct berm_ipset set; /* of an IPSet */
+	struct berm_ipset set;	     /* of an IPSet */
+	struct berm_mapping mapping; /* of a LabelMapping */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool has_ns_subject; /* subject.namespaceSelector given */
@@ -127,7 +131,7 @@ void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
 /* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
-/* IPSet and whatever else says nothing of itself. */
+/* IPSet, LabelMapping: says nothing of itself. */
 bool berm_policy_is_companion(enum berm_policy_kind kind);
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);

@@ -654,10 +654,10 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 {
 	cJSON *isolate;
 
-	if (policy->kind == BERM_KIND_IPSET) {
+	if (policy->kind == BERM_KIND_IPSET)
 		add_number(object, "blocks", policy->set.count);
+	if (berm_policy_is_companion(policy->kind))
 		return;
-	}
 	add_text(object, "tier", berm_tier_name(policy->tier));
 	if (policy->kind != BERM_KIND_NETWORK)
 		cJSON_AddNumberToObject(object, "priority", policy->priority);
