@@ -717,6 +717,8 @@ static const char *policy_state(const struct berm_engine *engine,
 		return "pending";
 	if (policy->written && policy->disabled && !policy->written->disabled)
 		return "expired";
+	if (policy->audit)
+		return "audit";
 	return policy->disabled ? "disabled" : berm_standing_name(id->standing);
 }
 
