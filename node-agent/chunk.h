@@ -48,6 +48,8 @@ void berm_take_service_cidr(struct berm_chunk *chunk, const struct berm_field *r
 void berm_take_configmap(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_cluster_network(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_mapping(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_ipset(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *root);
 
 /* What ObjectMeta says; texts belong to the tree. */

@@ -38,11 +38,15 @@ static const struct kind kinds[] = {
 	{ "ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", berm_take_cluster_network,
 	  true },
 	{ "SegmentationPolicy", NULL, berm_take_segmentation, true },
+	{ "LabelMapping", NULL, berm_take_mapping, true },
+	{ "IPSet", NULL, berm_take_ipset, true },
 };
 
 /* Policies by name that other versions or other software know. */
 static const char *const unsupported_kinds[] = {
-	"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "LabelMapping", "IPSet", "AgentConfig",
+	"AdminNetworkPolicy",
+	"BaselineAdminNetworkPolicy",
+	"AgentConfig",
 };
 
 static const struct kind *kind_of(const char *name)
@@ -73,6 +77,8 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 	berm_nearest_try(&nearest, "SegmentationPolicy");
 	berm_nearest_try(&nearest, "NetworkPolicy");
 	berm_nearest_try(&nearest, "ClusterNetworkPolicy");
+	berm_nearest_try(&nearest, "IPSet");
+	berm_nearest_try(&nearest, "LabelMapping");
 	if ((!is_ours && !is_later && !nearest.best) || !berm_field_get(root, "kind", &kind))
 		return;
 	berm_chunk_title(chunk, name, NULL, NULL);
@@ -82,7 +88,7 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 		berm_field_error(&kind,
 				 berm_nearest_text(&nearest,
 						   "known: SegmentationPolicy, NetworkPolicy, "
-						   "ClusterNetworkPolicy",
+						   "ClusterNetworkPolicy, IPSet, LabelMapping",
 						   hint, sizeof(hint)),
 				 "'%.60s' is not a known kind", name);
 	if (is_ours || nearest.best)

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "document_rule.h"
 #include "document_selector.h"
+#include "document_workload.h"
 
 struct peer { /* being read */
 	enum berm_policy_kind kind;
@@ -27,6 +28,24 @@ static void read_ns_selector(const struct berm_field *field, void *into)
 
 	term->has_ns_selector = true;
 	(void)berm_read_selector(field, &term->ns_selector); /* errors are counted */
+}
+
+static void read_workload(const struct berm_field *field, void *into)
+{
+	struct berm_peer_term *term = ((struct peer *)into)->term;
+
+	term->has_pod_selector = true;
+	(void)berm_read_workload(field, &term->pod_selector); /* errors are counted */
+}
+
+static void read_scope(const struct berm_field *field, void *into)
+{
+	const char *text = berm_field_text(field);
+
+	if (text && strcmp(text, "any") != 0)
+		berm_field_error(field, "write scope: any, or leave it out",
+				 "'%.60s' is not a peer's scope", text);
+	((struct peer *)into)->term->is_unscoped = true;
 }
 
 static void read_any(const struct berm_field *field, void *into)
@@ -129,6 +148,30 @@ static void read_block(const struct berm_field *field, void *into)
 		check_excepts(field, &b);
 }
 
+/* ---- ipSet --------------------------------------------------------------------------------------- */
+
+/* Until somebody looks up the set, the peer is one that nobody knows: it fails closed. */
+static void read_ipset(const struct berm_field *field, void *into)
+{
+	struct berm_peer_term *term = ((struct peer *)into)->term;
+	const char *name = berm_field_text(field);
+
+	term->unsupported = true;
+	if (name && !berm_is_dns_subdomain(name))
+		berm_field_error(field, "at most 253 of a-z, 0-9, '-' and '.'",
+				 "'%.80s' is not an IPSet's name", name);
+	else if (name)
+		term->ipset = berm_reader_copy(field->reader, name);
+}
+
+static void read_set_except(const struct berm_field *field, void *into)
+{
+	const struct peer *peer = into;
+	struct block b = { .kind = peer->kind, .term = peer->term };
+
+	read_except(field, &b);
+}
+
 /* ---- peer ---------------------------------------------------------------------------------------- */
 
 static const struct berm_member network_peer[] = {
@@ -142,16 +185,19 @@ static const struct berm_member segmentation_peer[] = {
 	{ "namespaceSelector", BERM_MEMBER_OPTIONAL, read_ns_selector, NULL },
 	{ "ipBlock", BERM_MEMBER_OPTIONAL, read_block, NULL },
 	{ "any", BERM_MEMBER_OPTIONAL, read_any, NULL },
-	{ "workload", BERM_MEMBER_UNSUPPORTED, NULL, "use podSelector and namespaceSelector" },
-	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use namespaceSelector" },
+	{ "workload", BERM_MEMBER_OPTIONAL, read_workload, NULL },
+	{ "scope", BERM_MEMBER_OPTIONAL, read_scope, NULL },
 	{ "fqdns", BERM_MEMBER_UNSUPPORTED, NULL, "use ipBlock" },
-	{ "ipSet", BERM_MEMBER_UNSUPPORTED, NULL, "use ipBlock" },
+	{ "ipSet", BERM_MEMBER_OPTIONAL, read_ipset, NULL },
+	{ "except", BERM_MEMBER_OPTIONAL, read_set_except, NULL },
 };
 
 static void check_form(const struct berm_field *field, const struct berm_peer_term *term,
 		       bool is_network)
 {
-	int forms = term->any + term->is_block + (term->has_ns_selector || term->has_pod_selector);
+	int forms = term->any + term->is_block + (term->ipset != NULL) +
+		    (term->has_ns_selector || term->has_pod_selector);
+	struct berm_field except;
 
 	if (forms == 0)
 		berm_field_error(field,
@@ -160,8 +206,12 @@ static void check_form(const struct berm_field *field, const struct berm_peer_te
 				 "an empty peer says nothing");
 	if (forms > 1)
 		berm_field_error(field, "make two items of it: items are OR",
-				 term->any ? "any goes with nothing else"
-					   : "ipBlock goes with no selector");
+				 term->any     ? "any goes with nothing else"
+				 : term->ipset ? "ipSet goes with no other form"
+					       : "ipBlock goes with no selector");
+	if (forms && !term->ipset && berm_field_get(field, "except", &except))
+		berm_field_name_error(&except, "write it into ipBlock, or beside ipSet",
+				      "there is nothing here that it takes away from");
 }
 
 void berm_read_peer(const struct berm_field *field, enum berm_policy_kind kind,

@@ -9,6 +9,7 @@
 #include "document_app.h"
 #include "document_peer.h"
 #include "document_port.h"
+#include "moment.h"
 
 struct rule { /* being read */
 	struct berm_policy *policy;
@@ -211,6 +212,22 @@ static void read_app(const struct berm_field *field, void *into)
 	berm_read_app(field, ((struct rule *)into)->rule);
 }
 
+void berm_read_moment(const struct berm_field *field, int64_t *ret)
+{
+	const char *text = berm_field_text(field);
+	struct berm_err err = { 0 };
+
+	if (text && berm_moment_parse(text, ret, &err))
+		berm_field_error(field,
+				 "write it like 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00",
+				 "%s", err.msg);
+}
+
+static void read_expires(const struct berm_field *field, void *into)
+{
+	berm_read_moment(field, &((struct rule *)into)->rule->expires);
+}
+
 static const struct berm_member network_ingress[] = {
 	{ "from", BERM_MEMBER_OPTIONAL, read_peers, NULL },
 	{ "to", BERM_MEMBER_OPTIONAL, refuse_to, NULL },
@@ -234,7 +251,7 @@ static const struct berm_member network_egress[] = {
 		{ "limits", BERM_MEMBER_OPTIONAL, read_limits, NULL },                             \
 		{ "log", BERM_MEMBER_OPTIONAL, read_log, NULL },                                   \
 	{                                                                                          \
-		"expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL                                     \
+		"expires", BERM_MEMBER_OPTIONAL, read_expires, NULL                                \
 	}
 
 static const struct berm_member segmentation_ingress[] = {

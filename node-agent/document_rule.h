@@ -19,6 +19,9 @@ void berm_read_rules(const struct berm_field *list, enum berm_dir dir, struct be
 struct berm_policy_rule *berm_append_rules(const struct berm_field *list, enum berm_dir dir,
 					   size_t max, struct berm_policy *policy);
 
+/* RFC 3339 with an offset, as in "expires". A problem was added if it stays as it was. */
+void berm_read_moment(const struct berm_field *field, int64_t *ret);
+
 /* Names of policies' rules: letters, digits, '-', '_', '.', at most 63. */
 bool berm_is_rule_name(const char *text);
 

@@ -9,8 +9,10 @@
 #include "chunk.h"
 #include "cleanup.h"
 #include "document_flow.h"
+#include "document_own.h"
 #include "document_rule.h"
 #include "document_selector.h"
+#include "document_workload.h"
 
 #define DEFAULT_PRIORITY 500
 #define BOTH_ESSENTIALS	 (BERM_ESSENTIAL_DNS | BERM_ESSENTIAL_APISERVER)
@@ -22,6 +24,8 @@ struct segmentation { /* being read */
 	bool has_subject, is_subject_good;
 	bool has_isolate, is_isolate_good;
 	bool has_essentials;
+	struct berm_selector scope;
+	bool is_scope_bad;
 	bool is_stray; /* whose pods it means is not sure */
 };
 
@@ -145,6 +149,11 @@ static void read_deny_with(const struct berm_field *field, void *into)
 		((struct segmentation *)into)->policy->rejects = rejects;
 }
 
+static void read_expires(const struct berm_field *field, void *into)
+{
+	berm_read_moment(field, &((struct segmentation *)into)->policy->expires);
+}
+
 /* A list of words to a bit mask. */
 static bool read_mask(const struct berm_field *field, const struct berm_word *words, size_t count,
 		      uint8_t *out)
@@ -217,12 +226,24 @@ static void read_subject_namespaces(const struct berm_field *field, void *into)
 	(void)berm_read_selector(field, &s->policy->ns_subject); /* errors are counted */
 }
 
+static void read_subject_workload(const struct berm_field *field, void *into)
+{
+	(void)berm_read_workload(field, &((struct segmentation *)into)->policy->pod_subject);
+}
+
+static void read_scope(const struct berm_field *field, void *into)
+{
+	struct segmentation *s = into;
+
+	s->is_scope_bad = !berm_read_workload(field, &s->scope);
+}
+
 static void read_subject(const struct berm_field *field, void *into)
 {
 	static const struct berm_member table[] = {
 		{ "podSelector", BERM_MEMBER_OPTIONAL, read_subject_pods, NULL },
 		{ "namespaceSelector", BERM_MEMBER_OPTIONAL, read_subject_namespaces, NULL },
-		{ "workload", BERM_MEMBER_UNSUPPORTED, NULL, "use podSelector" },
+		{ "workload", BERM_MEMBER_OPTIONAL, read_subject_workload, NULL },
 	};
 	struct segmentation *s = into;
 	unsigned int before = field->reader->errors;
@@ -259,18 +280,18 @@ static const struct berm_member table[] = {
 	{ "priority", BERM_MEMBER_OPTIONAL, read_priority, NULL },
 	{ "mode", BERM_MEMBER_OPTIONAL, read_mode, NULL },
 	{ "subject", BERM_MEMBER_OPTIONAL, read_subject, NULL },
+	{ "scope", BERM_MEMBER_OPTIONAL, read_scope, NULL },
 	{ "isolate", BERM_MEMBER_OPTIONAL, read_isolate, NULL },
 	{ "essentials", BERM_MEMBER_OPTIONAL, read_essentials, NULL },
 	{ "onPolicyChange", BERM_MEMBER_OPTIONAL, read_policy_change, NULL },
 	{ "denyWith", BERM_MEMBER_OPTIONAL, read_deny_with, NULL },
+	{ "expires", BERM_MEMBER_OPTIONAL, read_expires, NULL },
 	{ "ingress", BERM_MEMBER_OPTIONAL, read_ingress, NULL },
 	{ "egress", BERM_MEMBER_OPTIONAL, read_egress, NULL },
 	{ "flows", BERM_MEMBER_OPTIONAL, read_flows, NULL },
 	{ "metadata", BERM_MEMBER_UNSUPPORTED, NULL, "write name at the top of the document" },
 	{ "spec", BERM_MEMBER_UNSUPPORTED, NULL, "write its fields at the top of the document" },
-	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use selectors" },
 	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
-	{ "expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 };
 
 /* A member that we do not know may be a mistyped one: then an absent `subject` does not mean everyone. */
@@ -321,17 +342,6 @@ static void check_essentials(const struct berm_field *root, struct segmentation 
 	s->policy->essentials = 0;
 }
 
-/* Where the document lives: its ConfigMap's namespace; a plain one says it, or belongs to the system. */
-static const char *home_of(const struct berm_chunk *chunk, const struct berm_field *root)
-{
-	const cJSON *ns = cJSON_GetObjectItemCaseSensitive(root->node, "namespace");
-
-	if (chunk->sheet->carrier)
-		return chunk->sheet->carrier;
-	return cJSON_IsString(ns) && berm_is_dns_label(ns->valuestring) ? ns->valuestring
-									: BERM_SYSTEM_NAMESPACE;
-}
-
 static struct berm_policy *new_policy(struct berm_chunk *chunk, const struct berm_field *root)
 {
 	struct berm_policy *policy = berm_reader_alloc(&chunk->reader, 1, sizeof(*policy));
@@ -344,7 +354,7 @@ static struct berm_policy *new_policy(struct berm_chunk *chunk, const struct ber
 	policy->essentials = BOTH_ESSENTIALS;
 	policy->line = berm_field_line(root);
 	policy->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
-	policy->ns = berm_reader_copy(&chunk->reader, home_of(chunk, root));
+	policy->ns = berm_reader_copy(&chunk->reader, berm_document_home(chunk, root));
 	policy->cluster_wide = policy->ns && !strcmp(policy->ns, BERM_SYSTEM_NAMESPACE);
 	return policy;
 }
@@ -373,7 +383,9 @@ void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *r
 	(void)berm_field_members(root, table, ARRAY_SIZE(table), &s); /* errors are counted */
 	check_isolate(root, &s);
 	check_essentials(root, &s);
-	is_isolation = !s.is_stray && s.has_isolate && s.is_isolate_good &&
+	berm_apply_scope(&chunk->reader, &s.scope, s.policy);
+	berm_selector_clear(&s.scope);
+	is_isolation = !s.is_stray && !s.is_scope_bad && s.has_isolate && s.is_isolate_good &&
 		       s.policy->tier == BERM_TIER_APPLICATION &&
 		       (s.has_subject ? s.is_subject_good : !has_stranger(root));
 	berm_chunk_add_policy(chunk, root, s.policy, is_isolation);

@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "compile.h"
+#include "effective.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   60000
@@ -173,8 +174,12 @@ static int compile_anew(struct berm_engine *engine, struct berm_err *err)
 	berm_compiled_free(engine->compiled); /* first: two would be twice the memory */
 	engine->compiled = NULL;
 	rc = berm_compile_kept(&engine->model, &engine->compiled, &problems, err);
+	if (!rc && berm_effective_problems(&engine->model, &problems))
+		rc = berm_fail(err, -ENOMEM, "list what is wrong");
 	if (rc) {
 		berm_problems_clear(&problems);
+		berm_compiled_free(engine->compiled);
+		engine->compiled = NULL;
 		return berm_wrap(err, rc, "compile the policies");
 	}
 	engine->has_new_problems = !has_same_problems(&engine->problems, &problems);

@@ -141,7 +141,8 @@ cJSON *berm_labels_json(const struct berm_labels *labels)
 	size_t i;
 
 	for (i = 0; object && i < labels->count; i++)
-		cJSON_AddStringToObject(object, labels->item[i].key, labels->item[i].value);
+		if (!berm_is_workload_label(labels->item[i].key))
+			cJSON_AddStringToObject(object, labels->item[i].key, labels->item[i].value);
 	return object;
 }
 

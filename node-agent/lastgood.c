@@ -182,6 +182,8 @@ static int stand_in(struct resolving *r, struct berm_object *o)
 
 	if (o->isolation && o->isolation->isolate)
 		return resolved_add(r, o, BERM_STANDING_ISOLATING, NULL);
+	if (berm_policy_is_companion(o->policy_kind)) /* who names it fails closed */
+		return resolved_add(r, o, BERM_STANDING_INVALID, NULL);
 	if (!o->isolation && is_tenant && isolate_namespace(r, o->carrier ? o->carrier : o->ns))
 		return -ENOMEM;
 	return resolved_add(r, o, BERM_STANDING_INVALID, NULL);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "agent.h"
+#include "alarm.h"
 #include "cleanup.h"
 #include "loader.h"
 #include "log.h"
@@ -34,6 +35,7 @@ struct loop {
 	bool has_new_flows;
 	uv_poll_t ring_events, file_events, cni_events;
 	uv_timer_t judge, files, save, overdue;
+	struct berm_alarm alarm; /* what expires next */
 	uv_signal_t sigterm, sigint;
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
 	uv_work_t grace;
@@ -123,13 +125,16 @@ static void tell_failure(const struct berm_err *before, const struct berm_err *n
 
 static void tell_problems(const struct berm_engine *engine)
 {
+	enum berm_log_level level;
 	char line[1024];
 	size_t i;
 
 	for (i = 0; i < engine->problems.count; i++) {
+		level = engine->problems.item[i].severity == BERM_ERROR ? BERM_LOG_ERROR
+									: BERM_LOG_WARNING;
 		(void)berm_problem_format(&engine->problems.item[i], line,
 					  sizeof(line)); /* cut is fine */
-		berm_log(BERM_LOG_ERROR, "policy-problem", "text=\"%s\"", line);
+		berm_log(level, "policy-problem", "text=\"%s\"", line);
 	}
 }
 
@@ -175,6 +180,26 @@ static void tell_ready(struct loop *loop)
 	loop->is_ready = true;
 }
 
+/* What has expired, or has not any more because the clock was set back, changes the model. */
+static void take_time(struct loop *loop)
+{
+	struct berm_model *model = &loop->agent.engine.model;
+	struct berm_err err = { 0 };
+
+	if (berm_model_set_time(model, berm_alarm_now_s()))
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	if (berm_alarm_set(&loop->alarm, berm_model_next_time(model), &err))
+		berm_log(BERM_LOG_ERROR, "expiry-not-watched", "error=\"%s\"", err.msg);
+}
+
+static void on_alarm(void *ctx)
+{
+	struct loop *loop = ctx;
+
+	take_time(loop);
+	berm_agent_touch(&loop->agent);
+}
+
 static void judge_now(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -185,6 +210,7 @@ static void judge_now(struct loop *loop)
 		berm_api_need_services(agent->api,
 				       berm_model_has_egress_rules(&agent->engine.model));
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
+	take_time(loop);
 	berm_attest_endpoints(agent->attest);
 	berm_shield_judging(agent->shield);
 	if (berm_engine_judge(&agent->engine, &err))
@@ -577,6 +603,7 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 		rc = open_resize(agent, err);
 	if (!rc)
 		rc = berm_engine_open(&agent->engine, &agent->maps, err);
+	agent->engine.model.now_s = berm_alarm_now_s(); /* before any document comes */
 	if (!rc && berm_model_set_node(&agent->engine.model, agent->opts.node))
 		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
@@ -614,6 +641,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 		rc = berm_pressure_start(agent, &agent->pressure, err);
 	if (!rc)
 		rc = start_ring(loop, err);
+	if (!rc)
+		rc = berm_alarm_open(&loop->alarm, &agent->loop, err);
 	if (rc)
 		return rc;
 	uv_poll_init(&agent->loop, &loop->cni_events, berm_cni_fd(agent->cni));
@@ -648,6 +677,7 @@ static void stop_parts(struct loop *loop)
 	uv_walk(&agent->loop, close_handle, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&agent->loop);
+	berm_alarm_close(&loop->alarm);
 	berm_server_free(agent->server);
 	berm_keeper_free(agent->keeper);
 	berm_shield_free(agent->shield);
@@ -715,6 +745,7 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 		return berm_fail(err, -ENOMEM, "start");
 	agent = &loop->agent;
 	agent->opts = *opts;
+	loop->alarm = (struct berm_alarm){ .fd = -1, .ring = on_alarm, .ctx = loop };
 	agent->maps = (struct berm_maps)BERM_MAPS_CLOSED;
 	uv_loop_init(&agent->loop);
 	agent->started_ms = (int64_t)uv_now(&agent->loop);

@@ -2,25 +2,13 @@
 /*
  * model.c - the agent's picture of the cluster: sorted arrays, found by binary search.
  *
- * Knows no file, no API server and no kernel. An array has room for the next power of two of its count,
- * so a put moves pointers only: 80 KB at most for 10,000 pods.
+ * Knows no file, no API server and no kernel.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
-
-/* One of the model's arrays of pointers, whatever it points to (hence may_alias). */
-typedef void *any_object __attribute__((may_alias));
-typedef any_object *any_array __attribute__((may_alias));
-
-struct shelf {
-	any_array *item;
-	size_t *count;
-	int (*cmp)(const void *a, const void *b);
-	void (*destroy)(void *object);
-};
+#include "model_shelf.h"
 
 static int or_text(const char *a, const char *b)
 {
@@ -42,7 +30,7 @@ static int cmp_pod(const void *a, const void *b)
 	return rc ? rc : or_text(x->name, y->name);
 }
 
-static int cmp_policy(const void *a, const void *b)
+int berm_model_cmp_policy(const void *a, const void *b)
 {
 	const struct berm_policy *x = a, *y = b;
 	int rc = (x->kind > y->kind) - (x->kind < y->kind);
@@ -85,7 +73,7 @@ static void destroy_pod(void *object)
 	berm_pod_free(object);
 }
 
-static void destroy_policy(void *object)
+void berm_model_destroy_policy(void *object)
 {
 	berm_policy_free(object);
 }
@@ -105,137 +93,39 @@ static void destroy_service_cidr(void *object)
 	berm_service_cidr_free(object);
 }
 
-static struct shelf namespaces_of(struct berm_model *m)
+static struct berm_shelf namespaces_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->namespaces, &m->namespace_count, cmp_namespace,
-			       destroy_namespace };
+	return (struct berm_shelf){ (any_array *)&m->namespaces, &m->namespace_count, cmp_namespace,
+				    destroy_namespace };
 }
 
-static struct shelf pods_of(struct berm_model *m)
+static struct berm_shelf pods_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->pods, &m->pod_count, cmp_pod, destroy_pod };
+	return (struct berm_shelf){ (any_array *)&m->pods, &m->pod_count, cmp_pod, destroy_pod };
 }
 
-static struct shelf policies_of(struct berm_model *m)
+struct berm_shelf berm_model_policies(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->policies, &m->policy_count, cmp_policy,
-			       destroy_policy };
+	return (struct berm_shelf){ (any_array *)&m->policies, &m->policy_count,
+				    berm_model_cmp_policy, berm_model_destroy_policy };
 }
 
-static struct shelf services_of(struct berm_model *m)
+static struct berm_shelf services_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->services, &m->service_count, cmp_service,
-			       destroy_service };
+	return (struct berm_shelf){ (any_array *)&m->services, &m->service_count, cmp_service,
+				    destroy_service };
 }
 
-static struct shelf slices_of(struct berm_model *m)
+static struct berm_shelf slices_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->slices, &m->slice_count, cmp_slice, destroy_slice };
+	return (struct berm_shelf){ (any_array *)&m->slices, &m->slice_count, cmp_slice,
+				    destroy_slice };
 }
 
-static struct shelf service_cidrs_of(struct berm_model *m)
+static struct berm_shelf service_cidrs_of(struct berm_model *m)
 {
-	return (struct shelf){ (any_array *)&m->service_cidrs, &m->service_cidr_count,
-			       cmp_service_cidr, destroy_service_cidr };
-}
-
-/* Where key is, or where it would stand. */
-static bool shelf_find(const struct shelf *s, const void *key, size_t *ret_pos)
-{
-	size_t low = 0, high = *s->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int rc = s->cmp((*s->item)[mid], key);
-
-		if (!rc) {
-			*ret_pos = mid;
-			return true;
-		}
-		if (rc < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*ret_pos = low;
-	return false;
-}
-
-static int shelf_grow(const struct shelf *s)
-{
-	size_t count = *s->count;
-	any_array grown;
-
-	if (count & (count - 1))
-		return 0; /* room up to the next power of two */
-	grown = reallocarray(*s->item, count ? count * 2 : 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	*s->item = grown;
-	return 0;
-}
-
-/* *ret_before: what had its place, the caller's now; NULL if nothing had. */
-static int shelf_swap(struct shelf s, void *object, void **ret_before)
-{
-	size_t pos;
-
-	*ret_before = NULL;
-	if (shelf_find(&s, object, &pos)) {
-		*ret_before = (*s.item)[pos];
-		(*s.item)[pos] = object;
-		return 0;
-	}
-	if (shelf_grow(&s)) {
-		s.destroy(object);
-		return -ENOMEM;
-	}
-	memmove(*s.item + pos + 1, *s.item + pos, (*s.count - pos) * sizeof(void *));
-	(*s.item)[pos] = object;
-	(*s.count)++;
-	return 0;
-}
-
-static int shelf_put(struct shelf s, void *object)
-{
-	void *before;
-	int rc = shelf_swap(s, object, &before);
-
-	if (before)
-		s.destroy(before);
-	return rc;
-}
-
-static void *shelf_take(struct shelf s, const void *key)
-{
-	void *object;
-	size_t pos;
-
-	if (!shelf_find(&s, key, &pos))
-		return NULL;
-	object = (*s.item)[pos];
-	(*s.count)--;
-	memmove(*s.item + pos, *s.item + pos + 1, (*s.count - pos) * sizeof(void *));
-	return object;
-}
-
-static int shelf_remove(struct shelf s, const void *key)
-{
-	void *object = shelf_take(s, key);
-
-	if (!object)
-		return -ENOENT;
-	s.destroy(object);
-	return 0;
-}
-
-static void shelf_clear(struct shelf s)
-{
-	for (size_t i = 0; i < *s.count; i++)
-		s.destroy((*s.item)[i]);
-	free(*s.item);
-	*s.item = NULL;
-	*s.count = 0;
+	return (struct berm_shelf){ (any_array *)&m->service_cidrs, &m->service_cidr_count,
+				    cmp_service_cidr, destroy_service_cidr };
 }
 
 /* ---- what has changed --------------------------------------------------------------------------------- */
@@ -256,7 +146,7 @@ void berm_model_changes_clear(struct berm_model *model)
 	model->changes.all = false;
 }
 
-static int changed(struct berm_model *model, int rc)
+int berm_model_changed(struct berm_model *model, int rc)
 {
 	if (rc)
 		return rc;
@@ -305,55 +195,94 @@ static void pod_changed(struct berm_model *model, const struct berm_pod *pod,
 	berm_pod_free(before);
 }
 
+/* ---- what workloads pods are ---------------------------------------------------------------------------- */
+
+/* The first LabelMapping by name counts. */
+static const struct berm_mapping *mapping_of(const struct berm_model *model)
+{
+	const struct berm_policy *first = model->companion_count ? model->companions[0] : NULL;
+
+	return first && first->kind == BERM_KIND_MAPPING ? &first->mapping : NULL;
+}
+
+static int label_pod(const struct berm_model *model, struct berm_pod *pod)
+{
+	const struct berm_namespace *ns = berm_model_namespace(model, pod->ns);
+
+	return berm_workload_label(mapping_of(model), ns ? &ns->labels : NULL, &pod->labels);
+}
+
+int berm_model_label_pods(struct berm_model *model, const char *ns)
+{
+	const struct berm_pod key = { .ns = (char *)ns, .name = (char *)"" };
+	const struct berm_shelf pods = pods_of(model);
+	size_t i = 0;
+	int rc = 0;
+
+	if (ns)
+		(void)berm_shelf_find(&pods, &key, &i); /* the first of it stands there */
+	for (; !rc && i < model->pod_count; i++) {
+		if (ns && strcmp(model->pods[i]->ns, ns) != 0)
+			break;
+		rc = label_pod(model, model->pods[i]);
+	}
+	return rc;
+}
+
 /* ---- putting and removing ------------------------------------------------------------------------------- */
 
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns)
 {
-	return changed(model, shelf_put(namespaces_of(model), ns));
+	const char *name = ns->name;
+	int rc = berm_shelf_put(namespaces_of(model), ns);
+
+	return berm_model_changed(model, rc ? rc : berm_model_label_pods(model, name));
 }
 
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
 {
 	void *before;
-	int rc = shelf_swap(pods_of(model), pod, &before);
+	int rc = label_pod(model, pod);
+
+	if (rc) {
+		berm_pod_free(pod);
+		return rc;
+	}
+	rc = berm_shelf_swap(pods_of(model), pod, &before);
 
 	if (!rc)
 		pod_changed(model, pod, before);
 	return rc;
 }
 
-int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
-{
-	policy->since = model->version + 1;
-	return changed(model, shelf_put(policies_of(model), policy));
-}
-
 int berm_model_put_service(struct berm_model *model, struct berm_service *service)
 {
-	return changed(model, shelf_put(services_of(model), service));
+	return berm_model_changed(model, berm_shelf_put(services_of(model), service));
 }
 
 int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice)
 {
-	return changed(model, shelf_put(slices_of(model), slice));
+	return berm_model_changed(model, berm_shelf_put(slices_of(model), slice));
 }
 
 int berm_model_put_service_cidr(struct berm_model *model, struct berm_service_cidr *cidr)
 {
-	return changed(model, shelf_put(service_cidrs_of(model), cidr));
+	return berm_model_changed(model, berm_shelf_put(service_cidrs_of(model), cidr));
 }
 
 int berm_model_remove_namespace(struct berm_model *model, const char *name)
 {
 	struct berm_namespace key = { .name = (char *)name };
 
-	return changed(model, shelf_remove(namespaces_of(model), &key));
+	int rc = berm_shelf_remove(namespaces_of(model), &key);
+
+	return berm_model_changed(model, rc ? rc : berm_model_label_pods(model, name));
 }
 
 int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *name)
 {
 	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
-	struct berm_pod *pod = shelf_take(pods_of(model), &key);
+	struct berm_pod *pod = berm_shelf_take(pods_of(model), &key);
 
 	if (!pod)
 		return -ENOENT;
@@ -361,33 +290,25 @@ int berm_model_remove_pod(struct berm_model *model, const char *ns, const char *
 	return 0;
 }
 
-int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kind, const char *ns,
-			     const char *name)
-{
-	struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
-
-	return changed(model, shelf_remove(policies_of(model), &key));
-}
-
 int berm_model_remove_service(struct berm_model *model, const char *ns, const char *name)
 {
 	struct berm_service key = { .ns = (char *)ns, .name = (char *)name };
 
-	return changed(model, shelf_remove(services_of(model), &key));
+	return berm_model_changed(model, berm_shelf_remove(services_of(model), &key));
 }
 
 int berm_model_remove_slice(struct berm_model *model, const char *ns, const char *name)
 {
 	struct berm_slice key = { .ns = (char *)ns, .name = (char *)name };
 
-	return changed(model, shelf_remove(slices_of(model), &key));
+	return berm_model_changed(model, berm_shelf_remove(slices_of(model), &key));
 }
 
 int berm_model_remove_service_cidr(struct berm_model *model, const char *name)
 {
 	struct berm_service_cidr key = { .name = (char *)name };
 
-	return changed(model, shelf_remove(service_cidrs_of(model), &key));
+	return berm_model_changed(model, berm_shelf_remove(service_cidrs_of(model), &key));
 }
 
 /* ---- endpoints: structs in place, a few hundred at most ------------------------------------------- */
@@ -421,7 +342,7 @@ int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_en
 		model->endpoint_count++;
 	}
 	model->endpoints[pos] = *ep;
-	return changed(model, 0);
+	return berm_model_changed(model, 0);
 }
 
 int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot)
@@ -433,7 +354,7 @@ int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot)
 		return -ENOENT;
 	model->endpoint_count--;
 	memmove(at, at + 1, (model->endpoint_count - pos) * sizeof(*at));
-	return changed(model, 0);
+	return berm_model_changed(model, 0);
 }
 
 int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count)
@@ -449,7 +370,7 @@ int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *
 	free(model->node_addrs);
 	model->node_addrs = copy;
 	model->node_addr_count = count;
-	return changed(model, 0);
+	return berm_model_changed(model, 0);
 }
 
 int berm_model_set_node(struct berm_model *model, const char *name)
@@ -460,24 +381,17 @@ int berm_model_set_node(struct berm_model *model, const char *name)
 		return -ENOMEM;
 	free(model->node);
 	model->node = copy;
-	return changed(model, 0);
+	return berm_model_changed(model, 0);
 }
 
 /* ---- finding ---------------------------------------------------------------------------------------- */
 
 /* Looking up changes nothing: the casts only let one shelf serve readers and writers. */
-static const void *lookup(struct shelf s, const void *key)
-{
-	size_t pos;
-
-	return shelf_find(&s, key, &pos) ? (*s.item)[pos] : NULL;
-}
-
 const struct berm_namespace *berm_model_namespace(const struct berm_model *model, const char *name)
 {
 	struct berm_namespace key = { .name = (char *)name };
 
-	return lookup(namespaces_of((struct berm_model *)model), &key);
+	return berm_shelf_get(namespaces_of((struct berm_model *)model), &key);
 }
 
 const struct berm_pod *berm_model_pod(const struct berm_model *model, const char *ns,
@@ -485,7 +399,7 @@ const struct berm_pod *berm_model_pod(const struct berm_model *model, const char
 {
 	struct berm_pod key = { .ns = (char *)ns, .name = (char *)name };
 
-	return lookup(pods_of((struct berm_model *)model), &key);
+	return berm_shelf_get(pods_of((struct berm_model *)model), &key);
 }
 
 const struct berm_pod *berm_model_pod_of(const struct berm_model *model,
@@ -532,27 +446,17 @@ void berm_pod_free(struct berm_pod *pod)
 void berm_model_clear(struct berm_model *model)
 {
 	forget_changes(&model->changes);
-	shelf_clear(namespaces_of(model));
-	shelf_clear(pods_of(model));
-	shelf_clear(policies_of(model));
-	shelf_clear(services_of(model));
-	shelf_clear(slices_of(model));
-	shelf_clear(service_cidrs_of(model));
+	berm_shelf_clear(namespaces_of(model));
+	berm_shelf_clear(pods_of(model));
+	berm_shelf_clear(berm_model_policies(model));
+	berm_model_clear_companions(model);
+	berm_shelf_clear(services_of(model));
+	berm_shelf_clear(slices_of(model));
+	berm_shelf_clear(service_cidrs_of(model));
 	free(model->endpoints);
 	free(model->node_addrs);
 	free(model->node);
 	memset(model, 0, sizeof(*model));
-}
-
-const struct berm_policy *berm_model_policy(const struct berm_model *model,
-					    enum berm_policy_kind kind, const char *ns,
-					    const char *name)
-{
-	const struct berm_policy key = { .kind = kind, .ns = (char *)ns, .name = (char *)name };
-	struct shelf shelf = policies_of((struct berm_model *)model); /* only read */
-	size_t pos;
-
-	return shelf_find(&shelf, &key, &pos) ? model->policies[pos] : NULL;
 }
 
 static bool has_endpoint_in(const struct berm_model *model, const char *ns)

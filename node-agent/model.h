@@ -78,7 +78,7 @@ struct berm_model {
 	size_t namespace_count;
 	struct berm_pod **pods; /* sorted by ns, name */
 	size_t pod_count;
-	struct berm_policy **policies; /* sorted by kind, ns, name */
+	struct berm_policy **policies; /* in force; sorted by kind, ns, name */
 	size_t policy_count;
 	struct berm_service **services; /* sorted by ns, name */
 	size_t service_count;
@@ -86,6 +86,9 @@ struct berm_model {
 	size_t slice_count;
 	struct berm_service_cidr **service_cidrs; /* sorted by name */
 	size_t service_cidr_count;
+	struct berm_policy **companions; /* IPSets: what policies refer to; sorted likewise */
+	size_t companion_count;
+	int64_t now_s; /* unix time, for what expires; berm_model_set_time() */
 	struct berm_local_endpoint *endpoints; /* sorted by slot */
 	size_t endpoint_count;
 	struct berm_addr *node_addrs; /* own node, for "own node" exceptions */
@@ -99,7 +102,12 @@ struct berm_model {
  * remove: -ENOENT is returned if it was not there, and nothing changes. */
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
+/* Of companions too. What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
+/* Any time, also an earlier one. -ENOMEM: some policies are still what they were; do it again. */
+int berm_model_set_time(struct berm_model *model, int64_t now_s);
+/* When the time next makes a difference, INT64_MAX never. */
+int64_t berm_model_next_time(const struct berm_model *model);
 /* No address of a Service is 0.0.0.0 or ::. */
 int berm_model_put_service(struct berm_model *model, struct berm_service *service);
 int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice);

@@ -94,6 +94,8 @@ static char *refused_text(const struct berm_problems *problems)
 
 	for (size_t i = 0; i < problems->count && i < BERM_STATUS_MAX_REFUSED; i++) {
 		problem = &problems->item[i];
+		if (problem->severity != BERM_ERROR)
+			continue; /* it is in force */
 		object = cJSON_CreateObject();
 		cJSON_AddStringToObject(object, "source", problem->source ? problem->source : "");
 		cJSON_AddNumberToObject(object, "line", problem->line);

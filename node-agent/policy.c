@@ -13,6 +13,7 @@ static void peer_clear(struct berm_peer_term *peer)
 	berm_selector_clear(&peer->ns_selector);
 	berm_selector_clear(&peer->pod_selector);
 	free(peer->except);
+	free(peer->ipset);
 }
 
 static void rule_clear(struct berm_policy_rule *rule)
@@ -41,15 +42,38 @@ void berm_policy_cut_flows(struct berm_policy *policy)
 	policy->flow_count = 0;
 }
 
+/* What else there is belongs to the written one. */
+void berm_policy_free_effective(struct berm_policy *policy)
+{
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		struct berm_policy_rule *rule = &policy->rule[i];
+
+		for (size_t p = 0; rule->is_expanded && p < rule->peer_count; p++)
+			if (rule->peer[p].ipset)
+				free(rule->peer[p].except);
+		if (rule->is_expanded)
+			free(rule->peer);
+	}
+	free(policy->rule);
+	free(policy);
+}
+
 void berm_policy_free(struct berm_policy *policy)
 {
 	if (!policy)
 		return;
+	if (policy->written) {
+		berm_policy_free(policy->written);
+		berm_policy_free_effective(policy);
+		return;
+	}
 	berm_policy_cut_rules(policy, 0);
 	berm_policy_cut_flows(policy);
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
+	berm_ipset_clear(&policy->set);
+	berm_mapping_clear(&policy->mapping);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -60,7 +84,14 @@ static const char *const kind_name[BERM_KIND_COUNT] = {
 	[BERM_KIND_SEGMENTATION] = "SegmentationPolicy",
 	[BERM_KIND_NETWORK] = "NetworkPolicy",
 	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
+	[BERM_KIND_MAPPING] = "LabelMapping",
+	[BERM_KIND_IPSET] = "IPSet",
 };
+
+bool berm_policy_is_companion(enum berm_policy_kind kind)
+{
+	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING;
+}
 
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
 {
@@ -128,6 +159,19 @@ static void mix_cidr(struct berm_digester *d, const struct berm_cidr *cidr)
 	berm_digest_u64(d, cidr->bits | (uint64_t)cidr->v4 << 8);
 }
 
+static void mix_mapping(struct berm_digester *d, const struct berm_mapping *mapping)
+{
+	for (int i = 0; i < BERM_DIMENSION_COUNT; i++) {
+		const struct berm_mapping_of *of = &mapping->of[i];
+
+		berm_digest_u64(d, of->is_given | (uint64_t)of->count << 1);
+		for (size_t k = 0; k < of->count; k++) {
+			berm_digest_u64(d, of->source[k].of_pod);
+			mix_text(d, of->source[k].key);
+		}
+	}
+}
+
 static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 {
 	berm_digest_u64(d, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
@@ -138,6 +182,7 @@ static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 	berm_digest_u64(d, peer->except_count);
 	for (size_t i = 0; i < peer->except_count; i++)
 		mix_cidr(d, &peer->except[i]);
+	mix_text(d, peer->ipset);
 }
 
 static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)
@@ -150,6 +195,7 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 				   (uint64_t)rule->rejects_others << 32);
 	berm_digest_u64(d, rule->sample | (uint64_t)rule->burst << 32);
 	berm_digest_u64(d, rule->interval_ns);
+	berm_digest_u64(d, (uint64_t)rule->expires);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);
@@ -191,6 +237,11 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8 |
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
+	berm_digest_u64(&d, (uint64_t)policy->expires);
+	mix_mapping(&d, &policy->mapping);
+	berm_digest_u64(&d, policy->set.count);
+	for (size_t i = 0; i < policy->set.count; i++)
+		mix_cidr(&d, &policy->set.cidr[i]);
 	berm_digest_u64(&d, policy->rule_count);
 	for (size_t i = 0; i < policy->rule_count; i++)
 		mix_rule(&d, &policy->rule[i]);

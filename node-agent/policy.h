@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy.h - the normal form of every policy document: one struct for SegmentationPolicy,
- * NetworkPolicy and ClusterNetworkPolicy. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * policy.h - the normal form of every document: one struct for SegmentationPolicy, NetworkPolicy,
+ * ClusterNetworkPolicy and their companions IPSet and LabelMapping. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -14,7 +14,9 @@
 
 #include "abi.h"
 #include "cidr.h"
+#include "ipset.h"
 #include "selector.h"
+#include "workload.h"
 
 enum berm_tier {
 	BERM_TIER_EMERGENCY,
@@ -44,6 +46,8 @@ enum berm_policy_kind {
 	BERM_KIND_SEGMENTATION,
 	BERM_KIND_NETWORK,
 	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
+	BERM_KIND_MAPPING, /* LabelMapping */
+	BERM_KIND_IPSET, /* companions of policies, no policies themselves: only the members so marked mean anything */
 	BERM_KIND_COUNT
 };
 
@@ -54,11 +58,13 @@ struct berm_peer_term {
 	bool unsupported;      /* a field this version does not know: see policy.md */
 	bool has_ns_selector;  /* else: the policy's own namespace (berm-system: any) */
 	bool has_pod_selector; /* else: all pods of those namespaces */
+	bool is_unscoped;      /* scope: any; while it is read */
 	struct berm_selector ns_selector;
 	struct berm_selector pod_selector;
 	struct berm_cidr block;
 	struct berm_cidr *except;
 	size_t except_count;
+	char *ipset; /* name of one; unsupported is set too, until effective.h makes blocks of it */
 };
 
 /* One element of ports (or icmp). */
@@ -87,6 +93,8 @@ struct berm_policy_rule {
 	uint32_t burst;	      /* so many at once */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
+	int64_t expires;  /* unix time; 0: never */
+	bool is_expanded; /* of an effective policy: the list of peers is its own */
 };
 
 /* A rule about one connection: both addresses and both ports. */
@@ -104,11 +112,13 @@ struct berm_policy_flow {
 #define BERM_ESSENTIAL_APISERVER 0x2
 
 struct berm_policy {
-	enum berm_policy_kind kind;
+	enum berm_policy_kind kind; /* of every kind, with ns, name, digest, since, source, line */
 	enum berm_tier tier;
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
+	struct berm_ipset set;	     /* of an IPSet */
+	struct berm_mapping mapping; /* of a LabelMapping */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool audit;	     /* mode: audit */
@@ -125,6 +135,12 @@ struct berm_policy {
 	size_t flow_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
+	int64_t expires; /* unix time; 0: never */
+	/* Of an effective policy (effective.h), else zero: */
+	struct berm_policy *written; /* what the document says; belongs to this one */
+	int64_t since_s, until_s;    /* what this one is, it is from since on and before until */
+	size_t expanded;	     /* blocks of the IPSets in it */
+	bool is_over;		     /* ...which are too many: it has none */
 	/* where it came from, for messages */
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */
@@ -147,11 +163,15 @@ static inline bool berm_rule_is_enforced(const struct berm_policy *policy,
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
 /* No flow stays. */
 void berm_policy_cut_flows(struct berm_policy *policy);
+/* Of an effective policy: all but the written one. */
+void berm_policy_free_effective(struct berm_policy *policy);
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
-/* What policy->digest must be: over everything but digest, since, source and line. */
+/* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
+/* IPSet, LabelMapping: says nothing of itself. */
+bool berm_policy_is_companion(enum berm_policy_kind kind);
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);
 bool berm_policy_kind_of(const char *name, enum berm_policy_kind *ret); /* false: no such kind */

@@ -655,6 +655,10 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 {
 	cJSON *isolate;
 
+	if (policy->kind == BERM_KIND_IPSET)
+		add_number(object, "blocks", policy->set.count);
+	if (berm_policy_is_companion(policy->kind))
+		return;
 	add_text(object, "tier", berm_tier_name(policy->tier));
 	if (policy->kind != BERM_KIND_NETWORK)
 		cJSON_AddNumberToObject(object, "priority", policy->priority);
@@ -681,20 +685,28 @@ struct policy_list {
 };
 
 /* Problems name their document as "Kind namespace/name". */
+static void add_problems_of(cJSON *array, const struct berm_problems *problems,
+			    const char *document)
+{
+	const struct berm_problem *problem;
+	size_t i;
+
+	for (i = 0; i < problems->count; i++) {
+		problem = &problems->item[i];
+		if (problem->document && !strcmp(problem->document, document))
+			cJSON_AddItemToArray(array, problem_json(problem));
+	}
+}
+
 static void add_policy_problems(cJSON *object, const struct policy_list *list,
 				const struct berm_intake_policy *id)
 {
 	cJSON *array = cJSON_AddArrayToObject(object, "problems");
-	const struct berm_problem *problem;
 	char document[400];
-	size_t i;
 
 	berm_policy_title(id->kind, id->ns, id->name, document, sizeof(document));
-	for (i = 0; i < list->problems.count; i++) {
-		problem = &list->problems.item[i];
-		if (problem->document && !strcmp(problem->document, document))
-			cJSON_AddItemToArray(array, problem_json(problem));
-	}
+	add_problems_of(array, &list->problems, document);
+	add_problems_of(array, &list->agent->engine.problems, document);
 }
 
 /* What is good and not in the kernel yet waits for its judgement: some milliseconds, or as long as that fails. */
@@ -706,6 +718,8 @@ static const char *policy_state(const struct berm_engine *engine,
 		return berm_standing_name(id->standing);
 	if (!berm_engine_is_in_force(engine, policy))
 		return "pending";
+	if (policy->written && policy->disabled && !policy->written->disabled)
+		return "expired";
 	if (policy->audit)
 		return "audit";
 	return policy->disabled ? "disabled" : berm_standing_name(id->standing);

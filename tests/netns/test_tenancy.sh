@@ -160,6 +160,38 @@ test_dress_up() {
 	block spy db 80
 }
 
+evil_namespace() { # LABELS
+	apply - ns.yaml <<-YAML
+	apiVersion: v1
+	kind: Namespace
+	metadata: {name: evil, labels: {$1}}
+	YAML
+}
+
+#: nor do they make it another's workload: the app is the namespace's, unless a LabelMapping of berm-system trusts pods [tenant.dress_up]
+test_dress_up_workload() {
+	stage
+	settle policy team shop <<-YAML
+	kind: SegmentationPolicy
+	name: team
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: [Ingress]
+	ingress: [{name: team, from: [{workload: {role: web, app: shop}, namespaceSelector: {}}], ports: [{port: 81}]}]
+	YAML
+	block spy db 81
+	settle relabel spy app=web berm.dev/role=web berm.dev/app=shop app.kubernetes.io/part-of=shop
+	block spy db 81
+	printf '%s\n' 'kind: LabelMapping' 'name: mine' 'app: [{pod: berm.dev/app}]' | policy evil evil
+	wait_until problem_says "a LabelMapping is not for namespace evil" || fail "nobody refused it: $(status .problems)"
+	block spy db 81
+	settle evil_namespace 'berm.dev/app: shop'
+	reach spy db 81 # the control: who may label namespaces may say so
+	settle evil_namespace 'berm.dev/app: evil'
+	block spy db 81
+	printf '%s\n' 'kind: LabelMapping' 'name: trust' 'app: [{pod: berm.dev/app}]' | settle policy trust berm-system
+	reach spy db 81
+}
+
 # 20,000 prefixes of their own: more than one namespace may have.
 many_prefixes() {
 	printf '%s\n' 'kind: SegmentationPolicy' 'name: noise' 'subject: {podSelector: {matchLabels: {app: web}}}' \

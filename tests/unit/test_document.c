@@ -129,7 +129,7 @@ TEST(document_kinds)
 		{ "in a ConfigMap: unknown", MAP "data:\n  a.yaml: |\n    kind: Deployment\n",
 		  "5:11: error: Deployment: kind: 'Deployment' is not a known kind; known: ", 1 },
 		{ "in a ConfigMap: Pod", MAP "data:\n  a.yaml: |\n    kind: Pod\n", "'Pod' is not a known kind", 1 },
-		{ "in a ConfigMap: IPSet", MAP "data:\n  a.yaml: |\n    kind: IPSet\n", "kind IPSet is not supported by this", 1 },
+		{ "in a ConfigMap: AdminNetworkPolicy", MAP "data:\n  a.yaml: |\n    kind: AdminNetworkPolicy\n", "kind AdminNetworkPolicy is not supported by this", 1 },
 		{ "in a ConfigMap: AgentConfig", MAP "data:\n  a.yaml: |\n    kind: AgentConfig\n", "not supported by this", 1 },
 		{ "in a ConfigMap: a List", MAP "data:\n  a.yaml: |\n    kind: List\n", "'List' is not a known kind", 1 },
 	}, *c;
