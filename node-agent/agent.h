@@ -58,7 +58,7 @@ struct berm_agent {
 	struct berm_files *files;	     /* exactly one of these two */
 	struct berm_api *api;
 	struct berm_feedback *feedback;	  /* NULL: nothing is written */
-	const struct berm_intake *intake; /* of that one */
+	struct berm_intake *intake;	  /* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;

@@ -109,6 +109,7 @@ static char *text_of(struct berm_chunk *chunk, const struct berm_field *root)
 static void strip(struct berm_policy *policy)
 {
 	berm_policy_cut_rules(policy, 0);
+	berm_policy_cut_expectations(policy);
 	if (policy->disabled)
 		policy->isolate = 0;
 	policy->digest = berm_policy_digest(policy);

@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_expect.h"
 #include "document_rule.h"
 #include "document_selector.h"
 
@@ -240,6 +241,11 @@ static void read_egress(const struct berm_field *field, void *into)
 	berm_read_rules(field, BERM_EGRESS, ((struct segmentation *)into)->policy);
 }
 
+static void read_expect(const struct berm_field *field, void *into)
+{
+	berm_read_expectations(field, ((struct segmentation *)into)->policy);
+}
+
 static const struct berm_member table[] = {
 	{ "kind", BERM_MEMBER_IGNORED, NULL, NULL },
 	{ "apiVersion", BERM_MEMBER_OPTIONAL, read_api_version, NULL },
@@ -260,7 +266,7 @@ static const struct berm_member table[] = {
 	{ "spec", BERM_MEMBER_UNSUPPORTED, NULL, "write its fields at the top of the document" },
 	{ "scope", BERM_MEMBER_UNSUPPORTED, NULL, "use selectors" },
 	{ "flows", BERM_MEMBER_UNSUPPORTED, NULL, "use rules with ipBlock" },
-	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
+	{ "expect", BERM_MEMBER_OPTIONAL, read_expect, NULL },
 	{ "expires", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
 };
 

@@ -71,6 +71,11 @@ static uint64_t judge_delay(const struct loop *loop)
 	return took_ms > rested_ms + COALESCE_MS ? took_ms - rested_ms : COALESCE_MS;
 }
 
+static bool has_something_to_judge(const struct berm_agent *agent)
+{
+	return berm_engine_is_stale(&agent->engine) || berm_intake_is_unsettled(agent->intake);
+}
+
 /* A failed judgement is told by itself, and tried again by its own timer. */
 static void note_waiting(struct berm_agent *agent)
 {
@@ -91,7 +96,7 @@ void berm_agent_touch(struct berm_agent *agent)
 	uint64_t delay;
 
 	note_waiting(agent);
-	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
+	if (!agent->is_synced || !has_something_to_judge(agent))
 		return;
 	if (agent->engine.retry_ms && agent->engine.model.version == agent->engine.tried_version &&
 	    !agent->engine.has_new_isolated)
@@ -175,6 +180,17 @@ static void tell_ready(struct loop *loop)
 	loop->is_ready = true;
 }
 
+/* What waits for others that have come now goes with them, in one generation. */
+static void settle(struct berm_agent *agent)
+{
+	struct berm_err err = { 0 };
+
+	if (berm_intake_is_unsettled(agent->intake) && berm_intake_settle(agent->intake, &err))
+		berm_log(BERM_LOG_ERROR, "expectations-not-checked",
+			 "error=\"%s\" effect=\"the versions that expect something are not applied\"",
+			 err.msg);
+}
+
 static void judge_now(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -184,6 +200,7 @@ static void judge_now(struct loop *loop)
 	if (agent->api) /* pods come without the API too */
 		berm_api_need_services(agent->api,
 				       berm_model_has_egress_rules(&agent->engine.model));
+	settle(agent);
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	berm_attest_endpoints(agent->attest);
 	berm_shield_judging(agent->shield);
@@ -212,7 +229,7 @@ static void judge_now(struct loop *loop)
 
 static void judge(struct loop *loop)
 {
-	if (!loop->agent.is_synced || !berm_engine_is_stale(&loop->agent.engine))
+	if (!loop->agent.is_synced || !has_something_to_judge(&loop->agent))
 		return;
 	if (loop->is_collecting) /* apply would wait for the same grace period, and the loop with it */
 		loop->must_judge = true;

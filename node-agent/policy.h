@@ -80,6 +80,23 @@ struct berm_policy_rule {
 			     nothing, anything else denies all */
 };
 
+/* One end of an expectation: an address, or a pod that need not exist. */
+struct berm_expect_end {
+	bool is_addr;
+	struct berm_addr addr;
+	char *ns;
+	struct berm_labels labels;
+	struct berm_labels ns_labels; /* besides the namespace's name */
+};
+
+/* Must hold with this version in force, or it is not applied (expect.h). */
+struct berm_expectation {
+	struct berm_expect_end from, to;
+	uint8_t plane; /* TCP, UDP or SCTP */
+	uint16_t port;
+	bool is_allow; /* else denied, in whatever way */
+};
+
 #define BERM_ESSENTIAL_DNS	 0x1
 #define BERM_ESSENTIAL_APISERVER 0x2
 
@@ -100,6 +117,8 @@ struct berm_policy {
 	uint8_t on_change;		  /* enum berm_policy_change */
 	struct berm_policy_rule *rule;
 	size_t rule_count;
+	struct berm_expectation *expect; /* decides nothing */
+	size_t expect_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
 	/* where it came from, for messages */
@@ -110,6 +129,8 @@ struct berm_policy {
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
+/* Nothing is expected any more. */
+void berm_policy_cut_expectations(struct berm_policy *policy);
 /* What policy->digest must be: over everything but digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 

@@ -55,7 +55,6 @@ static const struct refusal document_refusals[] = {
 	{ "metadata", HEAD "metadata: {name: p}", 4, 1, "write name at the top" },
 	{ "scope", HEAD "scope: {app: x}", 4, 1, "scope: not supported by this version" },
 	{ "flows", HEAD "flows: []", 4, 1, "flows: not supported by this version" },
-	{ "expect", HEAD "expect: []", 4, 1, "expect: not supported by this version" },
 	{ "subject workload", HEAD "subject: {workload: {role: x}}", 4, 11,
 	  "subject.workload: not supported by this version" },
 	{ "namespace of another", HEAD "namespace: other", 4, 12,
