@@ -16,6 +16,7 @@
 #include "loader.h"
 #include "log.h"
 #include "notify.h"
+#include "policyset.h"
 
 #define COALESCE_MS 2 /* changes that come together are judged together */
 #define OVERDUE_MS                                                                                 \
@@ -191,6 +192,25 @@ static void settle(struct berm_agent *agent)
 			 err.msg);
 }
 
+static void write_history(struct berm_agent *agent)
+{
+	struct berm_generation now = { .generation = agent->engine.last.generation,
+				       .time_s = clock_ns(CLOCK_REALTIME) / 1000000000 };
+	struct berm_policyset set;
+
+	if (agent->engine.failure.code || !agent->engine.has_judged ||
+	    !berm_history_is_behind(agent->history, &agent->engine.model))
+		return;
+	if (berm_policyset_read(agent->intake, &agent->engine.model, &set)) {
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+		return;
+	}
+	now.digest = set.digest;
+	if (berm_history_add(agent->history, &agent->engine.model, &now))
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	berm_policyset_clear(&set);
+}
+
 static void judge_now(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -215,6 +235,7 @@ static void judge_now(struct loop *loop)
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
 	tell_outcome(&agent->engine, &before, warning);
+	write_history(agent);
 	if (agent->engine.retry_ms)
 		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
 	note_waiting(agent);
@@ -296,12 +317,24 @@ static void collect_soon(struct loop *loop)
 		!uv_queue_work(&loop->agent.loop, &loop->grace, on_grace, on_grace_over);
 }
 
+/* Both, whatever becomes of the first. */
+static int save_all(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err second = { 0 };
+	int rc = berm_lastgood_save(agent->store, err),
+	    history_rc = berm_history_save(agent->history, &second);
+
+	if (!rc && history_rc)
+		*err = second;
+	return rc ? rc : history_rc;
+}
+
 static void on_save(uv_timer_t *timer)
 {
 	struct loop *loop = timer->data;
 	struct berm_err before = loop->agent.save_failure, err = { 0 };
 
-	if (!berm_lastgood_save(loop->agent.store, &err))
+	if (!save_all(&loop->agent, &err))
 		err.code = 0;
 	loop->agent.save_failure = err;
 	if (err.code && strcmp(before.msg, err.msg) != 0)
@@ -543,6 +576,23 @@ static int open_store(struct berm_agent *agent, struct berm_err *err)
 	return 0;
 }
 
+static int open_history(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/history.json", agent->opts.state_dir);
+	rc = berm_history_open(path, &agent->history, &why);
+	if (rc && !agent->history) {
+		*err = why;
+		return rc;
+	}
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "history-not-read", "error=\"%s\"", why.msg);
+	return 0;
+}
+
 static int open_source(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_api_opts opts = agent->opts.api;
@@ -598,6 +648,8 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
 		rc = open_store(agent, err);
+	if (!rc)
+		rc = open_history(agent, err);
 	if (!rc)
 		rc = open_source(agent, err);
 	if (!rc)
@@ -683,6 +735,7 @@ static void close_parts(struct berm_agent *agent)
 	berm_files_close(agent->files);
 	berm_api_free(agent->api);
 	berm_lastgood_close(agent->store);
+	berm_history_close(agent->history);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
 	berm_resize_close(agent->resize);
@@ -693,7 +746,7 @@ static void save_now(struct berm_agent *agent)
 {
 	struct berm_err err = { 0 };
 
-	if (berm_lastgood_save(agent->store, &err))
+	if (save_all(agent, &err))
 		berm_log(BERM_LOG_ERROR, "documents-not-saved", "error=\"%s\"", err.msg);
 }
 

@@ -142,6 +142,11 @@ static enum MHD_Result get_rules(struct call *call)
 	return send_json(call, MHD_HTTP_OK, berm_rules_json(call->server->agent));
 }
 
+static enum MHD_Result get_history(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_history_json(call->server->agent->history));
+}
+
 /* ---- suspended calls ------------------------------------------------------------------------------------------ */
 
 static void run_soon(struct berm_server *server);
@@ -528,6 +533,7 @@ static const struct route {
 	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
 	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
+	{ "GET", "/v1/history", get_history },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)
