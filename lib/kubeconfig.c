@@ -134,7 +134,7 @@ static int refuse_fields(struct reading *r, const cJSON *map, const char *what,
 			 const char *const *fields)
 {
 	for (; *fields; fields++)
-		if (cJSON_HasObjectItem(map, *fields))
+		if (cJSON_GetObjectItemCaseSensitive(map, *fields))
 			return berm_refuse(
 				r->err, -EINVAL,
 				"%s: %s.%s is not supported: use a token, a token file or a client certificate",

@@ -68,8 +68,8 @@ static void read_subject(const struct berm_field *field, void *into)
 	struct berm_cluster_document *d = into;
 	unsigned int before = field->reader->errors;
 
-	if (cJSON_HasObjectItem(field->node, "namespaces") &&
-	    cJSON_HasObjectItem(field->node, "pods"))
+	if (cJSON_GetObjectItemCaseSensitive(field->node, "namespaces") &&
+	    cJSON_GetObjectItemCaseSensitive(field->node, "pods"))
 		berm_field_error(field, "pods: {namespaceSelector: ..., podSelector: ...}",
 				 "a subject is either namespaces or pods");
 	else if (berm_field_members(field, table, ARRAY_SIZE(table), into) &&

@@ -193,7 +193,8 @@ void berm_take_configmap(struct berm_chunk *chunk, const struct berm_field *root
 	berm_chunk_title(chunk, "ConfigMap", NULL, NULL);
 	chunk->reader.null_is_absent = true;
 	berm_read_meta(root, true, false, &c.meta);
-	if (!c.meta.labels.node || !cJSON_HasObjectItem(c.meta.labels.node, BERM_POLICY_LABEL)) {
+	if (!c.meta.labels.node ||
+	    !cJSON_GetObjectItemCaseSensitive(c.meta.labels.node, BERM_POLICY_LABEL)) {
 		warn_unlabelled(root);
 		return;
 	}

@@ -91,6 +91,7 @@ void berm_read_meta(const struct berm_field *root, bool is_strict, bool is_dns_l
 {
 	struct meta m = { .out = out, .is_dns_label = is_dns_label };
 	bool had_null_habit = root->reader->null_is_absent;
+	struct berm_field name;
 
 	*out = (struct berm_meta){ 0 };
 	if (!berm_field_get(root, "metadata", &out->self)) {
@@ -105,7 +106,7 @@ void berm_read_meta(const struct berm_field *root, bool is_strict, bool is_dns_l
 		read_known(&out->self, &m);
 	root->reader->null_is_absent = had_null_habit;
 	if (!out->name && cJSON_IsObject(out->self.node) &&
-	    !cJSON_HasObjectItem(out->self.node, "name"))
+	    !berm_field_get(&out->self, "name", &name)) /* null is none, too */
 		berm_field_error(&out->self, NULL, "the field 'name' is missing");
 }
 

@@ -294,7 +294,7 @@ static void check_isolate(const struct berm_field *root, struct segmentation *s)
 	if (!s->is_tier_known)
 		return;
 	if (s->policy->tier == BERM_TIER_APPLICATION) {
-		if (!s->has_isolate && !cJSON_HasObjectItem(root->node, "isolate"))
+		if (!s->has_isolate && !cJSON_GetObjectItemCaseSensitive(root->node, "isolate"))
 			berm_field_error(root,
 					 "[Ingress], [Egress], both, or [] for a policy that isolates nothing",
 					 "the field 'isolate' is missing");

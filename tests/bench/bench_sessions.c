@@ -24,6 +24,7 @@
 #define SMOKE	  8192
 #define WATCH_S	  20
 #define START_S	  30
+#define POD_MAC	  "02:00:00:00:00:01"
 #define MANIFESTS "/run/manifests"
 
 static const struct packet syn = {
@@ -49,21 +50,21 @@ static void report(const char *bench, double value, const char *unit, double lim
 	fflush(stdout);
 }
 
-/* Sessions of an interface that is nobody's any more when the agent looks: it would take over a slot. */
+/* Sessions of a pod that the agent finds alive, by its device and that one's address: those of others it would free. */
 static struct datapath *fill(uint32_t flows)
 {
 	static const uint32_t timeouts[BERM_TIMEOUT_COUNT];
 	struct datapath *dp = wall_build(BUCKETS, timeouts);
-	struct berm_err err = { 0 };
 	struct generator *g;
-	uint32_t slot;
 
 	dp->maps.node->flags = BERM_NODE_MISSING_DENY;
-	slot = datapath_pod(dp, &(struct pod){ .ifindex = 1, .addr = { "10.9.0.1" } });
+	ASSERT_EQ(system("ip link set end2 address " POD_MAC), 0);
+	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { "10.9.0.1" }, .mac = POD_MAC });
 	g = generator_load(dp, 0);
-	generator_establish(g,
-			    (struct flood){ .packet = &syn, .net = "10.64.0.0", .flows = flows });
-	ASSERT_OK(berm_slot_free(&dp->maps, slot, 1, &err), &err);
+	generator_establish(g, (struct flood){ .ifindex = 2,
+					       .packet = &syn,
+					       .net = "10.64.0.0",
+					       .flows = flows });
 	generator_free(g);
 	return dp;
 }
@@ -117,7 +118,7 @@ static double cpu_s(pid_t pid)
 	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
 }
 
-static void agent_idle(unsigned int seconds)
+static void agent_idle(unsigned int seconds, double limit)
 {
 	pid_t pid = start_agent();
 	double cpu, began;
@@ -132,7 +133,7 @@ static void agent_idle(unsigned int seconds)
 		began = now_s();
 		sleep(seconds);
 		report("agent_cpu_1m_sessions", (cpu_s(pid) - cpu) / (now_s() - began) * 100, "%",
-		       1, "of one CPU, with 786k sessions in the table");
+		       limit, "of one CPU, with 786k sessions in the table");
 	}
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
@@ -170,7 +171,7 @@ int main(void)
 
 	ASSERT_GE(established(dp), flows * 99 / 100);
 	walks(dp);
-	agent_idle(smoke ? 2 : WATCH_S);
-	EXPECT_GE(established(dp), flows * 99 / 100); /* the agent has left them alone */
+	agent_idle(smoke ? 2 : WATCH_S, smoke ? 0 : 1); /* a start is not idling */
+	EXPECT_GE(established(dp), flows * 99 / 100);	/* the agent has left them alone */
 	return 0;
 }

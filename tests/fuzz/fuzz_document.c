@@ -48,7 +48,8 @@ static void check_object(const struct berm_object *o)
 {
 	expect(o->name && o->key);
 	if (o->kind != BERM_OBJ_POLICY) {
-		expect(o->broken == (!o->pod && !o->namespace));
+		expect(o->broken ==
+		       (!o->pod && !o->namespace && !o->service && !o->slice && !o->service_cidr));
 		return;
 	}
 	expect(o->ns && o->broken == !o->policy);

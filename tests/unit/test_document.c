@@ -193,6 +193,32 @@ TEST(document_nameless, "a document without a name isolates whom it names")
 	documents_clear(&d);
 }
 
+TEST(object_nameless, "an object without a name never breaks in silence; NAME is no name")
+{
+	static const char *const kinds[] = { "Namespace", "Pod", "Service", "EndpointSlice" };
+	static const char *const metadata[] = { "{nAme: shop}", "{name}", "{name: null}", "{}" };
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) * ARRAY_SIZE(metadata); i++) {
+		snprintf(text, sizeof(text), "kind: %s\nmetadata: %s\n", kinds[i % 4],
+			 metadata[i / 4]);
+		documents_parse(&d, text);
+		EXPECT_STR_HAS(d.report, "the field 'name' is missing");
+		EXPECT_EQ(d.objects.unreadable_count, 1);
+		documents_clear(&d);
+	}
+}
+
+TEST(label_case, "a label in another case is another label")
+{
+	documents_parse(&d,
+			"kind: ConfigMap\n"
+			"metadata: {name: c, namespace: shop, labels: {Berm.dev/Policy: v1}}\n"
+			"data: {a.yaml: \"kind: SegmentationPolicy\\nname: p\\nisolate: []\\n\"}\n");
+	EXPECT_EQ(d.objects.count, 0);
+	documents_clear(&d);
+}
+
 TEST(document_twice)
 {
 	documents_parse(&d, GOOD("a") "---\n" GOOD("b") "---\n" GOOD(
