@@ -26,7 +26,8 @@ struct treatment {
 	uint32_t set[2][BERM_DIR_COUNT];
 	uint32_t cls[2];      /* NONE: as the blocks say */
 	uint64_t blocks[2];   /* then what all tables say of the address */
-	uint64_t has_address; /* v4, v6: the one that is looked at */
+	uint32_t family;      /* of the address that is looked at */
+	uint32_t families;    /* of all addresses: 1 IPv4, 2 IPv6 */
 };
 
 struct group {
@@ -158,11 +159,18 @@ static uint64_t opinions(const struct berm_plan *plan, const struct berm_addr *a
 	return sum;
 }
 
+static uint32_t family_of(const struct berm_addr *addr)
+{
+	return berm_addr_is_v4(addr) ? 1 : 2;
+}
+
 static struct treatment treatment_of(const struct comparing *c, size_t i)
 {
 	const struct berm_addr *addr = &c->endpoint[i].addr[0];
-	struct treatment as = { .has_address = berm_addr_is_v4(addr) ? 1 : 2 };
+	struct treatment as = { .family = family_of(addr) };
 
+	for (size_t k = 0; k < c->endpoint[i].addr_count; k++)
+		as.families |= family_of(&addr[k]);
 	for (int t = BEFORE; t <= AFTER; t++) {
 		const struct berm_plan *plan = c->trial[t].plan;
 
@@ -485,7 +493,7 @@ static int compare_groups(struct comparing *c, struct berm_err *err)
 			const struct group *a = &c->group.item[i], *b = &c->group.item[k];
 			struct side from = side_of(a), to = side_of(b);
 
-			if (!a->is_changed && !b->is_changed)
+			if ((!a->is_changed && !b->is_changed) || a->as.family != b->as.family)
 				continue;
 			if (i != k || a->count > 1) /* a pod reaches itself whatever they say */
 				compare_pair(c, &from, &to);
@@ -550,6 +558,8 @@ static int compare_with_blocks(struct comparing *c, const struct group *g, int d
 
 	*ret_cut |= b.list.count > BERM_DIFF_BLOCKS;
 	for (size_t i = 0; !rc && i < b.list.count && i < BERM_DIFF_BLOCKS; i++) {
+		if (!(family_of(&b.list.item[i].addr) & g->as.families))
+			continue;
 		if (dir == BERM_INGRESS)
 			compare_pair(c, &b.list.item[i], &own);
 		else

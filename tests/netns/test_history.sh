@@ -51,21 +51,4 @@ test_history() {
 	history_is '.history | length' 4
 }
 
-#: ten are kept; a damaged file is told, and the agent enforces as ever
-test_bounds() {
-	cast db app=db -- web app=web
-	listen db 80 81
-	db_in one 80
-	curtain_up
-	for port in 81 82 83 84 85 86 87 88 89 90 80; do settle db_in one "$port"; done
-	history_is '[(.history | length), .history[9].changed_count]' '[10,1]'
-	agent_stop
-	printf '{"format": 1, "history": [' >/var/lib/berm/history.json
-	curtain_up
-	grep -q 'history-not-read.*history.json is damaged' "$AGENT_LOG" || fail "nothing is told of the damage"
-	reach web db 80
-	block web db 81
-	history_is '[.history[].added_count]' '[1]'
-}
-
 run_tests "$@"
