@@ -57,10 +57,10 @@ struct berm_agent {
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_history *history;
-	struct berm_files *files;	     /* exactly one of these two */
+	struct berm_files *files; /* exactly one of these two */
 	struct berm_api *api;
-	struct berm_feedback *feedback;	  /* NULL: nothing is written */
-	struct berm_intake *intake;	  /* of that one */
+	struct berm_feedback *feedback; /* NULL: nothing is written */
+	struct berm_intake *intake;	/* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;

@@ -49,8 +49,7 @@ static bool has_errors(const struct inquiry *in)
 
 static int read_document(struct inquiry *in, const cJSON *item, struct berm_err *err)
 {
-	const char *source =
-		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "source"));
+	const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "source"));
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "text"));
 	int rc;
 
@@ -148,8 +147,7 @@ static void tell_documents(struct inquiry *in)
 /* Those that would be held, all new versions being there. */
 static int tell_expectations(struct inquiry *in, struct berm_err *err)
 {
-	auto_free struct berm_expect_result *result =
-		calloc(in->after.count + 1, sizeof(*result));
+	auto_free struct berm_expect_result *result = calloc(in->after.count + 1, sizeof(*result));
 	cJSON *array = cJSON_AddArrayToObject(in->out, "held");
 	size_t n = 0;
 	int rc;

@@ -24,10 +24,10 @@
 
 struct treatment {
 	uint32_t set[2][BERM_DIR_COUNT];
-	uint32_t cls[2];      /* NONE: as the blocks say */
-	uint64_t blocks[2];   /* then what all tables say of the address */
-	uint32_t family;      /* of the address that is looked at */
-	uint32_t families;    /* of all addresses: 1 IPv4, 2 IPv6 */
+	uint32_t cls[2];    /* NONE: as the blocks say */
+	uint64_t blocks[2]; /* then what all tables say of the address */
+	uint32_t family;    /* of the address that is looked at */
+	uint32_t families;  /* of all addresses: 1 IPv4, 2 IPv6 */
 };
 
 struct group {
@@ -38,13 +38,12 @@ struct group {
 	bool is_changed; /* as an end of its own, or as somebody's peer */
 };
 
-struct side { /* of an edge */
+struct side {			   /* of an edge */
 	const struct group *group; /* NULL: a block */
 	struct berm_addr addr;
 	unsigned int bits;
 	bool is_block;
 };
-
 
 struct found { /* the verdict of a connection in one plan */
 	bool is_allowed;
@@ -54,7 +53,7 @@ struct found { /* the verdict of a connection in one plan */
 
 struct comparing {
 	struct berm_trial trial[2];
-	struct berm_model model[2]; /* borrowed but for endpoints */
+	struct berm_model model[2];  /* borrowed but for endpoints */
 	const struct berm_pod **pod; /* of each endpoint */
 	size_t pod_count;
 	struct berm_local_endpoint *endpoint;
@@ -70,8 +69,7 @@ static const struct berm_local_endpoint *local_of(const struct berm_model *m,
 						  const struct berm_pod *pod)
 {
 	for (size_t i = 0; i < m->endpoint_count; i++)
-		if (!strcmp(m->endpoints[i].pod, pod->name) &&
-		    !strcmp(m->endpoints[i].ns, pod->ns))
+		if (!strcmp(m->endpoints[i].pod, pod->name) && !strcmp(m->endpoints[i].ns, pod->ns))
 			return &m->endpoints[i];
 	return NULL;
 }
@@ -118,10 +116,9 @@ static int compile(struct comparing *c, const struct berm_diff_lists *lists, str
 		c->model[i].endpoint_count = c->pod_count;
 		rc = berm_trial_run(&c->trial[i], &c->model[i], err);
 		if (!rc && c->trial[i].problems.count)
-			rc = berm_refuse(
-				err, -E2BIG,
-				"with every pod of the cluster looked at, a document is over a limit of the compiler: %s",
-				c->trial[i].problems.item[0].message);
+			rc = berm_refuse(err, -E2BIG,
+					 "with every pod of the cluster looked at, a document is over a limit of the compiler: %s",
+					 c->trial[i].problems.item[0].message);
 		if (rc)
 			return rc;
 	}
@@ -359,8 +356,7 @@ static cJSON *found_json(const struct found *f)
 	char text[600];
 
 	cJSON_AddStringToObject(object, "verdict", f->is_allowed ? "Allow" : "Deny");
-	cJSON_AddStringToObject(object, "direction",
-				f->dir == BERM_INGRESS ? "ingress" : "egress");
+	cJSON_AddStringToObject(object, "direction", f->dir == BERM_INGRESS ? "ingress" : "egress");
 	cJSON_AddStringToObject(object, "by", berm_trial_rule(f->rule, text, sizeof(text)));
 	return object;
 }
@@ -380,7 +376,8 @@ static void add_ports(cJSON *array, uint32_t first, uint32_t last)
 	else if (low == high)
 		snprintf(text, sizeof(text), "%s %u", plane[p], low);
 	else
-		snprintf(text, sizeof(text), "%s %u-%u", plane[p], low ? low : 1, high); /* nobody listens on port 0 */
+		snprintf(text, sizeof(text), "%s %u-%u", plane[p], low ? low : 1,
+			 high); /* nobody listens on port 0 */
 	cJSON_AddItemToArray(array, cJSON_CreateString(text));
 }
 
@@ -485,9 +482,10 @@ static int compare_groups(struct comparing *c, struct berm_err *err)
 	for (size_t i = 0; i < n; i++)
 		changed += c->group.item[i].is_changed;
 	if (changed * n > PAIRS_LIMIT)
-		return berm_refuse(err, -E2BIG,
-				   "%zu of %zu groups of pods would be treated otherwise: too many to compare",
-				   changed, n);
+		return berm_refuse(
+			err, -E2BIG,
+			"%zu of %zu groups of pods would be treated otherwise: too many to compare",
+			changed, n);
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < n; k++) {
 			const struct group *a = &c->group.item[i], *b = &c->group.item[k];
@@ -515,8 +513,7 @@ static int by_block(const void *a, const void *b)
 
 static int add_block(struct blocks *b, struct berm_addr addr, unsigned int bits)
 {
-	return array_push(&b->list,
-			  (struct side){ .addr = addr, .bits = bits, .is_block = true });
+	return array_push(&b->list, (struct side){ .addr = addr, .bits = bits, .is_block = true });
 }
 
 static int add_table(struct blocks *b, const struct berm_plan *plan, uint32_t set)

@@ -67,7 +67,8 @@ static void read_short(const struct berm_field *field, struct end *end)
 	char ns[64] = "";
 
 	if ((size_t)(slash - text) >= sizeof(ns) || !slash[1] || !berm_is_label_value(slash + 1)) {
-		berm_field_error(field, "write NAMESPACE/APP: the pods there with the label app=APP",
+		berm_field_error(field,
+				 "write NAMESPACE/APP: the pods there with the label app=APP",
 				 "'%.80s' is neither an address nor a namespace with an app", text);
 		return;
 	}
@@ -210,5 +211,6 @@ void berm_read_expectations(const struct berm_field *list, struct berm_policy *p
 					   sizeof(*policy->expect));
 	if (!policy->expect)
 		return;
-	berm_field_each(item, list) read_expectation(&item, &policy->expect[policy->expect_count++]);
+	berm_field_each(item, list)
+		read_expectation(&item, &policy->expect[policy->expect_count++]);
 }

@@ -86,9 +86,9 @@ static uint32_t add_end(struct world *w, const struct berm_expect_end *end)
 	if (end->is_addr)
 		return NOBODY;
 	if (!find_ns(w, end->ns))
-		w->ns[w->model.namespace_count++] = (struct berm_namespace){
-			end->ns, end->ns_labels, is_default_deny(&end->ns_labels)
-		};
+		w->ns[w->model.namespace_count++] =
+			(struct berm_namespace){ end->ns, end->ns_labels,
+						 is_default_deny(&end->ns_labels) };
 	snprintf(w->name[number], sizeof(w->name[number]), "p%u", number);
 	*pod = (struct berm_pod){
 		.ns = end->ns, .name = w->name[number], .labels = end->labels, .addr_count = 2
@@ -217,12 +217,10 @@ static void fail(struct question *q, bool is_allowed, int dir, const struct berm
 	end_text(&e->to, to, sizeof(to));
 	q->of->fails = true;
 	snprintf(q->of->field, sizeof(q->of->field), "expect[%u]", q->index);
-	snprintf(q->of->why, sizeof(q->of->why),
-		 "%s -> %s %s/%u: expected %s, found %s (%s: %s)", from, to,
-		 planes[e->plane <= BERM_PLANE_SCTP ? e->plane : 0], e->port,
+	snprintf(q->of->why, sizeof(q->of->why), "%s -> %s %s/%u: expected %s, found %s (%s: %s)",
+		 from, to, planes[e->plane <= BERM_PLANE_SCTP ? e->plane : 0], e->port,
 		 e->is_allow ? "Allow" : "Deny", is_allowed ? "Allow" : "Deny",
-		 dir == BERM_INGRESS ? "ingress" : "egress",
-		 berm_trial_rule(rule, by, sizeof(by)));
+		 dir == BERM_INGRESS ? "ingress" : "egress", berm_trial_rule(rule, by, sizeof(by)));
 }
 
 static const struct berm_addr *address_of(const struct question *q, const struct world *w, int side)

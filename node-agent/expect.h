@@ -14,7 +14,7 @@ struct berm_expect_result { /* of one document */
 	const struct berm_policy *policy;
 	bool fails;
 	char field[32]; /* "expect[1]", the first that does not hold */
-	char why[800];	/* "shop/app=web -> shop/app=db TCP/5432: expected Allow, found Deny: ..." */
+	char why[800]; /* "shop/app=web -> shop/app=db TCP/5432: expected Allow, found Deny: ..." */
 };
 
 /*

@@ -21,7 +21,7 @@ struct known { /* a document as it was in force */
 
 struct berm_history {
 	char *path;
-	cJSON *entries; /* newest first */
+	cJSON *entries;	    /* newest first */
 	struct known *list; /* by title */
 	size_t count;
 	uint64_t sum; /* of the list */
@@ -198,8 +198,7 @@ static int take_list(struct berm_history *history, const cJSON *documents)
 {
 	const cJSON *item;
 
-	history->list =
-		calloc((size_t)cJSON_GetArraySize(documents) + 1, sizeof(*history->list));
+	history->list = calloc((size_t)cJSON_GetArraySize(documents) + 1, sizeof(*history->list));
 	if (!history->list)
 		return -ENOMEM;
 	cJSON_ArrayForEach(item, documents) {
@@ -336,7 +335,8 @@ cJSON *berm_history_json(const struct berm_history *history)
 {
 	cJSON *root = cJSON_CreateObject();
 
-	if (root && !cJSON_AddItemToObject(root, "history", cJSON_Duplicate(history->entries, true))) {
+	if (root &&
+	    !cJSON_AddItemToObject(root, "history", cJSON_Duplicate(history->entries, true))) {
 		cJSON_Delete(root);
 		return NULL;
 	}

@@ -128,8 +128,8 @@ static void nominate(struct berm_holds *holds)
 		if (i && strcmp(ns, holds->item[i - 1].policy->ns) != 0)
 			used = 0;
 		used += held->policy->expect_count;
-		held->is_accepted =
-			!strcmp(ns, BERM_SYSTEM_NAMESPACE) || used <= BERM_HELD_EXPECTATIONS;
+		held->is_accepted = !strcmp(ns, BERM_SYSTEM_NAMESPACE) ||
+				    used <= BERM_HELD_EXPECTATIONS;
 		if (!held->is_accepted)
 			refuse(held,
 			       "too many expectations wait in this namespace: those of this document are not looked at");

@@ -27,6 +27,7 @@ struct berm_inquiry_opts {
 
 int berm_inquiry_start(uv_loop_t *loop, const struct berm_inquiry_opts *opts,
 		       struct berm_inquiry **ret, struct berm_err *err) must_check;
-void berm_inquiry_stop(struct berm_inquiry *inquiry); /* accepts NULL; kills the child; frees later, in the loop */
+void berm_inquiry_stop(
+	struct berm_inquiry *inquiry); /* accepts NULL; kills the child; frees later, in the loop */
 
 #endif /* BERM_INQUIRY_H */

@@ -496,7 +496,8 @@ int berm_intake_settle(struct berm_intake *intake, struct berm_err *err)
 	for (size_t i = 0; !rc && i < holds->count; i++) {
 		if (!holds->item[i].is_accepted || !accept(intake, &holds->item[i]))
 			continue;
-		holds->item[i].is_accepted = !holds->item[i].policy; /* lost, or to be tried again */
+		holds->item[i].is_accepted =
+			!holds->item[i].policy; /* lost, or to be tried again */
 		rc = berm_fail(err, -ENOMEM, "apply documents that were held");
 	}
 	for (size_t i = 0; rc && i < holds->count; i++)

@@ -527,8 +527,9 @@ void berm_resolution_clear(struct berm_resolution *resolution)
 
 static struct berm_kept *room_for(struct berm_kept_source *kept, const struct berm_object *object)
 {
-	struct berm_kept *item = (struct berm_kept *)berm_kept_source_find(
-		kept, object->policy_kind, object->ns, object->name);
+	struct berm_kept *item =
+		(struct berm_kept *)berm_kept_source_find(kept, object->policy_kind, object->ns,
+							  object->name);
 
 	if (item)
 		return item;

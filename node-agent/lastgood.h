@@ -43,8 +43,8 @@ struct berm_resolved { /* one policy of one source */
 	char *key;		    /* of its chunk: berm_object.key */
 	struct berm_policy *policy; /* for the model: take it with TAKE_PTR; NULL: INVALID */
 	bool is_held;
-	struct berm_policy *held;   /* a new version that expects something: not remembered yet */
-	char *held_text, *carrier;  /* of that: see berm_lastgood_accept() */
+	struct berm_policy *held;  /* a new version that expects something: not remembered yet */
+	char *held_text, *carrier; /* of that: see berm_lastgood_accept() */
 };
 
 struct berm_resolution {

@@ -364,7 +364,7 @@ static char *answer_diff(void *ctx, int *ret_status)
 	struct berm_err err = { 0 };
 	int rc = berm_diff(&call->server->agent->engine.model, question, &answer, &err);
 
-	*ret_status = !rc	     ? DIFF_OK
+	*ret_status = !rc	      ? DIFF_OK
 		      : rc == -EINVAL ? DIFF_BAD
 		      : rc == -E2BIG  ? DIFF_BIG
 				      : DIFF_FAILED;
@@ -392,13 +392,12 @@ static enum MHD_Result send_diff(struct call *call)
 
 	if (call->answer_status == DIFF_OK)
 		return send_text(call, MHD_HTTP_OK, TAKE_PTR(call->answer));
-	return send_error(
-		call, http[call->answer_status],
-		call->answer ? call->answer
-			     : "the comparison took more time or memory than it is given",
-		call->answer_status == DIFF_BAD
-			? "docs/rest-api.md, POST /v1/diff, or bermctl diff --help"
-			: "compare fewer documents at once");
+	return send_error(call, http[call->answer_status],
+			  call->answer ? call->answer
+				       : "the comparison took more time or memory than it is given",
+			  call->answer_status == DIFF_BAD
+				  ? "docs/rest-api.md, POST /v1/diff, or bermctl diff --help"
+				  : "compare fewer documents at once");
 }
 
 static enum MHD_Result post_diff(struct call *call)

@@ -101,8 +101,7 @@ struct berm_trial_verdict berm_trial_cell(const struct berm_plan *plan, uint32_t
 	if (set == NONE)
 		return (struct berm_trial_verdict){ .is_allowed = true };
 	s = &plan->set[set];
-	rule = &plan->rule[s->cell[(size_t)s->row[cls] * s->ncols +
-				   s->col[find_interval(plan, at)]]]
+	rule = &plan->rule[s->cell[(size_t)s->row[cls] * s->ncols + s->col[find_interval(plan, at)]]]
 			.name;
 	return (struct berm_trial_verdict){ rule->action == BERM_ACTION_ALLOW, rule };
 }

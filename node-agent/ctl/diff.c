@@ -79,8 +79,7 @@ static bool has_changes(const cJSON *doc)
 {
 	const cJSON *documents = ctl_at(doc, "documents");
 
-	return ctl_true_at(doc, "changed") ||
-	       cJSON_GetArraySize(ctl_at(documents, "added")) ||
+	return ctl_true_at(doc, "changed") || cJSON_GetArraySize(ctl_at(documents, "added")) ||
 	       cJSON_GetArraySize(ctl_at(documents, "changed")) ||
 	       cJSON_GetArraySize(ctl_at(documents, "removed"));
 }
@@ -133,7 +132,8 @@ static void add_delete(struct args *args, const char *arg, struct argp_state *st
 	auto_free char *title = NULL;
 
 	if (!slash)
-		argp_error(state, "--delete wants [KIND/]NAMESPACE/NAME or ClusterNetworkPolicy/NAME");
+		argp_error(state,
+			   "--delete wants [KIND/]NAMESPACE/NAME or ClusterNetworkPolicy/NAME");
 	if (!strchr(slash + 1, '/') && strncmp(arg, "ClusterNetworkPolicy/", 21) != 0)
 		title = ctl_printf("SegmentationPolicy %s", arg);
 	else
@@ -171,8 +171,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options_of_diff[] = {
 	{ "file", 'f', "FILE", 0, "documents that would be added or replaced; - is standard input",
 	  0 },
-	{ "delete", OPT_DELETE, "NAME", 0,
-	  "a document that would be gone: [KIND/]NAMESPACE/NAME", 0 },
+	{ "delete", OPT_DELETE, "NAME", 0, "a document that would be gone: [KIND/]NAMESPACE/NAME",
+	  0 },
 	{ 0 },
 };
 

@@ -10,7 +10,8 @@
 static char *counts(const cJSON *item)
 {
 	return ctl_printf("+%.0f ~%.0f -%.0f", ctl_number_at(item, "added_count"),
-			  ctl_number_at(item, "changed_count"), ctl_number_at(item, "removed_count"));
+			  ctl_number_at(item, "changed_count"),
+			  ctl_number_at(item, "removed_count"));
 }
 
 static char *generation(const cJSON *item)
@@ -80,5 +81,6 @@ static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_
 	return rc;
 }
 
-const struct ctl_command ctl_history = { "history", "which documents changed with the last generations",
-					 &argp, run };
+const struct ctl_command ctl_history = { "history",
+					 "which documents changed with the last generations", &argp,
+					 run };

@@ -136,7 +136,8 @@ static struct said look_up(const struct scene *s, const struct berm_local_endpoi
 	cJSON_ArrayForEach(edge, cJSON_GetObjectItem(s->out, "edges")) {
 		int a = is_named(cJSON_GetObjectItem(edge, "from"), from);
 		int b = is_named(cJSON_GetObjectItem(edge, "to"), to);
-		bool is_opened = !strcmp(cJSON_GetObjectItem(edge, "change")->valuestring, "opened");
+		bool is_opened =
+			!strcmp(cJSON_GetObjectItem(edge, "change")->valuestring, "opened");
 
 		said.unsure |= (a < 0 && b) || (b < 0 && a);
 		if (a != 1 || b != 1 || !has_port(edge, q))

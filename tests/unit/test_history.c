@@ -119,7 +119,11 @@ TEST(history_bounds, "ten entries are kept, and a hundred names of each kind; al
 
 TEST(history_damage, "a damaged file is told, and the history begins anew")
 {
-	static const char *const bad[] = { "", "{", "{}", "[]", "{\"format\":1,\"history\":{},\"documents\":[]}",
+	static const char *const bad[] = { "",
+					   "{",
+					   "{}",
+					   "[]",
+					   "{\"format\":1,\"history\":{},\"documents\":[]}",
 					   "{\"format\":1,\"history\":[],\"documents\":[1]}",
 					   "{\"format\":2,\"history\":[],\"documents\":[]}" };
 	struct berm_err err = { 0 };

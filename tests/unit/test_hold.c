@@ -10,12 +10,12 @@
 
 /* ---- what holds ------------------------------------------------------------------------------------------ */
 
-#define DOC                                                                                        \
-	"kind: SegmentationPolicy\nname: db\nnamespace: shop\nisolate: [Ingress]\n"                \
-	"subject: {podSelector: {matchLabels: {app: db}}}\n"                                       \
+#define DOC                                                                                                  \
+	"kind: SegmentationPolicy\nname: db\nnamespace: shop\nisolate: [Ingress]\n"                          \
+	"subject: {podSelector: {matchLabels: {app: db}}}\n"                                                 \
 	"ingress:\n- {name: web, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}\n" \
-	"- {name: office, from: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 80}]}\n"         \
-	"- {name: red, from: [{namespaceSelector: {matchLabels: {team: red}}}], ports: [{port: 81}]}\n" \
+	"- {name: office, from: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 80}]}\n"                   \
+	"- {name: red, from: [{namespaceSelector: {matchLabels: {team: red}}}], ports: [{port: 81}]}\n"      \
 	"expect:\n- "
 
 static const char *check(const char *expectation)
@@ -48,12 +48,15 @@ TEST(expect_verdicts, "an expectation is judged by the compiler on ends that nob
 		  "shop/app=web -> shop/app=db TCP/5432: expected Deny, found Allow (ingress: rule shop/db:web)" },
 		{ "wrong allow", "{from: shop/spy, to: shop/db, port: 5432, verdict: Allow}",
 		  "shop/app=spy -> shop/app=db TCP/5432: expected Allow, found Deny (ingress: default-deny by shop/db)" },
-		{ "another port", "{from: shop/web, to: shop/db, port: 80, verdict: Deny}", "holds" },
+		{ "another port", "{from: shop/web, to: shop/db, port: 80, verdict: Deny}",
+		  "holds" },
 		{ "another protocol",
-		  "{from: shop/web, to: shop/db, port: 5432, protocol: UDP, verdict: Deny}", "holds" },
+		  "{from: shop/web, to: shop/db, port: 5432, protocol: UDP, verdict: Deny}",
+		  "holds" },
 		{ "another namespace", "{from: other/web, to: shop/db, port: 5432, verdict: Deny}",
 		  "holds" },
-		{ "an address", "{from: 192.0.2.7, to: shop/db, port: 80, verdict: Allow}", "holds" },
+		{ "an address", "{from: 192.0.2.7, to: shop/db, port: 80, verdict: Allow}",
+		  "holds" },
 		{ "an address outside", "{from: 192.0.3.7, to: shop/db, port: 80, verdict: Allow}",
 		  "192.0.3.7 -> shop/app=db TCP/80: expected Allow, found Deny (ingress: default-deny by shop/db)" },
 		{ "an IPv6 address", "{from: 2001:db8::1, to: shop/db, port: 80, verdict: Deny}",
@@ -82,11 +85,10 @@ TEST(expect_verdicts, "an expectation is judged by the compiler on ends that nob
 /* Two worlds of one namespace in one document. */
 TEST(expect_worlds, "expectations that say different things of one namespace are judged apart")
 {
-	EXPECT_STR_EQ(
-		check("{from: {namespace: far, namespaceLabels: {team: red}}, to: shop/db, port: 81, verdict: Allow}\n"
-		      "- {from: {namespace: far, namespaceLabels: {team: blue}}, to: shop/db, port: 81, verdict: Deny}\n"
-		      "- {from: {namespace: far}, to: shop/db, port: 81, verdict: Deny}"),
-		"holds");
+	EXPECT_STR_EQ(check("{from: {namespace: far, namespaceLabels: {team: red}}, to: shop/db, port: 81, verdict: Allow}\n"
+			    "- {from: {namespace: far, namespaceLabels: {team: blue}}, to: shop/db, port: 81, verdict: Deny}\n"
+			    "- {from: {namespace: far}, to: shop/db, port: 81, verdict: Deny}"),
+		      "holds");
 	EXPECT_STR_EQ(
 		check("{from: {namespace: far, namespaceLabels: {team: red}}, to: shop/db, port: 81, verdict: Allow}\n"
 		      "- {from: {namespace: far, namespaceLabels: {team: blue}}, to: shop/db, port: 81, verdict: Allow}"),
@@ -98,7 +100,8 @@ TEST(expect_strict, "an expectation that makes no sense makes the document inval
 	static const struct {
 		const char *name, *expectation, *want;
 	} row[] = {
-		{ "no port", "{from: a/b, to: a/c, verdict: Allow}", "expect[0]: the field 'port'" },
+		{ "no port", "{from: a/b, to: a/c, verdict: Allow}",
+		  "expect[0]: the field 'port'" },
 		{ "no verdict", "{from: a/b, to: a/c, port: 1}", "expect[0]: the field 'verdict'" },
 		{ "verdict", "{from: a/b, to: a/c, port: 1, verdict: Pass}", "expect[0].verdict" },
 		{ "two addresses", "{from: 10.0.0.1, to: 10.0.0.2, port: 1, verdict: Allow}",
@@ -221,7 +224,8 @@ static const char *problem(void)
 #define NEW	 HEAD("db", "db") "isolate: [Ingress]\ningress:\n" IN("web") IN("api")
 #define WANT(to) "expect: [{from: shop/api, to: shop/" to ", port: 1, verdict: Allow}]\n"
 
-TEST(held_last_good, "a version whose expectation fails is not applied; the last good one stays, over a restart too")
+TEST(held_last_good,
+     "a version whose expectation fails is not applied; the last good one stays, over a restart too")
 {
 	start();
 	load(0, OLD);
@@ -231,7 +235,7 @@ TEST(held_last_good, "a version whose expectation fails is not applied; the last
 	settle();
 	EXPECT_STR_EQ(state("db"), "held/1");
 	EXPECT_STR_HAS(problem(), "expect[0]: shop/app=api -> shop/app=db TCP/2: expected Allow, "
-				      "found Deny (ingress: default-deny by shop/db)");
+				  "found Deny (ingress: default-deny by shop/db)");
 	EXPECT_FALSE(berm_intake_is_unsettled(&intake));
 	stop();
 	start();
@@ -255,18 +259,20 @@ TEST(held_first, "the first version that a node sees isolates its subject until 
 	load(0, NEW "expect: [{from: shop/spy, to: shop/db, port: 1, verdict: Allow}]\n");
 	settle();
 	EXPECT_STR_EQ(state("db"), "held/0");
-	load(0, HEAD("db", "db") "isolate: []\n" WANT("db")
-		"ingress: [{action: Deny}]\n");
+	load(0, HEAD("db", "db") "isolate: []\n" WANT("db") "ingress: [{action: Deny}]\n");
 	settle();
 	EXPECT_STR_EQ(state("db"), "invalid/-1"); /* it would have isolated nobody */
 	EXPECT_STR_HAS(problem(), "expected Allow, found Deny (ingress: rule shop/db:#0)");
 	stop();
 }
 
-#define OUT HEAD("api", "api") "isolate: [Egress]\nessentials: []\negress:\n- {to: [{podSelector: {matchLabels: {app: db}}}]}\n"
+#define OUT                                                                                        \
+	HEAD("api", "api")                                                                         \
+	"isolate: [Egress]\nessentials: []\negress:\n- {to: [{podSelector: {matchLabels: {app: db}}}]}\n"
 #define SHUT HEAD("api", "api") "isolate: [Egress]\nessentials: []\n"
 
-TEST(held_together, "a held version goes when the others that it needs have come, and at once with them")
+TEST(held_together,
+     "a held version goes when the others that it needs have come, and at once with them")
 {
 	start();
 	load(0, OLD);
