@@ -62,9 +62,9 @@ int berm_overlay_put(struct berm_overlay *overlay, struct berm_policy *policy)
 	item = reallocarray(overlay->item, overlay->count + 1, sizeof(*item));
 	if (!item)
 		return -ENOMEM;
+	overlay->item = item;
 	memmove(item + at + 1, item + at, (overlay->count - at) * sizeof(*item));
 	item[at] = policy;
-	overlay->item = item;
 	overlay->count++;
 	return 0;
 }
