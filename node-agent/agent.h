@@ -16,6 +16,7 @@
 #include "err.h"
 #include "feedback.h"
 #include "flows.h"
+#include "history.h"
 #include "keeper.h"
 #include "lastgood.h"
 #include "maps.h"
@@ -55,10 +56,11 @@ struct berm_agent {
 	struct berm_endpoints *endpoints;
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
-	struct berm_files *files;	     /* exactly one of these two */
+	struct berm_history *history;
+	struct berm_files *files; /* exactly one of these two */
 	struct berm_api *api;
-	struct berm_feedback *feedback;	  /* NULL: nothing is written */
-	const struct berm_intake *intake; /* of that one */
+	struct berm_feedback *feedback; /* NULL: nothing is written */
+	struct berm_intake *intake;	/* of that one */
 	struct berm_cni *cni;
 	struct berm_flows *flows;
 	struct berm_reconcile *reconcile;
@@ -69,7 +71,7 @@ struct berm_agent {
 	struct berm_attest *attest;
 	struct berm_shield *shield;    /* NULL: not asked for */
 	struct berm_keeper *keeper;    /* NULL: not asked for */
-	struct berm_err save_failure;  /* of the last-good store; code 0: saved */
+	struct berm_err save_failure;  /* of the last-good store and the history; code 0: saved */
 	int64_t started_ms;	       /* uv clock */
 	struct berm_overdue judgement; /* changes wait for one */
 	bool is_synced; /* every source has been read once; nothing is judged before */

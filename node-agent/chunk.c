@@ -110,6 +110,7 @@ static void strip(struct berm_policy *policy)
 {
 	berm_policy_cut_rules(policy, 0);
 	berm_policy_cut_flows(policy);
+	berm_policy_cut_expectations(policy);
 	if (policy->disabled)
 		policy->isolate = 0;
 	policy->digest = berm_policy_digest(policy);

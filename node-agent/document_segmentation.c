@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_expect.h"
 #include "document_flow.h"
 #include "document_own.h"
 #include "document_rule.h"
@@ -270,6 +271,11 @@ static void read_flows(const struct berm_field *field, void *into)
 	berm_read_flows(field, ((struct segmentation *)into)->policy);
 }
 
+static void read_expect(const struct berm_field *field, void *into)
+{
+	berm_read_expectations(field, ((struct segmentation *)into)->policy);
+}
+
 static const struct berm_member table[] = {
 	{ "kind", BERM_MEMBER_IGNORED, NULL, NULL },
 	{ "apiVersion", BERM_MEMBER_OPTIONAL, read_api_version, NULL },
@@ -291,7 +297,7 @@ static const struct berm_member table[] = {
 	{ "flows", BERM_MEMBER_OPTIONAL, read_flows, NULL },
 	{ "metadata", BERM_MEMBER_UNSUPPORTED, NULL, "write name at the top of the document" },
 	{ "spec", BERM_MEMBER_UNSUPPORTED, NULL, "write its fields at the top of the document" },
-	{ "expect", BERM_MEMBER_UNSUPPORTED, NULL, NULL },
+	{ "expect", BERM_MEMBER_OPTIONAL, read_expect, NULL },
 };
 
 /* A member that we do not know may be a mistyped one: then an absent `subject` does not mean everyone. */

@@ -256,6 +256,9 @@ static int take_policy(struct load *load, struct berm_resolved *policy)
 	bool put;
 	int rc;
 
+	rc = policy->held ? berm_holds_add(&load->intake->holds, load->source->name, policy) : 0;
+	if (rc)
+		return rc;
 	rc = claim(load, &id, policy->standing, line_of(load, policy), &put);
 	if (rc || !put || !policy->policy)
 		return rc;
@@ -353,6 +356,7 @@ static int commit(struct load *load, struct berm_err *err)
 	if (!load->object)
 		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
 	load->source->round++;
+	berm_holds_forget(&load->intake->holds, load->source->name);
 	if (take_all(load))
 		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
 	drop_old(load);
@@ -429,10 +433,78 @@ void berm_intake_drop(struct berm_intake *intake, struct berm_source *source)
 	size_t i;
 
 	berm_lastgood_forget(intake->store, source->name);
+	berm_holds_forget(&intake->holds, source->name);
 	for (i = 0; i < source->object_count; i++)
 		unclaim(intake, source->object[i], source);
 	source->object_count = 0;
 	berm_source_clear(source);
+}
+
+/* ---- documents that wait ------------------------------------------------------------------------------- */
+
+bool berm_intake_is_unsettled(const struct berm_intake *intake)
+{
+	return berm_holds_are_due(&intake->holds, intake->model);
+}
+
+static int remember(struct berm_intake *intake, const struct berm_held *held)
+{
+	struct berm_object object = {
+		.kind = BERM_OBJ_POLICY,
+		.policy_kind = held->policy->kind,
+		.ns = held->policy->ns,
+		.name = held->policy->name,
+		.key = held->key,
+		.carrier = held->carrier,
+		.text = held->text,
+		.line = held->policy->line,
+	};
+
+	return berm_lastgood_accept(intake->store, held->source, &object);
+}
+
+/* As if it had been read only now. */
+static int accept(struct berm_intake *intake, struct berm_held *held)
+{
+	struct berm_object_id id = {
+		.kind = BERM_OBJ_POLICY,
+		.policy_kind = held->policy->kind,
+		.ns = held->policy->ns,
+		.name = held->policy->name,
+	};
+	struct berm_claimed *object = berm_claims_find(&intake->claims, &id);
+	const struct berm_claim *old = object ? berm_claims_of(object, held->source) : NULL;
+	struct berm_claim mine;
+
+	if (!old)
+		return 0;
+	mine = *old;
+	mine.standing = BERM_STANDING_ENFORCED;
+	if (remember(intake, held) || berm_claims_put(&intake->claims, &id, &mine, &object))
+		return -ENOMEM;
+	old = berm_claims_owner(object);
+	if (!old || strcmp(old->file, held->source) != 0)
+		return 0;
+	return berm_model_put_policy(intake->model, TAKE_PTR(held->policy));
+}
+
+int berm_intake_settle(struct berm_intake *intake, struct berm_err *err)
+{
+	struct berm_holds *holds = &intake->holds;
+	int rc = berm_holds_check(holds, intake->model, err);
+
+	for (size_t i = 0; !rc && i < holds->count; i++) {
+		if (!holds->item[i].is_accepted || !accept(intake, &holds->item[i]))
+			continue;
+		holds->item[i].is_accepted =
+			!holds->item[i].policy; /* lost, or to be tried again */
+		rc = berm_fail(err, -ENOMEM, "apply documents that were held");
+	}
+	for (size_t i = 0; rc && i < holds->count; i++)
+		holds->item[i].is_accepted &= !holds->item[i].policy;
+	berm_holds_sweep(holds);
+	holds->is_new |= rc != 0;
+	return rc;
 }
 
 void berm_source_clear(struct berm_source *source)
@@ -449,5 +521,6 @@ void berm_source_clear(struct berm_source *source)
 
 void berm_intake_clear(struct berm_intake *intake)
 {
+	berm_holds_clear(&intake->holds);
 	berm_claims_clear(&intake->claims);
 }

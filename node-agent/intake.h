@@ -12,6 +12,7 @@
 #include "claims.h"
 #include "document.h"
 #include "err.h"
+#include "hold.h"
 #include "lastgood.h"
 #include "model.h"
 
@@ -19,6 +20,7 @@ struct berm_intake {
 	struct berm_model *model;    /* borrowed */
 	struct berm_lastgood *store; /* borrowed */
 	struct berm_claims claims;
+	struct berm_holds holds;
 	struct berm_source *noted; /* those that have something to tell */
 	/* A source owns an object from now on that it said before and that was not used then: load it again. */
 	void (*reload)(const char *source, void *ctx);
@@ -47,6 +49,11 @@ int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *sourc
 			   const struct berm_err *why, struct berm_err *err) must_check;
 /* The source is gone, and its objects with it. */
 void berm_intake_drop(struct berm_intake *intake, struct berm_source *source);
+
+/* Do new versions wait for their expectations to be looked at, or at again? */
+bool berm_intake_is_unsettled(const struct berm_intake *intake);
+/* Looks, and brings those whose expectations hold into the model. Failure: all wait on. */
+int berm_intake_settle(struct berm_intake *intake, struct berm_err *err) must_check;
 
 struct berm_intake_policy { /* borrowed until the next load */
 	enum berm_policy_kind kind;

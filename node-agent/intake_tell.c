@@ -43,6 +43,8 @@ int berm_intake_problems(const struct berm_intake *intake, struct berm_problems 
 		for (i = 0; i < source->problems.count; i++)
 			if (berm_problems_add(out, &source->problems.item[i]))
 				return -ENOMEM;
+	if (berm_holds_problems(&intake->holds, out))
+		return -ENOMEM;
 	HASH_ITER(hh, intake->claims.all, object, next)
 		if (object->count > 1 && twice_problem(object, out))
 			return -ENOMEM;

@@ -31,6 +31,7 @@ const char *berm_standing_name(enum berm_standing standing)
 		[BERM_STANDING_LAST_GOOD] = "invalid-last-good",
 		[BERM_STANDING_ISOLATING] = "invalid-isolating",
 		[BERM_STANDING_INVALID] = "invalid",
+		[BERM_STANDING_HELD] = "held",
 	};
 
 	return name[standing];
@@ -189,16 +190,71 @@ static int stand_in(struct resolving *r, struct berm_object *o)
 	return resolved_add(r, o, BERM_STANDING_INVALID, NULL);
 }
 
+/* Nothing is known of before: its subject is isolated, as that of a broken document is. */
+static int isolation_of(const struct resolving *r, const struct berm_object *o,
+			struct berm_policy **ret)
+{
+	struct berm_kept same = { .key = o->key,
+				  .carrier = o->carrier,
+				  .name = o->name,
+				  .text = o->text,
+				  .line = o->line };
+	struct berm_policy *policy = NULL;
+
+	if (!o->policy->isolate || o->policy->disabled)
+		return 0;
+	if (parse_kept(r, &same, &policy))
+		return -ENOMEM;
+	if (!policy)
+		return 0;
+	berm_policy_cut_rules(policy, 0);
+	berm_policy_cut_expectations(policy);
+	policy->digest = berm_policy_digest(policy);
+	*ret = policy;
+	return 0;
+}
+
+/* A version that expects something waits until that has been looked at (hold.h). */
+static int hold(struct resolving *r, struct berm_object *o, const struct berm_kept *old,
+		struct berm_policy *last)
+{
+	bool has_last = last != NULL;
+	struct berm_resolved *item;
+	int rc = has_last ? 0 : isolation_of(r, o, &last);
+
+	if (rc)
+		return rc;
+	rc = resolved_add(r, o, last ? BERM_STANDING_HELD : BERM_STANDING_INVALID, last);
+	item = &r->out.item[r->out.count - 1];
+	item->carrier = o->carrier ? strdup(o->carrier) : NULL;
+	if (rc || (o->carrier && !item->carrier))
+		return -ENOMEM;
+	item->is_held = true;
+	return has_last ? remember(r, o, old->text) : 0;
+}
+
+static int resolve_good(struct resolving *r, struct berm_object *o, const struct berm_kept *old)
+{
+	struct berm_policy *last = NULL;
+	int rc = old && o->policy->expect_count ? parse_kept(r, old, &last) : 0;
+
+	if (rc)
+		return rc;
+	if (o->policy->expect_count && (!last || last->digest != o->policy->digest))
+		return hold(r, o, old, last);
+	berm_policy_free(last);
+	rc = remember(r, o, NULL);
+	return rc ? rc : resolved_add(r, o, BERM_STANDING_ENFORCED, NULL);
+}
+
 static int resolve_object(struct resolving *r, struct berm_object *o)
 {
 	const struct berm_kept *old = claim_old(r, o);
 	struct berm_policy *policy = NULL;
 	int rc;
 
-	if (!o->broken) {
-		rc = remember(r, o, NULL);
-		return rc ? rc : resolved_add(r, o, BERM_STANDING_ENFORCED, NULL);
-	}
+	if (!o->broken)
+		return resolve_good(r, o, old);
 	rc = old ? parse_kept(r, old, &policy) : 0;
 	if (rc || !policy)
 		return rc ? rc : stand_in(r, o);
@@ -336,6 +392,12 @@ static struct berm_policy *take_if(const struct berm_resolved *item, struct berm
 	return *policy && is_resolved(item, *policy) ? TAKE_PTR(*policy) : NULL;
 }
 
+static void take_held(struct berm_resolved *item, struct berm_object *o)
+{
+	item->held = take_if(item, &o->policy);
+	item->held_text = item->held ? TAKE_PTR(o->text) : NULL;
+}
+
 static void give_isolation(struct berm_resolved *item, const struct berm_resolved *end,
 			   struct berm_unreadable *u)
 {
@@ -354,7 +416,9 @@ static void take_policies(struct resolving *r)
 
 		if (o->kind != BERM_OBJ_POLICY)
 			continue;
-		if (item->standing == BERM_STANDING_ENFORCED)
+		if (item->is_held)
+			take_held(item, o);
+		else if (item->standing == BERM_STANDING_ENFORCED)
 			item->policy = take_if(item, &o->policy);
 		else if (item->standing == BERM_STANDING_ISOLATING)
 			item->policy = take_if(item, &o->isolation);
@@ -376,6 +440,9 @@ static int compare_resolved(const void *a, const void *b)
 static void resolved_clear(struct berm_resolved *item)
 {
 	berm_policy_free(item->policy);
+	berm_policy_free(item->held);
+	free(item->held_text);
+	free(item->carrier);
 	free(item->ns);
 	free(item->name);
 	free(item->key);
@@ -456,6 +523,55 @@ void berm_resolution_clear(struct berm_resolution *resolution)
 	free(resolution->item);
 	free(resolution->isolated_ns);
 	*resolution = (struct berm_resolution){ 0 };
+}
+
+/* ---- accepting ------------------------------------------------------------------------------------- */
+
+static struct berm_kept *room_for(struct berm_kept_source *kept, const struct berm_object *object)
+{
+	struct berm_kept *item =
+		(struct berm_kept *)berm_kept_source_find(kept, object->policy_kind, object->ns,
+							  object->name);
+
+	if (item)
+		return item;
+	item = reallocarray(kept->item, kept->count + 1, sizeof(*item));
+	if (!item)
+		return NULL;
+	kept->item = item;
+	item[kept->count] = (struct berm_kept){ 0 };
+	return &item[kept->count++];
+}
+
+static void kept_clear(struct berm_kept *kept)
+{
+	free(kept->key);
+	free(kept->carrier);
+	free(kept->ns);
+	free(kept->name);
+	free(kept->text);
+}
+
+int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
+			 const struct berm_object *object)
+{
+	struct record *record = want_record(store, source);
+	struct berm_kept fresh, *at = NULL;
+	int rc = kept_fill(&fresh, object);
+
+	fresh.text = strdup(object->text);
+	if (!rc && record && fresh.text)
+		at = room_for(&record->kept, object);
+	if (!at) {
+		kept_clear(&fresh);
+		return -ENOMEM;
+	}
+	kept_clear(at);
+	*at = fresh;
+	berm_kept_source_sort(&record->kept);
+	record->is_dirty = true;
+	record->is_gone = false;
+	return 0;
 }
 
 /* ---- forgetting ----------------------------------------------------------------------------------- */

@@ -29,9 +29,11 @@ enum berm_standing {
 	BERM_STANDING_LAST_GOOD, /* broken now; the last good version stays */
 	BERM_STANDING_ISOLATING, /* broken, never seen good here: its subject is isolated without allows */
 	BERM_STANDING_INVALID, /* broken, never seen good here, subject not readable: no policy */
+	BERM_STANDING_HELD, /* good, but its expectations do not hold: the last good version stays, or its
+			     * subject is isolated without allows. INVALID if neither is to be had */
 };
 
-/* "enforced", "invalid-last-good", "invalid-isolating", "invalid" (docs/rest-api.md). */
+/* "enforced", "invalid-last-good", "invalid-isolating", "invalid", "held" (docs/rest-api.md). */
 const char *berm_standing_name(enum berm_standing standing);
 
 struct berm_resolved { /* one policy of one source */
@@ -40,6 +42,9 @@ struct berm_resolved { /* one policy of one source */
 	char *ns, *name;
 	char *key;		    /* of its chunk: berm_object.key */
 	struct berm_policy *policy; /* for the model: take it with TAKE_PTR; NULL: INVALID */
+	bool is_held;
+	struct berm_policy *held;  /* a new version that expects something: not remembered yet */
+	char *held_text, *carrier; /* of that: see berm_lastgood_accept() */
 };
 
 struct berm_resolution {
@@ -68,6 +73,10 @@ int berm_lastgood_resolve(struct berm_lastgood *store, const char *source,
 			  struct berm_objects *objects, struct berm_resolution *out,
 			  struct berm_err *err) must_check;
 void berm_resolution_clear(struct berm_resolution *resolution);
+
+/* A version that was held is applied: it is the last good one from now on. Copies everything. -ENOMEM: it is as before. */
+int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
+			 const struct berm_object *object) must_check;
 
 /* The source is gone (file deleted): so are its documents. In memory at once, on disk with the next save. */
 void berm_lastgood_forget(struct berm_lastgood *store, const char *source);

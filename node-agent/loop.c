@@ -17,6 +17,7 @@
 #include "loader.h"
 #include "log.h"
 #include "notify.h"
+#include "policyset.h"
 
 #define COALESCE_MS 2 /* changes that come together are judged together */
 #define OVERDUE_MS                                                                                 \
@@ -73,6 +74,11 @@ static uint64_t judge_delay(const struct loop *loop)
 	return took_ms > rested_ms + COALESCE_MS ? took_ms - rested_ms : COALESCE_MS;
 }
 
+static bool has_something_to_judge(const struct berm_agent *agent)
+{
+	return berm_engine_is_stale(&agent->engine) || berm_intake_is_unsettled(agent->intake);
+}
+
 /* A failed judgement is told by itself, and tried again by its own timer. */
 static void note_waiting(struct berm_agent *agent)
 {
@@ -93,7 +99,7 @@ void berm_agent_touch(struct berm_agent *agent)
 	uint64_t delay;
 
 	note_waiting(agent);
-	if (!agent->is_synced || !berm_engine_is_stale(&agent->engine))
+	if (!agent->is_synced || !has_something_to_judge(agent))
 		return;
 	if (agent->engine.retry_ms && agent->engine.model.version == agent->engine.tried_version &&
 	    !agent->engine.has_new_isolated)
@@ -200,6 +206,36 @@ static void on_alarm(void *ctx)
 	berm_agent_touch(&loop->agent);
 }
 
+/* What waits for others that have come now goes with them, in one generation. */
+static void settle(struct berm_agent *agent)
+{
+	struct berm_err err = { 0 };
+
+	if (berm_intake_is_unsettled(agent->intake) && berm_intake_settle(agent->intake, &err))
+		berm_log(BERM_LOG_ERROR, "expectations-not-checked",
+			 "error=\"%s\" effect=\"the versions that expect something are not applied\"",
+			 err.msg);
+}
+
+static void write_history(struct berm_agent *agent)
+{
+	struct berm_generation now = { .generation = agent->engine.last.generation,
+				       .time_s = clock_ns(CLOCK_REALTIME) / 1000000000 };
+	struct berm_policyset set;
+
+	if (agent->engine.failure.code || !agent->engine.has_judged ||
+	    !berm_history_is_behind(agent->history, &agent->engine.model))
+		return;
+	if (berm_policyset_read(agent->intake, &agent->engine.model, &set)) {
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+		return;
+	}
+	now.digest = set.digest;
+	if (berm_history_add(agent->history, &agent->engine.model, &now))
+		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	berm_policyset_clear(&set);
+}
+
 static void judge_now(struct loop *loop)
 {
 	struct berm_agent *agent = &loop->agent;
@@ -209,6 +245,7 @@ static void judge_now(struct loop *loop)
 	if (agent->api) /* pods come without the API too */
 		berm_api_need_services(agent->api,
 				       berm_model_has_egress_rules(&agent->engine.model));
+	settle(agent);
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	take_time(loop);
 	berm_attest_endpoints(agent->attest);
@@ -224,6 +261,7 @@ static void judge_now(struct loop *loop)
 	uv_update_time(&agent->loop);
 	loop->judged_ms = uv_now(&agent->loop);
 	tell_outcome(&agent->engine, &before, warning);
+	write_history(agent);
 	if (agent->engine.retry_ms)
 		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
 	note_waiting(agent);
@@ -238,7 +276,7 @@ static void judge_now(struct loop *loop)
 
 static void judge(struct loop *loop)
 {
-	if (!loop->agent.is_synced || !berm_engine_is_stale(&loop->agent.engine))
+	if (!loop->agent.is_synced || !has_something_to_judge(&loop->agent))
 		return;
 	if (loop->is_collecting) /* apply would wait for the same grace period, and the loop with it */
 		loop->must_judge = true;
@@ -305,12 +343,24 @@ static void collect_soon(struct loop *loop)
 		!uv_queue_work(&loop->agent.loop, &loop->grace, on_grace, on_grace_over);
 }
 
+/* Both, whatever becomes of the first. */
+static int save_all(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err second = { 0 };
+	int rc = berm_lastgood_save(agent->store, err),
+	    history_rc = berm_history_save(agent->history, &second);
+
+	if (!rc && history_rc)
+		*err = second;
+	return rc ? rc : history_rc;
+}
+
 static void on_save(uv_timer_t *timer)
 {
 	struct loop *loop = timer->data;
 	struct berm_err before = loop->agent.save_failure, err = { 0 };
 
-	if (!berm_lastgood_save(loop->agent.store, &err))
+	if (!save_all(&loop->agent, &err))
 		err.code = 0;
 	loop->agent.save_failure = err;
 	if (err.code && strcmp(before.msg, err.msg) != 0)
@@ -552,6 +602,23 @@ static int open_store(struct berm_agent *agent, struct berm_err *err)
 	return 0;
 }
 
+static int open_history(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/history.json", agent->opts.state_dir);
+	rc = berm_history_open(path, &agent->history, &why);
+	if (rc && !agent->history) {
+		*err = why;
+		return rc;
+	}
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "history-not-read", "error=\"%s\"", why.msg);
+	return 0;
+}
+
 static int open_source(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_api_opts opts = agent->opts.api;
@@ -608,6 +675,8 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 		rc = berm_fail(err, -ENOMEM, "remember the node's name");
 	if (!rc)
 		rc = open_store(agent, err);
+	if (!rc)
+		rc = open_history(agent, err);
 	if (!rc)
 		rc = open_source(agent, err);
 	if (!rc)
@@ -696,6 +765,7 @@ static void close_parts(struct berm_agent *agent)
 	berm_files_close(agent->files);
 	berm_api_free(agent->api);
 	berm_lastgood_close(agent->store);
+	berm_history_close(agent->history);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
 	berm_resize_close(agent->resize);
@@ -706,7 +776,7 @@ static void save_now(struct berm_agent *agent)
 {
 	struct berm_err err = { 0 };
 
-	if (berm_lastgood_save(agent->store, &err))
+	if (save_all(agent, &err))
 		berm_log(BERM_LOG_ERROR, "documents-not-saved", "error=\"%s\"", err.msg);
 }
 

@@ -58,6 +58,24 @@ void berm_policy_free_effective(struct berm_policy *policy)
 	free(policy);
 }
 
+static void end_clear(struct berm_expect_end *end)
+{
+	free(end->ns);
+	berm_labels_clear(&end->labels);
+	berm_labels_clear(&end->ns_labels);
+}
+
+void berm_policy_cut_expectations(struct berm_policy *policy)
+{
+	for (size_t i = 0; i < policy->expect_count; i++) {
+		end_clear(&policy->expect[i].from);
+		end_clear(&policy->expect[i].to);
+	}
+	free(policy->expect);
+	policy->expect = NULL;
+	policy->expect_count = 0;
+}
+
 void berm_policy_free(struct berm_policy *policy)
 {
 	if (!policy)
@@ -69,6 +87,7 @@ void berm_policy_free(struct berm_policy *policy)
 	}
 	berm_policy_cut_rules(policy, 0);
 	berm_policy_cut_flows(policy);
+	berm_policy_cut_expectations(policy);
 	free(policy->rule);
 	berm_selector_clear(&policy->ns_subject);
 	berm_selector_clear(&policy->pod_subject);
@@ -220,6 +239,36 @@ static void mix_flow(struct berm_digester *d, const struct berm_policy_flow *flo
 	berm_digest_u64(d, flow->src_port | (uint64_t)flow->dst_port << 16);
 }
 
+static void mix_labels(struct berm_digester *d, const struct berm_labels *labels)
+{
+	berm_digest_u64(d, labels->count);
+	for (size_t i = 0; i < labels->count; i++) {
+		mix_text(d, labels->item[i].key);
+		mix_text(d, labels->item[i].value);
+	}
+}
+
+static void mix_end(struct berm_digester *d, const struct berm_expect_end *end)
+{
+	berm_digest_u64(d, end->is_addr);
+	berm_digest_bytes(d, end->addr.w, sizeof(end->addr.w));
+	mix_text(d, end->ns);
+	mix_labels(d, &end->labels);
+	mix_labels(d, &end->ns_labels);
+}
+
+/* A document that expects nothing has the digest that it had before there were expectations. */
+static void mix_expectations(struct berm_digester *d, const struct berm_policy *policy)
+{
+	for (size_t i = 0; i < policy->expect_count; i++) {
+		const struct berm_expectation *e = &policy->expect[i];
+
+		mix_end(d, &e->from);
+		mix_end(d, &e->to);
+		berm_digest_u64(d, e->plane | (uint64_t)e->port << 8 | (uint64_t)e->is_allow << 32);
+	}
+}
+
 uint64_t berm_policy_digest(const struct berm_policy *policy)
 {
 	struct berm_digester d;
@@ -248,5 +297,6 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, policy->flow_count);
 	for (size_t i = 0; i < policy->flow_count; i++)
 		mix_flow(&d, &policy->flow[i]);
+	mix_expectations(&d, policy);
 	return berm_digest_end(&d).w[0];
 }

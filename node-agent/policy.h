@@ -108,6 +108,23 @@ struct berm_policy_flow {
 	uint16_t src_port, dst_port;
 };
 
+/* One end of an expectation: an address, or a pod that need not exist. */
+struct berm_expect_end {
+	bool is_addr;
+	struct berm_addr addr;
+	char *ns;
+	struct berm_labels labels;
+	struct berm_labels ns_labels; /* besides the namespace's name */
+};
+
+/* Must hold with this version in force, or it is not applied (expect.h). */
+struct berm_expectation {
+	struct berm_expect_end from, to;
+	uint8_t plane; /* TCP, UDP or SCTP */
+	uint16_t port;
+	bool is_allow; /* else denied, in whatever way */
+};
+
 #define BERM_ESSENTIAL_DNS	 0x1
 #define BERM_ESSENTIAL_APISERVER 0x2
 
@@ -133,6 +150,8 @@ struct berm_policy {
 	size_t rule_count;
 	struct berm_policy_flow *flow; /* of SegmentationPolicies */
 	size_t flow_count;
+	struct berm_expectation *expect; /* decides nothing */
+	size_t expect_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
 	int64_t expires; /* unix time; 0: never */
@@ -167,6 +186,8 @@ void berm_policy_cut_flows(struct berm_policy *policy);
 void berm_policy_free_effective(struct berm_policy *policy);
 /* Only the first `count` rules stay. */
 void berm_policy_cut_rules(struct berm_policy *policy, size_t count);
+/* Nothing is expected any more. */
+void berm_policy_cut_expectations(struct berm_policy *policy);
 /* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 

@@ -18,21 +18,25 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "diff.h"
 #include "explain.h"
 #include "fsutil.h"
+#include "inquiry.h"
 #include "log.h"
 #include "paths.h"
 #include "status.h"
 #include "why.h"
 
 #define MAX_BODY      65536
+#define MAX_DOCUMENTS (4u << 20) /* POST /v1/diff */
+#define DIFF_PATH     "/v1/diff"
 #define MAX_CALLS     512
 #define IDLE_S	      10    /* a client that says nothing */
 #define MAX_WAIT_MS   60000 /* POST /v1/endpoints */
 #define LINE_MIN      4096
 #define DEFAULT_FLOWS 100
 
-enum call_kind { CALL_PLAIN, CALL_JUDGE, CALL_FOLLOW, CALL_EXPLAIN };
+enum call_kind { CALL_PLAIN, CALL_JUDGE, CALL_FOLLOW, CALL_EXPLAIN, CALL_DIFF };
 
 struct call { /* one HTTP request */
 	struct call *next;
@@ -41,8 +45,13 @@ struct call { /* one HTTP request */
 	enum call_kind kind;
 	bool is_suspended;
 	char *body;
-	size_t size;
+	size_t size, max_size;
 	bool is_too_big;
+	/* CALL_DIFF */
+	struct berm_inquiry *inquiry;
+	bool is_answered;
+	int answer_status;
+	char *answer;
 	/* CALL_JUDGE */
 	bool is_waiting; /* has been looked at, and waits */
 	uint32_t slot, ifindex;
@@ -67,6 +76,7 @@ struct berm_server {
 	uv_work_t loading;
 	bool is_loading;
 	struct berm_err load_failure; /* of the last attempt */
+	struct call *diffing;	      /* one at a time: each may take a core */
 };
 
 typedef enum MHD_Result (*route_fn)(struct call *call);
@@ -130,6 +140,11 @@ static enum MHD_Result get_policies(struct call *call)
 static enum MHD_Result get_rules(struct call *call)
 {
 	return send_json(call, MHD_HTTP_OK, berm_rules_json(call->server->agent));
+}
+
+static enum MHD_Result get_history(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_history_json(call->server->agent->history));
 }
 
 /* ---- suspended calls ------------------------------------------------------------------------------------------ */
@@ -337,6 +352,79 @@ static enum MHD_Result post_explain(struct call *call)
 	return send_json(call, MHD_HTTP_OK, answer);
 }
 
+/* ---- POST /v1/diff ------------------------------------------------------------------------------------------------- */
+
+enum diff_status { DIFF_OK, DIFF_BAD, DIFF_BIG, DIFF_FAILED };
+
+/* In the child. */
+static char *answer_diff(void *ctx, int *ret_status)
+{
+	const struct call *call = ctx;
+	cJSON *question = cJSON_ParseWithLength(call->body, call->size), *answer = NULL;
+	struct berm_err err = { 0 };
+	int rc = berm_diff(&call->server->agent->engine.model, question, &answer, &err);
+
+	*ret_status = !rc	      ? DIFF_OK
+		      : rc == -EINVAL ? DIFF_BAD
+		      : rc == -E2BIG  ? DIFF_BIG
+				      : DIFF_FAILED;
+	return rc ? strdup(err.msg) : cJSON_PrintUnformatted(answer);
+}
+
+static void on_diff(void *ctx, int status, const char *text)
+{
+	struct call *call = ctx;
+
+	call->inquiry = NULL; /* it frees itself */
+	call->server->diffing = NULL;
+	call->is_answered = true;
+	call->answer_status = text ? status : DIFF_FAILED;
+	call->answer = text ? strdup(text) : NULL;
+	resume(call);
+}
+
+static enum MHD_Result send_diff(struct call *call)
+{
+	static const unsigned int http[] = { [DIFF_OK] = MHD_HTTP_OK,
+					     [DIFF_BAD] = MHD_HTTP_BAD_REQUEST,
+					     [DIFF_BIG] = MHD_HTTP_UNPROCESSABLE_CONTENT,
+					     [DIFF_FAILED] = MHD_HTTP_INTERNAL_SERVER_ERROR };
+
+	if (call->answer_status == DIFF_OK)
+		return send_text(call, MHD_HTTP_OK, TAKE_PTR(call->answer));
+	return send_error(call, http[call->answer_status],
+			  call->answer ? call->answer
+				       : "the comparison took more time or memory than it is given",
+			  call->answer_status == DIFF_BAD
+				  ? "docs/rest-api.md, POST /v1/diff, or bermctl diff --help"
+				  : "compare fewer documents at once");
+}
+
+static enum MHD_Result post_diff(struct call *call)
+{
+	struct berm_server *server = call->server;
+	struct berm_inquiry_opts opts = { answer_diff, on_diff, call };
+	struct berm_err err = { 0 };
+
+	if (call->is_answered)
+		return send_diff(call);
+	if (server->is_stopping || server->diffing)
+		return send_error(call, MHD_HTTP_SERVICE_UNAVAILABLE,
+				  server->is_stopping ? "the agent is stopping"
+						      : "another comparison is under way",
+				  "ask again in some seconds");
+	if (!server->agent->is_synced)
+		return send_error(call, MHD_HTTP_SERVICE_UNAVAILABLE,
+				  "not every policy source has been read yet",
+				  "ask again when bermctl status says enforcing");
+	if (berm_inquiry_start(&server->agent->loop, &opts, &call->inquiry, &err))
+		return send_error(call, MHD_HTTP_INTERNAL_SERVER_ERROR, err.msg, "ask again");
+	server->diffing = call;
+	call->kind = CALL_DIFF;
+	suspend(call);
+	return MHD_YES;
+}
+
 /* ---- GET /v1/flows --------------------------------------------------------------------------------------------------- */
 
 /* The next flow into call->line. false: there is none now. */
@@ -443,7 +531,8 @@ static const struct route {
 	{ "GET", "/v1/status", get_status },	     { "GET", "/v1/endpoints", get_endpoints },
 	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
-	{ "POST", "/v1/explain", post_explain },
+	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
+	{ "GET", "/v1/history", get_history },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)
@@ -453,7 +542,9 @@ static enum MHD_Result dispatch(struct call *call, const char *method, const cha
 
 	if (call->is_too_big)
 		return send_error(call, MHD_HTTP_CONTENT_TOO_LARGE,
-				  "the body is larger than 64 KiB", "send one endpoint");
+				  call->max_size == MAX_BODY ? "the body is larger than 64 KiB"
+							     : "the body is larger than 4 MiB",
+				  "send less at once");
 	for (i = 0; i < ARRAY_SIZE(routes); i++) {
 		if (strcmp(routes[i].path, path) != 0)
 			continue;
@@ -471,7 +562,7 @@ static enum MHD_Result take_body(struct call *call, const char *data, size_t *si
 {
 	char *grown;
 
-	if (!call->is_too_big && call->size + *size <= MAX_BODY) {
+	if (!call->is_too_big && call->size + *size <= call->max_size) {
 		grown = realloc(call->body, call->size + *size + 1);
 		if (!grown)
 			return MHD_NO;
@@ -532,8 +623,11 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
 	(void)version;
 	if (!call) { /* only the headers are here */
 		drop_leavers(ctx);
-		*state = call_new(ctx, conn);
-		return *state ? MHD_YES : MHD_NO;
+		*state = call = call_new(ctx, conn);
+		if (!call)
+			return MHD_NO;
+		call->max_size = strcmp(url, DIFF_PATH) ? MAX_BODY : MAX_DOCUMENTS;
+		return MHD_YES;
 	}
 	if (*upload_size)
 		return take_body(call, upload, upload_size);
@@ -554,6 +648,10 @@ static void on_completed(void *ctx, struct MHD_Connection *conn, void **state,
 		;
 	if (*at)
 		*at = call->next;
+	if (call->inquiry)
+		server->diffing = NULL;
+	berm_inquiry_stop(call->inquiry);
+	free(call->answer);
 	free(call->body);
 	free(call->line);
 	free(call);
@@ -716,6 +814,10 @@ void berm_server_stop(struct berm_server *server)
 	if (!server)
 		return;
 	server->is_stopping = true;
+	if (server->diffing) {
+		berm_inquiry_stop(server->diffing->inquiry);
+		on_diff(server->diffing, DIFF_FAILED, NULL);
+	}
 	for (call = server->calls; call; call = call->next)
 		resume(call); /* a daemon with suspended calls cannot be stopped */
 	(void)MHD_run(server->daemon);

@@ -230,7 +230,7 @@ bool berm_api_lacks_node(const struct berm_api *api)
 	return false;
 }
 
-const struct berm_intake *berm_api_intake(const struct berm_api *api)
+struct berm_intake *berm_api_intake(struct berm_api *api)
 {
 	return &api->intake;
 }

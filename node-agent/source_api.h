@@ -53,7 +53,7 @@ bool berm_api_object(const struct berm_api *api, const char *source, struct berm
 struct berm_apihttp *berm_api_http(const struct berm_api *api);
 /* The server answers, and has no Node of the name that we believe to be ours. */
 bool berm_api_lacks_node(const struct berm_api *api);
-const struct berm_intake *berm_api_intake(const struct berm_api *api);
+struct berm_intake *berm_api_intake(struct berm_api *api);
 /* false: there is no watch number i. */
 bool berm_api_watch(const struct berm_api *api, size_t i, struct berm_watch_view *ret);
 

@@ -519,7 +519,7 @@ size_t berm_files_count(const struct berm_files *files)
 	return HASH_COUNT(files->all);
 }
 
-const struct berm_intake *berm_files_intake(const struct berm_files *files)
+struct berm_intake *berm_files_intake(struct berm_files *files)
 {
 	return &files->intake;
 }

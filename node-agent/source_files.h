@@ -54,7 +54,7 @@ bool berm_files_is_lost(const struct berm_files *files);
 void berm_files_rescan(struct berm_files *files);
 
 /* What is known of the documents: intake.h. */
-const struct berm_intake *berm_files_intake(const struct berm_files *files);
+struct berm_intake *berm_files_intake(struct berm_files *files);
 
 size_t berm_files_count(const struct berm_files *files);
 

@@ -5,7 +5,7 @@ _bermctl() {
 	local command=${COMP_WORDS[1]}
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows why lint probe version completion help' -- "$cur"))
+		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows why diff history lint probe version completion help' -- "$cur"))
 		return
 	fi
 	[ "$cur" = = ] && cur=
@@ -35,6 +35,13 @@ _bermctl() {
 	why:--output | why:-o) words='table wide json yaml name' ;;
 	why:--color) words='auto always never' ;;
 	why:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	diff:--file | diff:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	diff:--output | diff:-o) words='table wide json yaml name' ;;
+	diff:--color) words='auto always never' ;;
+	diff:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	history:--output | history:-o) words='table wide json yaml name' ;;
+	history:--color) words='auto always never' ;;
+	history:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--filename | lint:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--output | lint:-o) words='table wide json yaml name' ;;
 	lint:--color) words='auto always never' ;;
@@ -59,6 +66,8 @@ _bermctl() {
 		sessions) words='--help --pod -p --namespace -n --port --peer --state --limit --count --output -o --color --socket --watch -w --interval' ;;
 		flows) words='--help --follow -f --verdict --direction --pod -p --namespace -n --port --rule --since --last --output -o --color --socket' ;;
 		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
+		diff) words='--help --file -f --delete --output -o --color --socket' ;;
+		history) words='--help --output -o --color --socket' ;;
 		lint) words='--help --filename -f --strict -s --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;
@@ -66,7 +75,7 @@ _bermctl() {
 		help) words='--help --output -o --color --socket' ;;
 		esac
 		case $command in
-		help) words="$words status endpoints policies rules sessions flows why lint probe version completion help" ;;
+		help) words="$words status endpoints policies rules sessions flows why diff history lint probe version completion help" ;;
 		completion) words="$words bash zsh fish" ;;
 		esac ;;
 	esac

@@ -52,7 +52,6 @@ static const struct refusal document_refusals[] = {
 	  "'berm.dev/v2' is not a known version" },
 	{ "metadata", HEAD "metadata: {name: p}", 4, 1, "write name at the top" },
 	{ "scope", HEAD "scope: {app: [x]}", 4, 14, "scope.app: want a text" },
-	{ "expect", HEAD "expect: []", 4, 1, "expect: not supported by this version" },
 	{ "subject workload", HEAD "subject: {workload: {rol: x}}", 4, 22,
 	  "subject.workload.rol: unknown field; did you mean 'role'?" },
 	{ "namespace of another", HEAD "namespace: other", 4, 12,
