@@ -48,7 +48,8 @@ static void add_problem(struct args *args, const struct berm_problem *problem)
 
 	cJSON_AddStringToObject(item, "severity",
 				problem->severity == BERM_ERROR ? "error" : "warning");
-	add_text(item, "source", problem->source);
+	add_text(item, "code", berm_problem_code_name(problem->code));
+	add_text(item, "file", problem->source);
 	add_position(item, problem);
 	add_text(item, "document", problem->document);
 	add_text(item, "field", problem->field);
