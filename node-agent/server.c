@@ -21,6 +21,7 @@
 #include "explain.h"
 #include "fsutil.h"
 #include "log.h"
+#include "objects.h"
 #include "paths.h"
 #include "status.h"
 #include "why.h"
@@ -125,6 +126,11 @@ static enum MHD_Result get_endpoints(struct call *call)
 static enum MHD_Result get_policies(struct call *call)
 {
 	return send_json(call, MHD_HTTP_OK, berm_policies_json(call->server->agent));
+}
+
+static enum MHD_Result get_objects(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_objects_json(&call->server->agent->engine.model));
 }
 
 static enum MHD_Result get_rules(struct call *call)
@@ -443,7 +449,7 @@ static const struct route {
 	{ "GET", "/v1/status", get_status },	     { "GET", "/v1/endpoints", get_endpoints },
 	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
-	{ "POST", "/v1/explain", post_explain },
+	{ "POST", "/v1/explain", post_explain },     { "GET", "/v1/objects", get_objects },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)

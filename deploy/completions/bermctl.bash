@@ -36,6 +36,7 @@ _bermctl() {
 	why:--color) words='auto always never' ;;
 	why:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--filename | lint:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	lint:--with | lint:-W) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--output | lint:-o) words='table wide json yaml name' ;;
 	lint:--color) words='auto always never' ;;
 	lint:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -59,7 +60,7 @@ _bermctl() {
 		sessions) words='--help --pod -p --namespace -n --port --peer --state --limit --count --output -o --color --socket --watch -w --interval' ;;
 		flows) words='--help --follow -f --verdict --direction --pod -p --namespace -n --port --rule --since --last --output -o --color --socket' ;;
 		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
-		lint) words='--help --filename -f --strict -s --output -o --color --socket' ;;
+		lint) words='--help --filename -f --strict -s --with -W --agent --codes --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;
 		completion) words='--help --output -o --color --socket' ;;

@@ -16,6 +16,7 @@
 #include "document.h"
 #include "lint_world.h"
 #include "manifest.h"
+#include "source.h"
 
 #define FILE_MAX_BYTES (8u << 20) /* what berm_document_parse() takes */
 
@@ -25,7 +26,7 @@ struct args {
 	size_t files;
 	char **with;
 	size_t withs;
-	bool strict, codes;
+	bool strict, codes, agent;
 	struct ctl_lint_world world;
 	bool is_judged; /* what is being read */
 	/* result */
@@ -323,7 +324,7 @@ static bool is_bad(const struct args *args)
 	return args->failed || args->errors || (args->strict && args->warnings);
 }
 
-enum { OPT_CODES = 0x100 };
+enum { OPT_CODES = 0x100, OPT_AGENT };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -335,6 +336,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'W':
 		args->with[args->withs++] = arg;
+		return 0;
+	case OPT_AGENT:
+		args->agent = true;
 		return 0;
 	case OPT_CODES:
 		args->codes = true;
@@ -362,6 +366,8 @@ static const struct argp_option options_of_lint[] = {
 	{ "with", 'W', "FILE", 0,
 	  "file or folder with pods, namespaces and policies that count and are not judged themselves",
 	  1 },
+	{ "agent", OPT_AGENT, NULL, 0, "the pods and namespaces that this node's agent knows count",
+	  1 },
 	{ "codes", OPT_CODES, NULL, 0, "list the codes that problems have", 1 },
 	{ 0 },
 };
@@ -373,7 +379,7 @@ static const struct argp argp = {
 	.children = ctl_common_children,
 	.doc = "Says what is wrong with policy files, with file, line, column, field and a hint: exactly what the agent "
 	       "would say. Then warns of what is valid and probably not meant: rules that decide nothing, selectors "
-	       "that select nothing and so on. Needs no root and no agent. Exits with 1 if there are errors.\v"
+	       "that select nothing and so on. Needs no root and, without --agent, no agent. Exits with 1 if there are errors.\v"
 	       "Example:\n  bermctl lint -f shop.yaml\n  kubectl get cm -n shop shop-policy -o yaml | bermctl lint -f -",
 };
 
@@ -407,6 +413,32 @@ static int show_codes(const struct args *args)
 	return rc;
 }
 
+/* ---- what the agent knows ---- */
+
+static int read_agent(struct args *args, struct berm_err *err)
+{
+	cJSON *list = NULL;
+	char *text;
+	int rc = ctl_agent_get(args->common.options, "/v1/objects", &list, err);
+
+	if (rc)
+		return rc;
+	text = cJSON_PrintUnformatted(list);
+	cJSON_Delete(list);
+	return text ? lint_text(args, "agent.json", text, strlen(text), err)
+		    : berm_fail(err, -ENOMEM, "read the agent's answer");
+}
+
+static void lint_agent(struct args *args)
+{
+	struct berm_err err = { 0 };
+
+	if (!read_agent(args, &err))
+		return;
+	(void)ctl_complain("lint", &err);
+	args->failed = true;
+}
+
 /* ---- all of it ---- */
 
 static int lint(struct args *args)
@@ -419,6 +451,8 @@ static int lint(struct args *args)
 	args->is_judged = false;
 	for (size_t i = 0; i < args->withs; i++)
 		lint_path(args, args->with[i]);
+	if (args->agent)
+		lint_agent(args);
 	if (ctl_lint_advise(&args->world, &found)) {
 		ctl_note("not enough memory");
 		args->failed = true;
