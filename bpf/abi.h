@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include <linux/bpf.h> /* struct bpf_spin_lock: the verifier wants this very type */
 
-#define BERM_ABI_VERSION 4
+#define BERM_ABI_VERSION 5
 
 /* The pod's point of view: ingress enters the pod (program to_pod), egress leaves it (from_pod). */
 enum berm_dir { BERM_INGRESS, BERM_EGRESS, BERM_DIR_COUNT };
@@ -238,6 +238,7 @@ struct berm_node {
 /* ARRAY by slot, mmap-able: the two set ids are switched by one aligned 8-byte store. */
 struct berm_endpoint {
 	__u32 set[BERM_DIR_COUNT] __attribute__((aligned(8)));
+	__u32 would[BERM_DIR_COUNT]; /* sets with the audit members in them: say what would be; 0 = no such members */
 	__u32 ifindex;	     /* host veth; 0 = slot is free */
 	__u32 flags;	     /* BERM_EP_* */
 	__u32 born;	     /* epoch when the slot was taken: older sessions are a stranger's */
@@ -248,7 +249,7 @@ struct berm_endpoint {
 	__u8 pad[5];
 	struct berm_addr addr[BERM_MAX_ADDRS];
 };
-_Static_assert(sizeof(struct berm_endpoint) == 104, "berm_endpoint is ABI");
+_Static_assert(sizeof(struct berm_endpoint) == 112, "berm_endpoint is ABI");
 
 /* ---- who and what ------------------------------------------------------------------------------ */
 
@@ -387,7 +388,9 @@ _Static_assert(sizeof(struct berm_rule) == 16, "berm_rule is ABI");
 	X(REJECT_SILENT, "reject_silent") /* rejected, but nobody is answered (bpf/reject.h) */ \
 	X(REJECT_LIMITED, "reject_limited") /* likewise, because too many were answered */     \
 	X(SESSION_KEPT, "session_kept") /* denied now, and kept as its policies want */        \
-	X(SESSION_RESET, "session_reset") /* packets for which both ends were reset */
+	X(SESSION_RESET, "session_reset") /* packets for which both ends were reset */          \
+	X(AUDIT_DENIED, "audit_denied") /* new flows that passed, and would not (audit) */      \
+	X(AUDIT_ALLOWED, "audit_allowed") /* those that did not, and would */
 /* clang-format on */
 
 enum berm_stat {
@@ -426,7 +429,10 @@ struct berm_event {
 	__u8 tcp_flags;
 	__u8 is_reply;
 	__u8 app; /* enum berm_app; less than the first of them: not known (yet) */
-	__u8 pad[7];
+	__u8 would_action; /* what audit policies would make of it, if that is not `action`... */
+	__u8 would_reason; /* ...and why; 0: they would make no difference */
+	__u8 pad;
+	__u32 would_rule; /* id; 0: no difference */
 };
 _Static_assert(sizeof(struct berm_event) == 88, "berm_event is ABI");
 
@@ -556,7 +562,10 @@ enum berm_explain_cb {
 	BERM_CB_IIF,	    /* in: ifindex it came in by, 0 = made on this node */
 	BERM_CB_REASON = 2, /* out: enum berm_reason | enum berm_action << 8 */
 	BERM_CB_RULE,	    /* out: rule id */
-	BERM_CB_CLASS	    /* out: class of the peer, 0 = not looked up */
+	BERM_CB_CLASS,	    /* out: class of the peer, 0 = not looked up */
+	/* out, over what went in: what audit policies would make of it, if they would make a difference */
+	BERM_CB_WOULD = BERM_CB_FLAGS,	  /* enum berm_reason | enum berm_action << 8; 0: none */
+	BERM_CB_WOULD_RULE = BERM_CB_IIF, /* rule id */
 };
 
 /* Parameters of the maintenance program berm_sweep, at the start of the packet given to TEST_RUN

@@ -13,6 +13,8 @@ static __always_inline bool event_is_wanted(const struct pkt *p)
 
 	if (!(flags & BERM_NODE_EVENTS))
 		return false;
+	if (p->would)
+		return true;
 	if (is_allowed(p))
 		return p->is_new && flags & BERM_NODE_EVENTS_ALLOW;
 	return p->reason != BERM_REASON_NOT_FOR_POD; /* bridges flood */
@@ -64,7 +66,8 @@ static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir d
 {
 	struct throttle_key k = {
 		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
-		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24,
+		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24 |
+			 (__u64)!!p->would << 32,
 	};
 	__u32 index =
 		((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;
@@ -100,7 +103,8 @@ static __always_inline void event_fill(struct berm_event *e, const struct pkt *p
 	e->tcp_flags = p->tcp_flags;
 	e->is_reply = p->opener != dir;
 	e->app = BERM_APP_OF(p->rule);
-	__builtin_memset(e->pad, 0, sizeof(e->pad));
+	e->pad = 0;
+	audit_tell(e, p);
 }
 
 /* It goes out: counted, with what could not go before. */

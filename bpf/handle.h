@@ -19,6 +19,7 @@
 #include "guard.h"
 #include "related.h"
 #include "policy.h"
+#include "audit.h"
 #include "event.h"
 #include "reject.h"
 #include "sample.h"
@@ -63,6 +64,7 @@ static __always_inline void judge(struct pkt *p, enum berm_dir dir)
 	}
 	if (p->reason != BERM_REASON_OWN_ADDRESS && p->reason != BERM_REASON_LINK_LOCAL)
 		session_remember(p, dir);
+	audit(p);
 	if (!cfg_explain)
 		account_rule(p);
 }
@@ -72,6 +74,7 @@ static __always_inline void explain(const struct pkt *p)
 	p->skb->cb[BERM_CB_REASON] = p->reason | p->action << 8;
 	p->skb->cb[BERM_CB_RULE] = p->rule & BERM_RULE_ID;
 	p->skb->cb[BERM_CB_CLASS] = p->cls;
+	audit_explain(p);
 }
 
 static __always_inline int handle(struct __sk_buff *skb, enum berm_dir dir)

@@ -65,37 +65,39 @@ static __always_inline __u32 frontend_class(const struct berm_frontend_key *key)
 	return frontend ? READ(frontend->cls) : BERM_CLASS_NONE;
 }
 
-static __always_inline __u32 frontend_at(const struct pkt *p, __u32 peer, __u32 at)
+static __always_inline __u32 frontend_at(const struct berm_addr *addr, bool v4, __u32 peer,
+					  __u32 at)
 {
-	struct berm_frontend_key key = { .addr = p->flow.peer, .at = at };
+	struct berm_frontend_key key = { .addr = *addr, .at = at };
 	__u32 cls = BERM_CLASS_NONE;
 
 	if (peer & BERM_PEER_FRONTENDS)
 		cls = frontend_class(&key);
 	if (cls != BERM_CLASS_NONE || !(peer & BERM_PEER_NODE_FRONTENDS))
 		return cls;
-	key.addr = (struct berm_addr){ .w = { 0, 0, p->is_v4 ? bpf_htonl(0xffff) : 0, 0 } };
+	key.addr = (struct berm_addr){ .w = { 0, 0, v4 ? bpf_htonl(0xffff) : 0, 0 } };
 	return frontend_class(&key);
 }
 
 /* Exact address first, so a pod keeps its class inside any CIDR block. at: where the packet goes to, of one
  * that comes in AT_NONE. */
-static __always_inline __u32 peer_class(const struct pkt *p, __u32 table, __u32 at)
+static __always_inline __u32 peer_class(const struct berm_addr *addr, bool v4, __u32 table,
+					 __u32 at)
 {
-	struct berm_peer *peer = bpf_map_lookup_elem(&berm_peers, &p->flow.peer);
+	struct berm_peer *peer = bpf_map_lookup_elem(&berm_peers, addr);
 	__u32 cls = BERM_CLASS_NONE, value;
 
 	if (peer) {
 		value = READ(peer->cls);
 		if (at != AT_NONE && value & ~BERM_PEER_CLASS)
-			cls = frontend_at(p, value, at);
+			cls = frontend_at(addr, v4, value, at);
 		return cls != BERM_CLASS_NONE ? cls : value & BERM_PEER_CLASS;
 	}
 	if (table)
-		cls = cidr_class_hot(&p->flow.peer, table);
+		cls = cidr_class_hot(addr, table);
 	if (cls != BERM_CLASS_NONE)
 		return cls;
-	return p->is_v4 ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;
+	return v4 ? BERM_CLASS_WORLD4 : BERM_CLASS_WORLD6;
 }
 
 #endif /* BERM_BPF_PEER_H */

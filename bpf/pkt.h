@@ -45,7 +45,7 @@ struct pkt {
 	__be16 frag_off;    /* as in IPv4: 3 flags, offset in 8 bytes */
 	__u16 frag_headers; /* bytes between the fragment header and layer 4 */
 	__u32 end; /* where layer 3 says that the packet ends: behind it may be padding (PKT_FLOW) */
-	__u32 pad;
+	__u32 would; /* index of the rule by which audit policies would decide otherwise; 0 = none */
 	union {
 		struct {
 			__u32 way;  /* in that bucket */

@@ -82,7 +82,7 @@ static __always_inline void matrix_judge(struct pkt *p, __u32 set, __u32 dir)
 		return;
 	}
 	at = port_index(p, dir);
-	p->cls = peer_class(p, m->table, dir == BERM_EGRESS ? at : AT_NONE);
+	p->cls = peer_class(&p->flow.peer, p->is_v4, m->table, dir == BERM_EGRESS ? at : AT_NONE);
 	row = set_row(set, p->cls, m->default_row);
 	col = set_col(m->cols + port_class(at));
 	if (col >= m->ncols)

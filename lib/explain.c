@@ -102,5 +102,8 @@ int berm_explain_ask(const struct berm_explain *explain, const struct berm_expla
 	ret->action = (uint8_t)(out.cb[BERM_CB_REASON] >> 8);
 	ret->rule = out.cb[BERM_CB_RULE];
 	ret->cls = out.cb[BERM_CB_CLASS];
+	ret->would_reason = (uint8_t)out.cb[BERM_CB_WOULD];
+	ret->would_action = (uint8_t)(out.cb[BERM_CB_WOULD] >> 8);
+	ret->would_rule = out.cb[BERM_CB_WOULD_RULE];
 	return 0;
 }

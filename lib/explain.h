@@ -32,6 +32,9 @@ struct berm_explain_verdict {
 	uint8_t reason; /* enum berm_reason */
 	uint32_t rule;	/* id */
 	uint32_t cls;	/* of the peer; 0: nobody asked who it is */
+	/* What it would be if the audit policies were enforced, if that is something else; action 0: it is not. */
+	uint8_t would_action, would_reason;
+	uint32_t would_rule;
 };
 
 /* Loads the programs: some 100 ms of the verifier's time. sessions: as the

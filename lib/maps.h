@@ -63,6 +63,8 @@ int berm_slot_free(struct berm_maps *maps, uint32_t slot, uint32_t ifindex, stru
 int berm_slot_of(const struct berm_maps *maps, uint32_t ifindex, uint32_t *ret_slot); /* -ENOENT */
 /* One aligned 8-byte store. */
 void berm_endpoint_switch(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out);
+/* The sets that say what audit policies would do; 0: there are none. */
+void berm_endpoint_audit(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out);
 void berm_epoch_bump(struct berm_maps *maps, uint32_t slot);
 
 /* flock on BERM_LOCK; the fd is the lock, close it to unlock. -ETIMEDOUT when one holder keeps it for longer

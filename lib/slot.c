@@ -31,14 +31,24 @@ void berm_epoch_bump(struct berm_maps *maps, uint32_t slot)
 	__atomic_add_fetch(&maps->node->epoch[slot], 1, __ATOMIC_SEQ_CST);
 }
 
-void berm_endpoint_switch(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out)
+static void store_sets(uint32_t *to, uint32_t set_in, uint32_t set_out)
 {
 	uint32_t sets[BERM_DIR_COUNT] = { [BERM_INGRESS] = set_in, [BERM_EGRESS] = set_out };
 	uint64_t both;
 
 	_Static_assert(sizeof(sets) == sizeof(both), "two sets are one word");
 	memcpy(&both, sets, sizeof(both));
-	__atomic_store_n((uint64_t *)(void *)maps->endpoints[slot].set, both, __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)(void *)to, both, __ATOMIC_RELEASE);
+}
+
+void berm_endpoint_switch(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out)
+{
+	store_sets(maps->endpoints[slot].set, set_in, set_out);
+}
+
+void berm_endpoint_audit(struct berm_maps *maps, uint32_t slot, uint32_t set_in, uint32_t set_out)
+{
+	store_sets(maps->endpoints[slot].would, set_in, set_out);
 }
 
 static bool is_orphan(const struct berm_maps *maps, uint32_t slot)

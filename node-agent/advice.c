@@ -234,10 +234,13 @@ static int list_rules(struct advisor *a)
 	for (size_t i = 0; i < a->advice->count; i++) {
 		const struct berm_advice_document *d = &a->advice->document[i];
 
-		for (size_t k = 0; k < d->policy->rule_count && !d->policy->disabled; k++)
-			a->rule[a->rule_count++] = (struct advice_rule){
-				d, { d->policy, &d->policy->rule[k] }, stage_of(d->policy)
-			};
+		for (size_t k = 0; k < d->policy->rule_count; k++) {
+			const struct berm_said said = { d->policy, &d->policy->rule[k] };
+
+			if (berm_said_is_there(&said))
+				a->rule[a->rule_count++] =
+					(struct advice_rule){ d, said, stage_of(d->policy) };
+		}
 	}
 	if (a->rule_count > 1)
 		qsort(a->rule, a->rule_count, sizeof(*a->rule), compare_rules);
@@ -258,6 +261,8 @@ static void advise_document(struct advisor *a, const struct berm_advice_document
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		struct advice_rule r = { document, { policy, &policy->rule[i] }, stage_of(policy) };
 
+		if (!berm_said_is_there(&r.said))
+			continue;
 		berm_advise_blocks(a, &r);
 		berm_advise_essentials(a, &r);
 		if (a->has_pods)

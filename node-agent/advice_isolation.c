@@ -10,10 +10,16 @@
 
 #define DNS_PORT 53
 
-static bool isolates(const struct berm_policy *policy, enum berm_dir dir)
+/* Or would: a policy in mode audit is judged for what it is going to be. */
+static bool may_isolate(const struct berm_policy *policy, enum berm_dir dir)
 {
 	return !policy->disabled && policy->isolate & 1 << dir &&
 	       (policy->tier == BERM_TIER_APPLICATION || policy->kind == BERM_KIND_NETWORK);
+}
+
+static bool isolates(const struct berm_policy *policy, enum berm_dir dir)
+{
+	return !policy->audit && may_isolate(policy, dir);
 }
 
 static bool may_meet(const struct advisor *a, const struct berm_policy *x,
@@ -83,10 +89,17 @@ static bool allows(const struct advisor *a, const struct advice_rule *r, uint8_t
 	return !rule->port_count && may_reach_apiserver(rule);
 }
 
+/* What is tried together may come together. */
+static bool counts_for(const struct berm_policy *policy, const struct berm_said *said)
+{
+	return berm_rule_is_enforced(said->policy, said->rule) ||
+	       (policy->audit && berm_rule_is_audit(said->policy, said->rule));
+}
+
 static bool is_allowed(const struct advisor *a, const struct berm_policy *policy, uint8_t essential)
 {
 	for (size_t i = 0; i < a->rule_count; i++)
-		if (allows(a, &a->rule[i], essential) &&
+		if (counts_for(policy, &a->rule[i].said) && allows(a, &a->rule[i], essential) &&
 		    may_meet(a, policy, a->rule[i].said.policy))
 			return true;
 	return false;
@@ -98,7 +111,7 @@ void berm_advise_isolation(struct advisor *a, const struct berm_advice_document 
 	bool is_network = policy->kind == BERM_KIND_NETWORK;
 	const char *path = is_network ? "spec.policyTypes" : "essentials";
 
-	if (!isolates(policy, BERM_EGRESS))
+	if (!may_isolate(policy, BERM_EGRESS))
 		return;
 	if (!(policy->essentials & BERM_ESSENTIAL_DNS) &&
 	    !is_allowed(a, policy, BERM_ESSENTIAL_DNS))
@@ -187,7 +200,8 @@ static bool allows_itself(const struct advisor *a, const struct berm_policy *oth
 	for (size_t i = 0; i < other->rule_count; i++) {
 		const struct berm_said own = { other, &other->rule[i] };
 
-		if (own.rule->dir == said->rule->dir && own.rule->action == BERM_RULE_ALLOW &&
+		if (berm_rule_is_enforced(other, own.rule) && own.rule->dir == said->rule->dir &&
+		    own.rule->action == BERM_RULE_ALLOW &&
 		    berm_said_covers_ports(own.rule, said->rule) &&
 		    berm_said_covers_peers(a->model, &own, said))
 			return true;
@@ -233,8 +247,8 @@ static const struct berm_policy_rule *opener(const struct advisor *a,
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct berm_said said = { policy, &policy->rule[i] };
 
-		if (said.rule->dir == dir && said.rule->action == BERM_RULE_ALLOW &&
-		    !allows_itself(a, other, &said))
+		if (berm_rule_is_enforced(policy, said.rule) && said.rule->dir == dir &&
+		    said.rule->action == BERM_RULE_ALLOW && !allows_itself(a, other, &said))
 			return said.rule;
 	}
 	return NULL;

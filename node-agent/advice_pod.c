@@ -64,7 +64,8 @@ void berm_advise_pods(struct advisor *a, const struct berm_advice_document *docu
 	if (!selects_any(a, &scope))
 		tell_nothing(a, document, subject[document->policy->kind]);
 	for (size_t i = 0; i < document->policy->rule_count; i++)
-		advise_peers(a, document, &document->policy->rule[i]);
+		if (document->policy->rule[i].mode != BERM_MODE_DISABLED)
+			advise_peers(a, document, &document->policy->rule[i]);
 }
 
 /* ---- named ports ---------------------------------------------------------------------------------------- */

@@ -12,6 +12,9 @@
 /* May what `first` matches come to `then` all the same? A Pass leaves its stage only; NetworkPolicies are stage 3 too, but behind. */
 static bool ends(const struct advice_rule *first, const struct advice_rule *then)
 {
+	if (!berm_rule_is_enforced(first->said.policy, first->said.rule) &&
+	    berm_rule_is_enforced(then->said.policy, then->said.rule))
+		return false; /* who is tried decides nothing for who is in force */
 	switch (first->said.rule->action) {
 	case BERM_RULE_LOG:
 		return false;

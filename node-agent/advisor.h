@@ -16,6 +16,12 @@ struct advice_rule {
 	int stage; /* of design/policy.md, "Evaluation": emergency first */
 };
 
+/* Rules in mode audit are: what they would do is told. */
+static inline bool berm_said_is_there(const struct berm_said *said)
+{
+	return !said->policy->disabled && said->rule->mode != BERM_MODE_DISABLED;
+}
+
 struct advisor {
 	const struct berm_advice *advice;
 	const struct berm_model *model;

@@ -81,7 +81,8 @@ static bool set_is_sound(const struct berm_plan *plan, const struct berm_plan_se
 static bool endpoint_is_sound(const struct berm_plan *plan, const struct berm_plan_endpoint *ep)
 {
 	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
-		if (ep->set[dir] != NONE && ep->set[dir] >= plan->set_count)
+		if ((ep->set[dir] != NONE && ep->set[dir] >= plan->set_count) ||
+		    (ep->would[dir] != NONE && ep->would[dir] >= plan->set_count))
 			return false;
 	return ep->slot && ep->slot < BERM_MAX_ENDPOINTS && ep->ifindex &&
 	       (ep->allowed_table == NONE || ep->allowed_table < plan->table_count);
@@ -142,9 +143,12 @@ static int gen_open(struct generation *g)
 
 static void want_endpoint(struct generation *g, const struct berm_plan_endpoint *ep)
 {
-	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
 		if (ep->set[dir] != NONE)
 			g->wanted[ep->set[dir]] = true;
+		if (ep->would[dir] != NONE)
+			g->wanted[ep->would[dir]] = true;
+	}
 	if (ep->allowed_table != NONE)
 		g->table_wanted[ep->allowed_table] = true;
 }

@@ -11,7 +11,7 @@
 
 /* What a slot shall have. */
 struct target {
-	uint32_t set[BERM_DIR_COUNT];
+	uint32_t set[BERM_DIR_COUNT], would[BERM_DIR_COUNT];
 	uint32_t flags, allowed_table;
 };
 
@@ -37,12 +37,17 @@ static struct target target_of(const struct generation *g, uint32_t slot)
 {
 	const struct berm_plan_endpoint *ep = plan_endpoint(g, slot);
 	const struct berm_endpoint *now = &g->a->store->endpoints[slot];
-	struct target t = { { now->set[0], now->set[1] }, now->flags, now->allowed_table };
+	struct target t = { { now->set[0], now->set[1] },
+			    { now->would[0], now->would[1] },
+			    now->flags,
+			    now->allowed_table };
 
 	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
-		if (ep)
+		if (ep) {
 			t.set[dir] = plan_set_id(g, ep->set[dir], BERM_SET_OPEN);
-		else if (now->flags & BERM_EP_FALLBACK && now->set[dir] >= BERM_SET_ESSENTIALS)
+			t.would[dir] = plan_set_id(g, ep->would[dir], 0);
+		}
+		if (!ep && now->flags & BERM_EP_FALLBACK && now->set[dir] >= BERM_SET_ESSENTIALS)
 			t.set[dir] = plan_set_id(g, g->plan->essentials, BERM_SET_ESSENTIALS);
 	}
 	if (ep) {
@@ -67,6 +72,19 @@ void berm_gen_endpoints(struct generation *g)
 	}
 }
 
+static struct applied_set *applied_set(const struct generation *g, uint32_t id)
+{
+	return id < BERM_MAX_SETS ? g->a->set[id] : NULL;
+}
+
+static void leave(const struct generation *g, uint32_t from, uint32_t to)
+{
+	struct applied_set *s = applied_set(g, from);
+
+	if (s && from != to)
+		s->left = true;
+}
+
 /* Which sets will some endpoint leave? A slot may be taken with the old essentials until the switch. */
 void berm_gen_left(struct generation *g)
 {
@@ -84,10 +102,10 @@ void berm_gen_left(struct generation *g)
 		if (!now->ifindex)
 			continue;
 		t = target_of(g, slot);
-		for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
-			if (now->set[dir] < BERM_MAX_SETS && a->set[now->set[dir]] &&
-			    t.set[dir] != now->set[dir])
-				a->set[now->set[dir]]->left = true;
+		for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+			leave(g, now->set[dir], t.set[dir]);
+			leave(g, now->would[dir], t.would[dir]);
+		}
 	}
 }
 
@@ -118,6 +136,14 @@ static bool is_alike(const struct generation *g, uint32_t from, uint32_t to)
 	       s->value.table == t->value.table && !t->moves && !t->differs;
 }
 
+static void use(const struct generation *g, uint32_t id)
+{
+	struct applied_set *s = applied_set(g, id);
+
+	if (s)
+		s->used = true;
+}
+
 /* Sets first: while FALLBACK stands, verdicts say that the pod waits to be judged. */
 static void switch_slot(struct generation *g, uint32_t slot)
 {
@@ -126,10 +152,13 @@ static void switch_slot(struct generation *g, uint32_t slot)
 	struct target t = target_of(g, slot);
 	bool sets = memcmp(t.set, now->set, sizeof(t.set)) != 0;
 	bool alike = is_alike(g, now->set[0], t.set[0]) && is_alike(g, now->set[1], t.set[1]);
+	bool audits = memcmp(t.would, now->would, sizeof(t.would)) != 0;
 	bool flags = t.flags != now->flags || t.allowed_table != now->allowed_table;
 
 	if (sets)
 		ops->switch_sets(g->a->store, slot, t.set);
+	if (audits) /* nobody is judged again for it */
+		ops->switch_audit(g->a->store, slot, t.would);
 	if (flags)
 		ops->set_flags(g->a->store, slot, t.flags, t.allowed_table);
 	if (!alike || flags || is_rejudged(g, &t)) {
@@ -137,10 +166,11 @@ static void switch_slot(struct generation *g, uint32_t slot)
 		g->rejudged++;
 	}
 	g->switched += sets;
-	g->writes += sets + flags;
-	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
-		if (t.set[dir] < BERM_MAX_SETS && g->a->set[t.set[dir]])
-			g->a->set[t.set[dir]]->used = true;
+	g->writes += sets + audits + flags;
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+		use(g, t.set[dir]);
+		use(g, t.would[dir]);
+	}
 }
 
 int berm_gen_switch(struct generation *g)

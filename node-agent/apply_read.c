@@ -165,8 +165,11 @@ static int read_sets(struct reading *r)
 
 	for (uint32_t slot = 1; !rc && slot < BERM_MAX_ENDPOINTS; slot++) {
 		ep = &store->endpoints[slot];
-		for (int dir = 0; !rc && ep->ifindex && dir < BERM_DIR_COUNT; dir++)
+		for (int dir = 0; !rc && ep->ifindex && dir < BERM_DIR_COUNT; dir++) {
 			rc = read_set(r, ep->set[dir]);
+			if (!rc)
+				rc = read_set(r, ep->would[dir]);
+		}
 	}
 	return rc;
 }

@@ -198,6 +198,13 @@ static int try_match(struct generation *g, uint32_t plan_set, struct applied_set
 	return rc == -ENOENT ? 0 : rc;
 }
 
+static int match_now(struct generation *g, uint32_t plan_set, uint32_t now)
+{
+	if (plan_set == NONE || now >= BERM_MAX_SETS || !g->a->set[now])
+		return 0;
+	return try_match(g, plan_set, g->a->set[now]);
+}
+
 /* Sets are looked for where the endpoints have them now. */
 static int match_endpoint(struct generation *g, uint32_t slot)
 {
@@ -206,10 +213,9 @@ static int match_endpoint(struct generation *g, uint32_t slot)
 	int rc = 0;
 
 	for (int dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
-		if (ep->set[dir] == NONE)
-			continue;
-		if (now->set[dir] < BERM_MAX_SETS && g->a->set[now->set[dir]])
-			rc = try_match(g, ep->set[dir], g->a->set[now->set[dir]]);
+		rc = match_now(g, ep->set[dir], now->set[dir]);
+		if (!rc)
+			rc = match_now(g, ep->would[dir], now->would[dir]);
 	}
 	return rc;
 }
@@ -218,9 +224,7 @@ static int match_essentials(struct generation *g)
 {
 	uint32_t plan_set = g->plan->essentials, now = g->a->store->node->essentials;
 
-	if (plan_set == NONE)
-		return 0;
-	return now < BERM_MAX_SETS && g->a->set[now] ? try_match(g, plan_set, g->a->set[now]) : 0;
+	return match_now(g, plan_set, now);
 }
 
 /* All of its endpoints may be new: then the plan's own name for it helps. */

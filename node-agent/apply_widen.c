@@ -73,11 +73,30 @@ static uint32_t copy_of(const struct widening *w, uint32_t set)
 	return set < BERM_MAX_SETS && w->copy[set] ? w->copy[set] : set;
 }
 
+/* Are they others than now? */
+static bool copies_of(const struct widening *w, const uint32_t now[BERM_DIR_COUNT],
+		      uint32_t ret[BERM_DIR_COUNT])
+{
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++)
+		ret[dir] = copy_of(w, now[dir]);
+	return memcmp(ret, now, BERM_DIR_COUNT * sizeof(*ret)) != 0;
+}
+
+static void switch_slot(const struct widening *w, uint32_t slot)
+{
+	struct berm_store *store = w->g.a->store;
+	const struct berm_endpoint *now = &store->endpoints[slot];
+	uint32_t set[BERM_DIR_COUNT];
+
+	if (copies_of(w, now->set, set))
+		store->ops->switch_sets(store, slot, set);
+	if (copies_of(w, now->would, set))
+		store->ops->switch_audit(store, slot, set);
+}
+
 static int switch_all(struct widening *w)
 {
 	struct berm_store *store = w->g.a->store;
-	const uint32_t *now;
-	uint32_t set[BERM_DIR_COUNT];
 	auto_close int lock = -1;
 	int rc = store->ops->lock(store, &lock, w->g.err);
 
@@ -85,13 +104,9 @@ static int switch_all(struct widening *w)
 		return rc;
 	__atomic_store_n(&store->node->essentials, copy_of(w, store->node->essentials),
 			 __ATOMIC_RELEASE);
-	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++) {
-		now = store->endpoints[slot].set;
-		set[BERM_INGRESS] = copy_of(w, now[BERM_INGRESS]);
-		set[BERM_EGRESS] = copy_of(w, now[BERM_EGRESS]);
-		if (store->endpoints[slot].ifindex && memcmp(set, now, sizeof(set)) != 0)
-			store->ops->switch_sets(store, slot, set);
-	}
+	for (uint32_t slot = 1; slot < BERM_MAX_ENDPOINTS; slot++)
+		if (store->endpoints[slot].ifindex)
+			switch_slot(w, slot);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static bool is_refused(const struct berm_policy *policy, const struct berm_probl
 static bool is_emergency(const struct berm_policy *policy, const struct berm_problems *problems)
 {
 	return policy->kind == BERM_KIND_SEGMENTATION && policy->tier == BERM_TIER_EMERGENCY &&
-	       !policy->disabled && !is_refused(policy, problems);
+	       !policy->disabled && !policy->audit && !is_refused(policy, problems);
 }
 
 /* The same priority is enough for a Deny to come before an Allow and a Pass (docs/policy.md, the order). */
@@ -53,7 +53,8 @@ static int lowest_exception(const struct blocks *blocks, int dir)
 
 		for (size_t r = 0; is_emergency(p, blocks->problems) && r < p->rule_count; r++)
 			if (p->rule[r].dir == dir && p->rule[r].action != BERM_RULE_DENY &&
-			    p->rule[r].action != BERM_RULE_LOG && p->priority < lowest)
+			    p->rule[r].action != BERM_RULE_LOG &&
+			    p->rule[r].mode == BERM_MODE_ENFORCE && p->priority < lowest)
 				lowest = p->priority;
 	}
 	return lowest;

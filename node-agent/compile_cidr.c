@@ -378,7 +378,8 @@ static int make_table(struct walk *w, uint32_t *ret)
 
 static bool is_alike(const struct compile_subject *a, const struct compile_subject *b)
 {
-	return a->ns == b->ns && a->dir == b->dir && a->is_essentials == b->is_essentials;
+	return a->ns == b->ns && a->dir == b->dir && a->would == b->would &&
+	       a->is_essentials == b->is_essentials;
 }
 
 /* Does the first one's table say where ClusterIPs come from? Whoever has blocks or denies wants to know. */

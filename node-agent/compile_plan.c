@@ -188,7 +188,7 @@ static void digest_judgement(const struct compiler *c, struct berm_digester *d,
 {
 	berm_digest_u64(d, s->dir | s->isolated << 8 | s->default_deny << 9 | s->grants_dns << 10 |
 				   s->is_essentials << 11 | s->grants_apiserver << 12 |
-				   s->rejects << 13);
+				   s->rejects << 13 | s->would << 14);
 	berm_digest_u64(d, s->rule.count);
 	for (size_t i = 0; i < s->rule.count; i++)
 		digest_rule(c, d, &c->rule.item[s->rule.item[i]]);
@@ -387,6 +387,7 @@ static void fill_endpoint(const struct compiler *c, size_t i, const uint32_t *se
 		const struct compile_subject *s;
 
 		out->set[dir] = NONE;
+		out->would[dir] = ep->would[dir] == NONE ? NONE : set[ep->would[dir]];
 		if (ep->subject[dir] == NONE)
 			continue;
 		s = &c->subject.item[ep->subject[dir]];

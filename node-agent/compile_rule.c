@@ -59,6 +59,7 @@ static int add_rule(struct compiler *c, uint32_t policy, const struct berm_polic
 		.stage = stage_of_tier[p->kind == BERM_KIND_NETWORK ? BERM_TIER_NETWORKPOLICY
 								    : p->tier],
 		.action = rule->action,
+		.is_audit = berm_rule_is_audit(p, rule),
 		.group = GROUP_ANY,
 	};
 	int rc = 0;
@@ -85,7 +86,7 @@ static bool counts(const struct compiler *c, uint32_t policy, const struct berm_
 {
 	const struct berm_policy *p = c->model->policies[policy];
 
-	if (rule->action == BERM_RULE_LOG || c->refused[policy])
+	if (rule->action == BERM_RULE_LOG || rule->mode == BERM_MODE_DISABLED || c->refused[policy])
 		return false;
 	return p->kind != BERM_KIND_NETWORK || (p->isolate & 1 << rule->dir);
 }
@@ -141,6 +142,7 @@ static int order_subject(const struct compiler *c, struct compile_subject *s, co
 
 		for (uint32_t r = p->rule; r < p->rule + p->rule_count; r++)
 			if (c->rule.item[r].rule->dir == s->dir &&
+			    (s->would || !c->rule.item[r].is_audit) &&
 			    array_push(&s->rule, c->rule.item[r].rank))
 				return -ENOMEM;
 	}

@@ -75,7 +75,8 @@ static uint8_t rule_dirs(const struct berm_policy *p)
 	uint8_t dirs = 0;
 
 	for (size_t i = 0; i < p->rule_count; i++)
-		dirs |= (uint8_t)(1 << p->rule[i].dir);
+		if (p->rule[i].mode != BERM_MODE_DISABLED)
+			dirs |= (uint8_t)(1 << p->rule[i].dir);
 	return dirs;
 }
 
@@ -139,19 +140,40 @@ static int policies_of(struct compiler *c, uint32_t ns, const struct berm_pod *p
 
 /* ---- subjects ------------------------------------------------------------------------------------------ */
 
-static bool has_rules(const struct compiler *c, const struct compile_policy *p, uint8_t dir)
+/* One direction of what is, or of what would be if the audit members counted. */
+struct view {
+	uint8_t dir;
+	bool would;
+};
+
+static bool has_rules(const struct compiler *c, const struct compile_policy *p, struct view v)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++)
-		if (c->rule.item[i].rule->dir == dir)
+		if (c->rule.item[i].rule->dir == v.dir && (v.would || !c->rule.item[i].is_audit))
 			return true;
 	return false;
 }
 
-static bool matters(const struct compiler *c, uint32_t policy, uint8_t dir)
+static bool matters(const struct compiler *c, uint32_t policy, struct view v)
 {
 	const struct compile_policy *p = &c->policy[policy];
 
-	return (p->isolate & 1 << dir) || has_rules(c, p, dir);
+	if (p->isolate & 1 << v.dir && (v.would || !c->model->policies[policy]->audit))
+		return true;
+	return has_rules(c, p, v);
+}
+
+/* Is there anything that only would be? */
+static bool has_audit(const struct compiler *c, uint32_t policy, uint8_t dir)
+{
+	const struct compile_policy *p = &c->policy[policy];
+
+	if (p->isolate & 1 << dir && c->model->policies[policy]->audit)
+		return true;
+	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++)
+		if (c->rule.item[i].rule->dir == dir && c->rule.item[i].is_audit)
+			return true;
+	return false;
 }
 
 static int cmp_resolved(const void *a, const void *b)
@@ -184,12 +206,12 @@ static int resolve_name(struct compiler *c, const struct berm_pod *pod, uint32_t
 }
 
 static int resolve_own(struct compiler *c, const struct berm_pod *pod,
-		       const struct compile_policy *p, resolved_array *out)
+		       const struct compile_policy *p, bool would, resolved_array *out)
 {
 	for (uint32_t i = p->rule; i < p->rule + p->rule_count; i++) {
 		const struct compile_rule *r = &c->rule.item[i];
 
-		if (r->rule->dir != BERM_INGRESS)
+		if (r->rule->dir != BERM_INGRESS || (r->is_audit && !would))
 			continue;
 		for (uint32_t n = 0; n < r->name_count; n++)
 			if (resolve_name(c, pod, c->rule_name.item[r->name + n], out))
@@ -225,13 +247,14 @@ static uint8_t change_of(const struct compiler *c, const struct compile_subject 
 	return all_keep ? BERM_CHANGE_KEEP : BERM_CHANGE_RECHECK;
 }
 
-/* Of the key: namespace, direction, number of policies, policies, own named ports. */
+/* Of the key: namespace, direction | would << 8, number of policies, policies, own named ports. */
 static int describe(struct compiler *c, uint32_t subject)
 {
 	const uint32_t *key = berm_intern_key(&c->subject_key, subject, NULL);
 	struct compile_subject s = {
 		.ns = key[0],
 		.dir = (uint8_t)key[1],
+		.would = key[1] >> 8,
 		.default_deny = key[0] != NONE && c->ns.item[key[0]].default_deny,
 		.grants_dns = true,
 		.grants_apiserver = true,
@@ -281,16 +304,16 @@ static bool is_at_home(const struct compiler *c, uint32_t ns, const struct berm_
 	return false;
 }
 
-static int subject_key(struct compiler *c, uint32_t ns, uint8_t dir,
+static int subject_key(struct compiler *c, uint32_t ns, struct view v,
 		       const struct berm_numbers *policies, const resolved_array *ports,
 		       struct berm_numbers *key)
 {
-	const uint32_t head[] = { ns, dir, 0, (uint32_t)ports->count };
+	const uint32_t head[] = { ns, v.dir | (uint32_t)v.would << 8, 0, (uint32_t)ports->count };
 
 	if (push_all(key, head, 4))
 		return -ENOMEM;
 	for (size_t i = 0; i < policies->count; i++) {
-		if (!matters(c, policies->item[i], dir))
+		if (!matters(c, policies->item[i], v))
 			continue;
 		if (array_push(key, policies->item[i]))
 			return -ENOMEM;
@@ -313,34 +336,55 @@ static int subject_for(struct compiler *c, const struct berm_numbers *key, uint3
 	return rc > 0 ? describe(c, *ret) : rc;
 }
 
-static int own_ports(struct compiler *c, const struct berm_pod *pod,
-		     const struct berm_numbers *policies, resolved_array *out)
+/* An endpoint whose subjects are sought. */
+struct sought {
+	const struct berm_pod *pod;
+	uint32_t ns;
+	const struct berm_numbers *policies;
+};
+
+static int own_ports(struct compiler *c, const struct sought *of, bool would, resolved_array *out)
 {
-	for (size_t i = 0; i < policies->count; i++)
-		if (resolve_own(c, pod, &c->policy[policies->item[i]], out))
+	for (size_t i = 0; i < of->policies->count; i++)
+		if (resolve_own(c, of->pod, &c->policy[of->policies->item[i]], would, out))
 			return -ENOMEM;
 	unique_resolved(out);
 	return 0;
 }
 
-static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
-			     const struct berm_numbers *policies)
+static int find_subject(struct compiler *c, const struct sought *of, struct view v, uint32_t *ret)
 {
-	resolved_array ports = { 0 }, none = { 0 };
+	resolved_array ports = { 0 };
 	struct berm_numbers key = { 0 };
-	uint32_t ns;
-	int rc = berm_compile_ns(c, ep->pod->ns, &ns);
+	int rc = v.dir == BERM_INGRESS ? own_ports(c, of, v.would, &ports) : 0;
 
 	if (!rc)
-		rc = own_ports(c, ep->pod, policies, &ports);
-	for (uint8_t dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
-		key.count = 0;
-		rc = subject_key(c, ns, dir, policies, dir == BERM_INGRESS ? &ports : &none, &key);
-		if (!rc)
-			rc = subject_for(c, &key, &ep->subject[dir]);
-	}
+		rc = subject_key(c, of->ns, v, of->policies, &ports, &key);
+	if (!rc)
+		rc = subject_for(c, &key, ret);
 	array_free(&ports);
 	array_free(&key);
+	return rc;
+}
+
+static bool is_audited(const struct compiler *c, const struct berm_numbers *policies, uint8_t dir)
+{
+	for (size_t i = 0; i < policies->count; i++)
+		if (has_audit(c, policies->item[i], dir))
+			return true;
+	return false;
+}
+
+static int endpoint_subjects(struct compiler *c, struct compile_endpoint *ep,
+			     const struct sought *of)
+{
+	int rc = 0;
+
+	for (uint8_t dir = 0; !rc && dir < BERM_DIR_COUNT; dir++) {
+		rc = find_subject(c, of, (struct view){ dir, false }, &ep->subject[dir]);
+		if (!rc && is_audited(c, of->policies, dir))
+			rc = find_subject(c, of, (struct view){ dir, true }, &ep->would[dir]);
+	}
 	return rc;
 }
 
@@ -358,15 +402,15 @@ static int compile_policies(struct compiler *c, const struct berm_numbers *polic
 static int judge(struct compiler *c, struct compile_endpoint *ep)
 {
 	struct berm_numbers policies = { 0 };
-	uint32_t ns;
-	int rc = berm_compile_ns(c, ep->pod->ns, &ns);
+	struct sought of = { .pod = ep->pod, .policies = &policies };
+	int rc = berm_compile_ns(c, ep->pod->ns, &of.ns);
 
 	if (!rc)
-		rc = policies_of(c, ns, ep->pod, &policies);
+		rc = policies_of(c, of.ns, ep->pod, &policies);
 	if (!rc)
 		rc = compile_policies(c, &policies);
 	if (!rc)
-		rc = endpoint_subjects(c, ep, &policies);
+		rc = endpoint_subjects(c, ep, &of);
 	array_free(&policies);
 	return rc;
 }
@@ -403,6 +447,7 @@ int berm_compile_subjects(struct compiler *c)
 		struct compile_endpoint *ep = &c->endpoint[i];
 
 		ep->subject[BERM_INGRESS] = ep->subject[BERM_EGRESS] = NONE;
+		ep->would[BERM_INGRESS] = ep->would[BERM_EGRESS] = NONE;
 		ep->pod = berm_model_pod_of(m, &m->endpoints[i]);
 		if (ep->pod && judge(c, ep))
 			return -ENOMEM;
@@ -417,7 +462,7 @@ static void isolate_namespaces(const struct compiler *c, uint32_t policy, uint32
 	const struct berm_policy *p = c->model->policies[policy];
 	uint8_t isolate = c->policy[policy].isolate;
 
-	if (p->disabled || !isolate)
+	if (p->disabled || p->audit || !isolate)
 		return;
 	if (!is_cluster_wide(p)) {
 		dirs[c->policy[policy].ns] |= isolate;

@@ -68,6 +68,7 @@ struct compile_rule {
 	uint8_t action;	     /* enum berm_rule_action, after "fail closed" */
 	uint32_t precedence; /* lower first; of the document's content only */
 	uint32_t rank;	     /* order among all rules of this compilation */
+	bool is_audit;	     /* counts only where s->would */
 	bool all_ports;
 	uint32_t span, span_count; /* in compiler.span: sorted, merged */
 	uint32_t name, name_count; /* in compiler.rule_name */
@@ -91,6 +92,7 @@ struct compile_subject {
 	bool grants_apiserver;	/* likewise */
 	bool rejects;		/* where it denies implicitly */
 	uint8_t on_change;	/* enum berm_policy_change */
+	bool would;		/* what would be, with the audit members: decides nothing */
 	bool is_essentials;	/* BERM_SET_ESSENTIALS: no policies */
 	const uint32_t *policy; /* isolating or with rules in dir */
 	size_t policy_count;
@@ -112,6 +114,7 @@ struct compile_subject {
 struct compile_endpoint {
 	const struct berm_pod *pod;
 	uint32_t subject[BERM_DIR_COUNT]; /* NONE: open */
+	uint32_t would[BERM_DIR_COUNT];	  /* NONE: no audit members */
 	uint32_t allowed;		  /* table of further source addresses, NONE */
 };
 

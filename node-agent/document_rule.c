@@ -54,6 +54,17 @@ static void read_action(const struct berm_field *field, void *into)
 		((struct rule *)into)->rule->action = (uint8_t)action;
 }
 
+static void read_mode(const struct berm_field *field, void *into)
+{
+	static const struct berm_word words[] = { { "enforce", BERM_MODE_ENFORCE, false },
+						  { "audit", BERM_MODE_AUDIT, false },
+						  { "disabled", BERM_MODE_DISABLED, false } };
+	int mode;
+
+	if (berm_field_word(field, words, ARRAY_SIZE(words), &mode))
+		((struct rule *)into)->rule->mode = (uint8_t)mode;
+}
+
 static void read_peers(const struct berm_field *field, void *into)
 {
 	struct rule *r = into;
@@ -125,7 +136,7 @@ static const struct berm_member network_egress[] = {
 		{ "action", BERM_MEMBER_OPTIONAL, read_action, NULL },                             \
 		{ "ports", BERM_MEMBER_OPTIONAL, read_ports, NULL },                               \
 		{ "icmp", BERM_MEMBER_OPTIONAL, read_icmp, NULL },                                 \
-		{ "mode", BERM_MEMBER_UNSUPPORTED, NULL, "set mode of the whole document" },       \
+		{ "mode", BERM_MEMBER_OPTIONAL, read_mode, NULL },                                 \
 		{ "app", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                    \
 		{ "limits", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                 \
 		{ "log", BERM_MEMBER_UNSUPPORTED, NULL, NULL },                                    \

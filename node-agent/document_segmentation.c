@@ -111,15 +111,18 @@ static void read_priority(const struct berm_field *field, void *into)
 static void read_mode(const struct berm_field *field, void *into)
 {
 	static const struct berm_word words[] = {
-		{ "enforce", 0, false },
-		{ "disabled", 1, false },
-		{ "audit", 0, true },
+		{ "enforce", BERM_MODE_ENFORCE, false },
+		{ "audit", BERM_MODE_AUDIT, false },
+		{ "disabled", BERM_MODE_DISABLED, false },
 		{ "learn", 0, true },
 	};
-	int is_disabled = 0;
+	struct segmentation *s = into;
+	int mode;
 
-	if (berm_field_word(field, words, ARRAY_SIZE(words), &is_disabled))
-		((struct segmentation *)into)->policy->disabled = is_disabled;
+	if (!berm_field_word(field, words, ARRAY_SIZE(words), &mode))
+		return;
+	s->policy->audit = mode == BERM_MODE_AUDIT;
+	s->policy->disabled = mode == BERM_MODE_DISABLED;
 }
 
 static void read_policy_change(const struct berm_field *field, void *into)

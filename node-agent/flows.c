@@ -44,6 +44,7 @@ struct flow {
 	struct final final;
 	int64_t wall_ns;
 	struct piece *local, *peer, *rule;
+	struct piece *would; /* the rule by which audit policies would decide otherwise; NULL = none */
 	struct piece *host; /* whom it asks for; NULL = nobody, or nobody knows */
 };
 
@@ -379,6 +380,7 @@ static void flow_clear(struct berm_flows *flows, struct flow *flow)
 	piece_put(flows, flow->local);
 	piece_put(flows, flow->peer);
 	piece_put(flows, flow->rule);
+	piece_put(flows, flow->would);
 	piece_put(flows, flow->host);
 	memset(flow, 0, sizeof(*flow));
 }
@@ -436,7 +438,9 @@ static int add_flow(struct berm_flows *flows, struct flow flow)
 	flow.local = local_piece(flows, event->slot);
 	flow.peer = peer_piece(flows, &event->peer);
 	flow.rule = rule_piece(flows, event->rule);
-	if (!flow.local || !flow.peer || !flow.rule)
+	if (event->would_action)
+		flow.would = rule_piece(flows, event->would_rule);
+	if (!flow.local || !flow.peer || !flow.rule || (event->would_action && !flow.would))
 		goto no_memory;
 	flows->ring[flows->next % flows->room] = flow;
 	flows->next++;
@@ -693,13 +697,29 @@ static void format_app(const struct flow *flow, char out[BERM_SERVERNAME_MAX + 6
 			 *host ? ",\"host\":\"" : "", host, *host ? "\"" : "");
 }
 
+/* What audit policies would make of it: a comma, and an object with the rule that would decide. */
+static int format_audit(const struct flow *flow, char **ret)
+{
+	const struct berm_event *ev = &flow->event;
+
+	if (!flow->would) {
+		*ret = strdup("");
+		return *ret ? 0 : -ENOMEM;
+	}
+	return asprintf(ret, ",\"audit\":{\"verdict\":\"%s\",\"reason\":\"%s\",%s}",
+			berm_verdict_name(ev->would_action), berm_reason_name(ev->would_reason),
+			flow->would->text) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, size_t size)
 {
 	const struct flow *flow;
 	const struct berm_event *ev;
 	bool is_ingress;
 	char when[40], proto[12], l4[64] = "", facts[320], app[BERM_SERVERNAME_MAX + 64];
-	auto_free char *local = NULL, *peer = NULL;
+	auto_free char *local = NULL, *peer = NULL, *audit = NULL;
 	size_t need;
 
 	if (seq < flows->first || seq >= flows->next)
@@ -710,7 +730,7 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 	need = strlen(flow->local->text) + strlen(flow->peer->text) + 128;
 	local = malloc(need);
 	peer = malloc(need);
-	if (!local || !peer)
+	if (!local || !peer || format_audit(flow, &audit))
 		return -ENOMEM;
 	format_time(flow->wall_ns, when);
 	format_protocol(ev->proto, proto);
@@ -722,10 +742,10 @@ int berm_flows_render(const struct berm_flows *flows, uint64_t seq, char *out, s
 	format_end(&ev->peer, ev, ev->peer_port, flow->peer, peer, need);
 	return snprintf(out, size,
 			"{\"time\":\"%s\",\"node\":%s,\"verdict\":\"%s\",\"direction\":\"%s\",\"is_reply\":%s,"
-			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s%s,%s,\"reason\":\"%s\","
+			"\"source\":%s,\"destination\":%s,\"protocol\":\"%s\"%s%s,%s,\"reason\":\"%s\"%s,"
 			"%s,\"lost_before\":%u}\n",
 			when, flows->node, verdict_name(flow), is_ingress ? "ingress" : "egress",
 			ev->is_reply ? "true" : "false", is_ingress ? peer : local,
 			is_ingress ? local : peer, proto, l4, app, flow->rule->text,
-			berm_reason_name(ev->reason), facts, ev->lost);
+			berm_reason_name(ev->reason), audit, facts, ev->lost);
 }

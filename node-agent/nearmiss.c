@@ -204,7 +204,7 @@ static bool selects(const struct berm_model *model, const struct berm_policy *po
 {
 	bool anywhere = policy->cluster_wide && policy->kind != BERM_KIND_NETWORK;
 
-	if (policy->disabled || (!anywhere && strcmp(policy->ns, pod->ns) != 0))
+	if (policy->disabled || policy->audit || (!anywhere && strcmp(policy->ns, pod->ns) != 0))
 		return false;
 	if (policy->has_ns_subject &&
 	    !berm_selector_matches(&policy->ns_subject, labels_of(model, pod->ns)))
@@ -249,7 +249,8 @@ unsigned int berm_near_misses(const struct berm_model *model, const struct berm_
 		for (size_t r = 0; r < policy->rule_count; r++) {
 			struct berm_miss miss = { .policy = policy, .rule = &policy->rule[r] };
 
-			if (miss.rule->dir != q->dir || miss.rule->action != BERM_RULE_ALLOW)
+			if (miss.rule->dir != q->dir || miss.rule->action != BERM_RULE_ALLOW ||
+			    miss.rule->mode != BERM_MODE_ENFORCE)
 				continue;
 			try_rule(model, q, &miss);
 			if (miss.missing) /* else it matches, and something before it decides */

@@ -76,6 +76,7 @@ struct berm_plan_endpoint { /* sorted by slot */
 	uint32_t slot;
 	uint32_t ifindex; /* whose slot it was for the compiler: if it has changed hands, apply leaves it alone */
 	uint32_t set[BERM_DIR_COUNT]; /* plan set, UINT32_MAX = BERM_SET_OPEN */
+	uint32_t would[BERM_DIR_COUNT]; /* with the audit members; UINT32_MAX = there are none */
 	uint32_t flags;		      /* BERM_EP_* without FALLBACK */
 	uint32_t allowed_table;	      /* plan table of extra source addresses, UINT32_MAX = none */
 	uint8_t judged; /* its pod is known: clear BERM_EP_FALLBACK; else leave sets alone */

@@ -135,7 +135,8 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	mix_text(d, rule->name);
 	berm_digest_u64(d, rule->index);
 	berm_digest_u64(d, rule->dir);
-	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8);
+	berm_digest_u64(d, rule->action | (uint64_t)rule->unsupported << 8 |
+				   (uint64_t)rule->mode << 16);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);
@@ -161,7 +162,8 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	mix_text(&d, policy->ns);
 	mix_text(&d, policy->name);
 	berm_digest_u64(&d,
-			policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2);
+			policy->cluster_wide | policy->disabled << 1 | policy->has_ns_subject << 2 |
+				policy->audit << 3);
 	mix_selector(&d, &policy->ns_subject);
 	mix_selector(&d, &policy->pod_subject);
 	berm_digest_u64(&d, policy->isolate | (uint64_t)policy->essentials << 8 |

@@ -34,6 +34,9 @@ enum berm_rule_action {
 	BERM_RULE_REJECT /* a Deny that the sender hears of */
 };
 
+/* An audit member decides nothing; what it would decide is told. */
+enum berm_rule_mode { BERM_MODE_ENFORCE, BERM_MODE_AUDIT, BERM_MODE_DISABLED };
+
 /* What a policy wants of sessions that it denies now. Of several the strictest counts: Reset, Recheck, Keep. */
 enum berm_policy_change { BERM_CHANGE_RECHECK, BERM_CHANGE_KEEP, BERM_CHANGE_RESET };
 
@@ -72,6 +75,7 @@ struct berm_policy_rule {
 	uint32_t index;		     /* position in its list */
 	uint8_t dir;		     /* enum berm_dir */
 	uint8_t action;		     /* enum berm_rule_action */
+	uint8_t mode;		     /* enum berm_rule_mode; of a policy in mode audit all are audit at most */
 	struct berm_peer_term *peer; /* count 0: everyone */
 	size_t peer_count;
 	struct berm_port_term *port; /* count 0: every port and protocol */
@@ -91,6 +95,7 @@ struct berm_policy {
 	char *name;
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
+	bool audit;	     /* mode: audit */
 	bool has_ns_subject; /* subject.namespaceSelector given */
 	struct berm_selector ns_subject;
 	struct berm_selector pod_subject; /* empty = all pods */
@@ -106,6 +111,20 @@ struct berm_policy {
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */
 };
+
+/* Is it there only to see what it would do? */
+static inline bool berm_rule_is_audit(const struct berm_policy *policy,
+				      const struct berm_policy_rule *rule)
+{
+	return policy->audit || rule->mode == BERM_MODE_AUDIT;
+}
+
+/* Does it decide something, as it stands? */
+static inline bool berm_rule_is_enforced(const struct berm_policy *policy,
+					 const struct berm_policy_rule *rule)
+{
+	return !policy->disabled && !policy->audit && rule->mode == BERM_MODE_ENFORCE;
+}
 
 void berm_policy_free(struct berm_policy *policy); /* accepts NULL; frees the struct too */
 /* Only the first `count` rules stay. */

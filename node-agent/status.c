@@ -703,6 +703,8 @@ static const char *policy_state(const struct berm_engine *engine,
 		return berm_standing_name(id->standing);
 	if (!berm_engine_is_in_force(engine, policy))
 		return "pending";
+	if (policy->audit)
+		return "audit";
 	return policy->disabled ? "disabled" : berm_standing_name(id->standing);
 }
 

@@ -223,6 +223,11 @@ static void kernel_switch(struct berm_store *s, uint32_t slot, const uint32_t se
 	berm_endpoint_switch(kernel(s)->maps, slot, set[BERM_INGRESS], set[BERM_EGRESS]);
 }
 
+static void kernel_audit(struct berm_store *s, uint32_t slot, const uint32_t would[BERM_DIR_COUNT])
+{
+	berm_endpoint_audit(kernel(s)->maps, slot, would[BERM_INGRESS], would[BERM_EGRESS]);
+}
+
 static void kernel_flags(struct berm_store *s, uint32_t slot, uint32_t flags,
 			 uint32_t allowed_table)
 {
@@ -287,6 +292,7 @@ static const struct berm_store_ops kernel_ops = {
 	.list = kernel_list,
 	.lock = kernel_lock,
 	.switch_sets = kernel_switch,
+	.switch_audit = kernel_audit,
 	.set_flags = kernel_flags,
 	.bump = kernel_bump,
 	.grace = kernel_grace,

@@ -38,6 +38,8 @@ struct berm_store_ops {
 	int (*lock)(struct berm_store *s, int *ret_fd, struct berm_err *err);
 	void (*switch_sets)(struct berm_store *s, uint32_t slot,
 			    const uint32_t set[BERM_DIR_COUNT]);
+	void (*switch_audit)(struct berm_store *s, uint32_t slot,
+			     const uint32_t would[BERM_DIR_COUNT]);
 	void (*set_flags)(struct berm_store *s, uint32_t slot, uint32_t flags,
 			  uint32_t allowed_table);
 	void (*bump)(struct berm_store *s, uint32_t slot);

@@ -321,6 +321,18 @@ static void add_matrix(const struct why *w, cJSON *to, int dir,
 	cJSON_AddNumberToObject(matrix, "cell", cell.index);
 }
 
+/* What it would be if the audit policies were enforced, which is something else. */
+static void add_would(const struct why *w, cJSON *to, const struct berm_explain_verdict *verdict)
+{
+	cJSON *audit = cJSON_AddObjectToObject(to, "audit");
+
+	cJSON_AddStringToObject(audit, "verdict", berm_verdict_name(verdict->would_action));
+	cJSON_AddStringToObject(audit, "reason", berm_reason_name(verdict->would_reason));
+	cJSON_AddStringToObject(audit, "explanation", berm_reason_help(verdict->would_reason));
+	add_members(audit, berm_flow_rule_json(verdict->would_rule,
+					       berm_names_find(w->names, verdict->would_rule)));
+}
+
 static void add_verdict(const struct why *w, cJSON *to, int dir,
 			const struct berm_explain_verdict *verdict)
 {
@@ -329,6 +341,8 @@ static void add_verdict(const struct why *w, cJSON *to, int dir,
 	cJSON_AddStringToObject(to, "explanation", berm_reason_help(verdict->reason));
 	add_members(to,
 		    berm_flow_rule_json(verdict->rule, berm_names_find(w->names, verdict->rule)));
+	if (verdict->would_action)
+		add_would(w, to, verdict);
 	cJSON_AddBoolToObject(to, "session", verdict->reason == BERM_REASON_SESSION);
 	if (verdict->cls)
 		cJSON_AddNumberToObject(to, "class", verdict->cls);

@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "flow_text.h"
 
-#define LINE "%-12s  %s%-9s%s  %-7s  %-27s -> %-27s  %-9s  %s%s%s"
+#define LINE "%-12s  %s%-9s%s  %-7s  %-27s -> %-27s  %-9s  %s%s%s%s"
 
 int64_t ctl_flow_time(const cJSON *flow)
 {
@@ -59,7 +59,8 @@ static bool rule_matches(const char *pattern, const cJSON *flow)
 
 bool ctl_flow_is_wanted(const struct ctl_flow_filter *filter, const cJSON *flow)
 {
-	if (filter->verdict && strcasecmp(filter->verdict, ctl_string_at(flow, "verdict")) != 0)
+	if (filter->verdict && strcasecmp(filter->verdict, ctl_string_at(flow, "verdict")) != 0 &&
+	    (strcasecmp(filter->verdict, "AUDIT") != 0 || !ctl_at(flow, "audit")))
 		return false;
 	if (filter->direction &&
 	    strcasecmp(filter->direction, ctl_string_at(flow, "direction")) != 0)
@@ -154,6 +155,17 @@ static char *losses(const cJSON *flow)
 	return ctl_printf("%s%s", m ? m : "", l ? l : "");
 }
 
+/* "  audit: would be DROPPED by shop/db:web (policy-deny)"; "" if audit policies would make no difference. */
+static char *audited(const cJSON *flow)
+{
+	const cJSON *audit = ctl_at(flow, "audit");
+	auto_free char *by = audit ? why(audit) : NULL;
+
+	return audit ? ctl_printf("  audit: would be %s by %s", ctl_string_at(audit, "verdict"),
+				  by ? by : "")
+		     : strdup("");
+}
+
 static void print_details(const cJSON *flow, FILE *out)
 {
 	static const struct {
@@ -185,14 +197,14 @@ void ctl_flow_print(const cJSON *flow, bool wide, bool color, FILE *out)
 	auto_free char *time = clock_text(flow), *src = who(ctl_at(flow, "source"));
 	auto_free char *dst = who(ctl_at(flow, "destination")), *proto = what(flow);
 	auto_free char *reason = is_ended(flow) ? final(flow) : why(flow), *lost = losses(flow);
-	auto_free char *app = carried(flow);
+	auto_free char *app = carried(flow), *audit = audited(flow);
 	const char *verdict = ctl_string_at(flow, "verdict");
 	enum ctl_tone tone = is_ended(flow)		    ? CTL_DIM
 			     : strcmp(verdict, "FORWARDED") ? CTL_BAD
 							    : CTL_GOOD;
 
 	fprintf(out, LINE, time, ctl_tone_start(tone, color), verdict, ctl_tone_end(color),
-		ctl_string_at(flow, "direction"), src, dst, proto, reason, app, lost);
+		ctl_string_at(flow, "direction"), src, dst, proto, reason, audit, app, lost);
 	if (wide)
 		print_details(flow, out);
 	fputc('\n', out);
@@ -203,5 +215,5 @@ void ctl_flow_print_header(bool wide, bool color, FILE *out)
 	(void)wide;
 	fprintf(out, LINE "\n", "TIME", ctl_tone_start(CTL_PLAIN, color), "VERDICT",
 		ctl_tone_end(false), "POLICY", "SOURCE", "DESTINATION", "WHAT", "RULE (REASON)", "",
-		"");
+		"", "");
 }

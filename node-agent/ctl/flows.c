@@ -176,7 +176,7 @@ enum { OPT_VERDICT = 0x200, OPT_PORT, OPT_RULE, OPT_SINCE, OPT_LAST, OPT_DIRECTI
 
 static error_t parse_filter(int key, char *arg, struct argp_state *state)
 {
-	static const char *const verdicts[] = { "FORWARDED", "DROPPED", "REJECTED", "ENDED", NULL };
+	static const char *const verdicts[] = { "FORWARDED", "DROPPED", "REJECTED", "ENDED", "AUDIT", NULL };
 	static const char *const directions[] = { "ingress", "egress", NULL };
 	struct args *args = state->input;
 
@@ -233,7 +233,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options_of_flows[] = {
 	{ "follow", 'f', NULL, 0, "go on with new ones as they happen", 1 },
 	{ NULL, 0, NULL, 0, "Filters (names may be shell patterns):", 2 },
-	{ "verdict", OPT_VERDICT, "VERDICT", 0, "forwarded, dropped, rejected or ended", 2 },
+	{ "verdict", OPT_VERDICT, "VERDICT", 0, "forwarded, dropped, rejected, ended, or audit: what audit policies would change", 2 },
 	{ "direction", OPT_DIRECTION, "DIRECTION", 0,
 	  "ingress or egress, as the judged pod sees it", 2 },
 	{ "pod", 'p', "[NS/]POD", 0, "with this pod on either end", 2 },

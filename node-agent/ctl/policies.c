@@ -14,6 +14,8 @@ static enum ctl_tone state_tone(const cJSON *item)
 		return CTL_GOOD;
 	if (!strcmp(state, "pending"))
 		return CTL_WARN;
+	if (!strcmp(state, "audit"))
+		return CTL_WARN;
 	return strcmp(state, "disabled") ? CTL_BAD : CTL_DIM;
 }
 

@@ -120,6 +120,21 @@ static void print_matrix(const cJSON *end)
 		       ctl_number_at(matrix, "cell"));
 }
 
+static void print_audit(const cJSON *end, bool color)
+{
+	const cJSON *audit = ctl_at(end, "audit");
+	auto_free char *rule = audit ? rule_of(audit) : NULL,
+		       *isolating = ctl_text_at(audit, "isolating");
+	const char *verdict = ctl_string_at(audit, "verdict");
+
+	if (!audit)
+		return;
+	printf("    audit: would be %s%s%s", tone_of(verdict, color), verdict, ctl_tone_end(color));
+	printf(rule ? " by %s (%s)" : "%s, %s", rule ? rule : "", ctl_string_at(audit, "reason"));
+	printf(isolating && *isolating ? ", isolated by %s\n" : "%s\n",
+	       isolating ? isolating : "");
+}
+
 static void print_end(const cJSON *end, bool wide, bool color)
 {
 	auto_free char *rule = rule_of(end), *isolating = ctl_text_at(end, "isolating");
@@ -141,6 +156,7 @@ static void print_end(const cJSON *end, bool wide, bool color)
 		       ctl_string_at(end, "explanation"));
 	if (isolating && *isolating)
 		printf("    isolated by %s\n", isolating);
+	print_audit(end, color);
 	print_misses(end);
 	if (!wide)
 		return;

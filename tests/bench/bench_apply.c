@@ -135,6 +135,7 @@ static struct berm_plan *make_plan(void)
 		plan->endpoint[i] = (struct berm_plan_endpoint){ .slot = i + 1,
 								 .ifindex = i + 1,
 								 .set = { 2 * i, 2 * i + 1 },
+								 .would = { UINT32_MAX, UINT32_MAX },
 								 .allowed_table = UINT32_MAX,
 								 .judged = 1 };
 	return plan;

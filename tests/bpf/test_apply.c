@@ -116,6 +116,12 @@ static void rig_switch(struct berm_store *s, uint32_t slot, const uint32_t set[B
 	rig_of(s)->real->ops->switch_sets(rig_of(s)->real, slot, set);
 }
 
+static void rig_audit(struct berm_store *s, uint32_t slot, const uint32_t would[BERM_DIR_COUNT])
+{
+	(void)tick(rig_of(s), NULL);
+	rig_of(s)->real->ops->switch_audit(rig_of(s)->real, slot, would);
+}
+
 static void rig_flags(struct berm_store *s, uint32_t slot, uint32_t flags, uint32_t table)
 {
 	(void)tick(rig_of(s), NULL);
@@ -168,6 +174,7 @@ static const struct berm_store_ops rig_ops = {
 	.list = rig_list,
 	.lock = rig_lock,
 	.switch_sets = rig_switch,
+	.switch_audit = rig_audit,
 	.set_flags = rig_flags,
 	.bump = rig_bump,
 	.grace = rig_grace,
@@ -591,6 +598,7 @@ static struct berm_plan *version(uint32_t n, size_t peers)
 		(struct berm_plan_endpoint){ .slot = 1,
 					     .ifindex = 1,
 					     .set = { 0, UINT32_MAX },
+					     .would = { UINT32_MAX, UINT32_MAX },
 					     .allowed_table = UINT32_MAX,
 					     .judged = 1,
 					     .flags = BERM_EP_ISOLATED_IN };

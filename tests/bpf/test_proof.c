@@ -25,7 +25,7 @@ struct proof {
 	struct world w;
 	uint64_t seed;
 	uint32_t packet; /* counts, so that no two share a session */
-	unsigned int cases, denied, answered, writes;
+	unsigned int cases, denied, answered, audited, writes;
 };
 
 /* ---- packets ------------------------------------------------------------------------------------------------ */
@@ -99,14 +99,31 @@ static bool has_session(const struct question *q)
 	return q->plane != BERM_PLANE_ICMPV6 || q->port == 128 << 8;
 }
 
+/* Does the event say what would be? Only where that is something else than what is. */
+static bool audit_agrees(const struct proof *p, const struct berm_plan *plan,
+			 const struct question *q, const struct answer *would)
+{
+	const struct berm_event *e = &p->dp->event;
+
+	return e->would_action == would->action && e->would_reason == would->reason &&
+	       e->would_rule == interpret_rule_id(plan, q->dir, would);
+}
+
 static void agree(struct proof *p, const struct berm_plan *plan, const struct question *q)
 {
 	struct answer want = evaluate(&p->w.model, q);
 	uint32_t rule = interpret_rule_id(plan, q->dir, &want);
 	struct verdict got = send_question(p, q);
+	struct question candidate = *q;
+	struct answer would;
+	bool is_audited;
 	char text[512];
 
-	if (got.retval == ALLOWED && !has_session(q))
+	candidate.would = true;
+	would = evaluate(&p->w.model, &candidate);
+	is_audited = would.action != want.action;
+	p->audited += is_audited;
+	if (got.retval == ALLOWED && !has_session(q) && !is_audited)
 		rule = 0; /* no event tells of it */
 	p->cases++;
 	p->denied += want.action != BERM_ACTION_ALLOW;
@@ -114,7 +131,9 @@ static void agree(struct proof *p, const struct berm_plan *plan, const struct qu
 	if ((got.retval == ALLOWED) == (want.action == BERM_ACTION_ALLOW) &&
 	    (!got.action || got.action == want.action) &&
 	    (got.retval != REJECTED || want.action == BERM_ACTION_REJECT) &&
-	    got.reason == want.reason && got.rule == rule)
+	    got.reason == want.reason && got.rule == rule &&
+	    (is_audited ? got.action && audit_agrees(p, plan, q, &would)
+			: !got.action || !p->dp->event.would_action))
 		return;
 	world_describe(q, text, sizeof(text));
 	test_failed(__FILE__, __LINE__,
@@ -190,13 +209,14 @@ TEST(proof, "the kernel says what the documents say: verdict, reason and rule of
 	ASSERT_OK(berm_apply_open(&p.dp->maps, &p.apply, &err), &err);
 	for (unsigned int i = 0; i < worlds; i++)
 		one_world(&p, first + i);
-	printf("# %u packets, %u denied, %u of them answered, %u map writes\n", p.cases, p.denied,
-	       p.answered, p.writes);
+	printf("# %u packets, %u denied, %u of them answered, %u audited, %u map writes\n", p.cases,
+	       p.denied, p.answered, p.audited, p.writes);
 	if (worlds >= 50) {
 		EXPECT_GT(p.cases, 100 * worlds);
 		EXPECT_GT(p.denied, p.cases / 10);
 		EXPECT_LT(p.denied, p.cases - p.cases / 10);
 		EXPECT_GT(p.answered, p.cases / 100);
+		EXPECT_GT(p.audited, p.cases / 200);
 	}
 	berm_apply_close(p.apply);
 }

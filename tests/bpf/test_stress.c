@@ -185,6 +185,7 @@ static struct berm_plan *version(uint32_t n)
 			(struct berm_plan_endpoint){ .slot = pod,
 						     .ifindex = pod,
 						     .set = { 0, 1 },
+						     .would = { UINT32_MAX, UINT32_MAX },
 						     .allowed_table = UINT32_MAX,
 						     .judged = 1,
 						     .flags = BERM_EP_ISOLATED_IN |

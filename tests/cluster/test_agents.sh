@@ -9,7 +9,7 @@
 . "$(dirname "$0")/told.sh"
 
 DOWN_S=${BERM_LONG:+600} # of the API server
-DOWN_S=${DOWN_S:-130}
+DOWN_S=${DOWN_S:-75}
 
 setup() { berm_there BERM_FEEDBACK=2; }
 

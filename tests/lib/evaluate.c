@@ -278,7 +278,7 @@ struct reading {
 
 static bool policy_applies(const struct reading *r, const struct berm_policy *p)
 {
-	if (p->disabled)
+	if (p->disabled || (p->audit && !r->q->would))
 		return false;
 	if (!p->cluster_wide && strcmp(p->ns, r->pod->ns))
 		return false;
@@ -315,6 +315,8 @@ static bool rule_matches(const struct reading *r, const struct berm_policy *p,
 	const struct berm_pod *destination = r->q->dir == BERM_INGRESS ? r->pod : r->peer.pod;
 
 	if (rule->dir != r->q->dir || rule->action == BERM_RULE_LOG || is_void(rule))
+		return false;
+	if (rule->mode == BERM_MODE_DISABLED || (rule->mode == BERM_MODE_AUDIT && !r->q->would))
 		return false;
 	if (fails_closed(rule))
 		return true;

@@ -15,6 +15,7 @@ struct question {
 	struct berm_addr peer;
 	uint8_t plane; /* enum berm_plane, and the index in it */
 	uint16_t port; /* of the pod on ingress, of the peer on egress */
+	bool would;    /* as if what is in mode audit were enforced */
 };
 
 struct answer {

@@ -158,6 +158,12 @@ static void fake_switch(struct berm_store *s, uint32_t slot, const uint32_t set[
 	memcpy(fake(s)->endpoint[slot].set, set, sizeof(fake(s)->endpoint[slot].set));
 }
 
+static void fake_audit(struct berm_store *s, uint32_t slot, const uint32_t would[BERM_DIR_COUNT])
+{
+	(void)tick(fake(s), BERM_MAP_endpoints, NULL);
+	memcpy(fake(s)->endpoint[slot].would, would, sizeof(fake(s)->endpoint[slot].would));
+}
+
 static void fake_flags(struct berm_store *s, uint32_t slot, uint32_t flags, uint32_t allowed_table)
 {
 	(void)tick(fake(s), BERM_MAP_endpoints, NULL);
@@ -233,6 +239,7 @@ static const struct berm_store_ops fake_ops = {
 	.list = fake_list,
 	.lock = fake_lock,
 	.switch_sets = fake_switch,
+	.switch_audit = fake_audit,
 	.set_flags = fake_flags,
 	.bump = fake_bump,
 	.grace = fake_grace,

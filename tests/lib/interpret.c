@@ -100,7 +100,9 @@ static uint32_t frontend_class(const struct berm_plan *plan, const struct questi
 
 struct answer interpret(const struct berm_plan *plan, const struct question *q)
 {
-	uint32_t number = endpoint_of(plan, q->ep->slot)->set[q->dir];
+	const struct berm_plan_endpoint *ep = endpoint_of(plan, q->ep->slot);
+	uint32_t number = q->would && ep->would[q->dir] != UINT32_MAX ? ep->would[q->dir]
+								       : ep->set[q->dir];
 	const struct berm_plan_set *set;
 	uint32_t cls, rule;
 

@@ -453,6 +453,9 @@ static void make_endpoints(struct making *m)
 				(struct berm_plan_endpoint){ .slot = i + 1,
 							     .ifindex = slot->ifindex,
 							     .set = { slot->set[0], slot->set[1] },
+							     .would = { m->w->slot[(i + 1) % PLANS_SLOTS]
+										.set[0],
+									NONE },
 							     .allowed_table = i % 3 ? NONE : 0,
 							     .judged = slot->judged &&
 								       !slot->alone };

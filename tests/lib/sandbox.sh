@@ -8,7 +8,7 @@
 #   #: one line that TAP shows [scenario.name]
 #   test_something() { ... }
 #
-# TEST_JOBS=N in front of run_tests: so many tests at the same time (2: they mostly wait).
+# TEST_JOBS=N in front of run_tests: so many tests at the same time (3: they mostly wait).
 #
 # Each test_* function runs in fresh net, mount and pid namespaces: /run, /var/lib,
 # /var/log empty, /etc writable (an overlay), an own bpffs. setup() runs before it, if
@@ -41,7 +41,7 @@ CNI_PLUGIN_DIRS=${BERM_CNI_PLUGINS:-/usr/lib/cni:/opt/cni/bin}
 WAIT_S=${WAIT_S:-10}
 BLOCK_MS=${BLOCK_MS:-600}
 REACH_MS=${REACH_MS:-4000}
-TEST_JOBS=${TEST_JOBS:-2}
+TEST_JOBS=${TEST_JOBS:-3}
 POLL_S=0.05 # between two questions of wait_until
 WATCH_S=1   # how long a stalled stream is looked at
 
@@ -420,26 +420,41 @@ run_one() {
 	return "$rc"
 }
 
-# Tests that run at the same time, oldest first, and where their output waits for its turn.
-BESIDE_PID=() BESIDE_OUT=()
+# Where the output of tests that run at the same time waits for its turn, in their order; FILE.rc: it has ended.
+BESIDE_OUT=()
 
-reap_oldest() {
+# All that need not wait for an older one any more.
+show_ended() {
+	local out rc=0
+
+	while [ ${#BESIDE_OUT[@]} -gt 0 ] && [ -s "${BESIDE_OUT[0]}.rc" ]; do
+		out=${BESIDE_OUT[0]}
+		cat "$out"
+		[ "$(<"$out.rc")" = 0 ] || rc=1
+		rm -f "$out" "$out.rc"
+		BESIDE_OUT=("${BESIDE_OUT[@]:1}")
+	done
+	return "$rc"
+}
+
+# Until fewer than so many run.
+wait_for_room() {
 	local rc=0
 
-	wait "${BESIDE_PID[0]}" || rc=1
-	cat "${BESIDE_OUT[0]}"
-	rm -f "${BESIDE_OUT[0]}"
-	BESIDE_PID=("${BESIDE_PID[@]:1}") BESIDE_OUT=("${BESIDE_OUT[@]:1}")
+	while [ "$(jobs -rp | wc -l)" -ge "$1" ]; do
+		wait -n || true # it says in its file how it went
+		show_ended || rc=1
+	done
 	return "$rc"
 }
 
 run_beside() {
 	local out rc=0
 
-	[ ${#BESIDE_PID[@]} -lt "$TEST_JOBS" ] || reap_oldest || rc=1
+	wait_for_room "$TEST_JOBS" || rc=1
 	out=$(mktemp "${TMPDIR:-/tmp}/berm-sandbox.XXXXXX")
-	run_one "$@" >"$out" 2>&1 3<&- &
-	BESIDE_PID+=($!) BESIDE_OUT+=("$out")
+	{ if run_one "$@" >"$out" 2>&1 3<&-; then echo 0; else echo 1; fi >"$out.rc"; } &
+	BESIDE_OUT+=("$out")
 	return "$rc"
 }
 
@@ -475,7 +490,8 @@ run_tests() {
 			run_one "$n" "$name" "$text" || bad=1
 		fi
 	done 3< <(test_list)
-	while [ ${#BESIDE_PID[@]} -gt 0 ]; do reap_oldest || bad=1; done
+	wait_for_room 1 || bad=1
+	show_ended || bad=1
 	echo "1..$n"
 	exit $bad
 }

@@ -300,6 +300,8 @@ static void make_rule(struct world *w, struct berm_policy *p, uint32_t number)
 
 	snprintf(name, sizeof(name), "r%u", number);
 	r = objects_rule(p, (uint8_t)world_below(w, 2), action, chance(w, 50) ? name : NULL);
+	if (p->kind == BERM_KIND_SEGMENTATION && chance(w, 20))
+		r->mode = chance(w, 70) ? BERM_MODE_AUDIT : BERM_MODE_DISABLED;
 	for (uint32_t n = world_below(w, 4); n; n--)
 		make_peer(w, r);
 	for (uint32_t n = world_below(w, 4); n; n--)
@@ -398,6 +400,7 @@ static void make_namespaced_policy(struct world *w, uint32_t number)
 			   chance(w, 40) ? "" : selector);
 	p->priority = 500 - (int)world_below(w, 3);
 	p->disabled = chance(w, 5);
+	p->audit = !network && chance(w, 15);
 	p->rejects = !network && chance(w, 50);
 	p->essentials = network ? 0 : (uint8_t)world_below(w, 4);
 	if (system) {

@@ -29,7 +29,7 @@ ODD = [None, True, False, 0, 1, -1, 255, 256, 1000, 1001, 65535, 65536, 80, 80.0
        [{}], ["a"], {"a": None}, {"a": "b"}, "10.0.0.0/8", "10.0.0.1/8", "10.0.0.0", "fd00::/8", "::/0", "1.2.3/8",
        "::ffff:10.0.0.0/104", "010.0.0.0/8", "10.0.0.0/33", "10.0.0.0/08", ["Ingress", "Ingress"], ["Egress", "Ingress"]]
 LATER = {
-    "mode": ["audit", "learn"], "scope": [{"app": "shop"}, "any"], "workload": [{"role": "api"}], "fqdns": [["a.example"]],
+    "mode": ["audit", "disabled", "learn"], "scope": [{"app": "shop"}, "any"], "workload": [{"role": "api"}], "fqdns": [["a.example"]],
     "ipSet": ["partners"], "app": [{"protocol": "http"}, {"protocol": "tls", "onMismatch": "Deny"}], "log": [{"sample": 10}],
     "limits": [{"newConnections": {"rate": 200, "per": "second", "burst": 400}}], "expires": ["2099-01-31T00:00:00Z"],
     "flows": [[{"name": "f", "action": "Allow", "direction": "Egress", "protocol": "TCP", "src": "10.1.2.3", "srcPort": 45000,
@@ -144,6 +144,34 @@ def make_documents(rng, goods, count, pool):
         yield document
 
 
+def later_documents(goods):
+    """Every field of LATER in every mapping of the good documents, once for each place: chance would find it seldom."""
+    places = set()
+    for good in goods:
+        for path in [path for path, node in paths(good) if isinstance(node, dict)]:
+            place = tuple("[]" if isinstance(step, int) else step for step in path)
+            if place in places:
+                continue
+            places.add(place)
+            for name, values in LATER.items():
+                for value in values:
+                    document = copy.deepcopy(good)
+                    node = document
+                    for step in path:
+                        node = node[step]
+                    node[name] = copy.deepcopy(value)
+                    holder = document["metadata"] if isinstance(document.get("metadata"), dict) else document
+                    holder["name"] = f"later{len(places)}-{name.lower()}-{values.index(value)}"
+                    yield document
+
+
+def paths(node, path=()):
+    yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for step, child in items:
+        yield from paths(child, path + (step,))
+
+
 # ---- judges ----------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +242,7 @@ class Tap:
 
 def judge_kind(tap, kind, schema, goods, world):
     documents = goods + list(make_documents(world["rng"], goods, world["count"], world["pool"]))
+    documents += later_documents(goods)
     codes = lint(world["bermctl"], documents)
     validator = Draft202012Validator(schema)
     cannot = world["cannot"]
@@ -242,7 +271,7 @@ def good_documents(kind):
 def main():
     table = load_table()
     seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(2**32))
-    count = int(os.environ.get("COUNT") or (20000 if os.environ.get("BERM_LONG") else 1000))
+    count = int(os.environ.get("COUNT") or (20000 if os.environ.get("BERM_LONG") else 600))
     goods = {kind: list(good_documents(kind)) for kind in table.KINDS}
     world = {
         "bermctl": sys.argv[1], "rng": random.Random(seed), "count": count, "cannot": set(table.CANNOT),

@@ -95,6 +95,31 @@ static const struct finding_case shadowed[] = {
 		  SEG("b", "mode: disabled, isolate: [], ingress: [{action: Deny}]") },
 };
 
+static const struct finding_case modes[] = {
+	{ "audit shadows nothing in force",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}]")
+		  SEG("b", "mode: enforce, isolate: [], ingress: [{action: Deny}]"),
+	  BERM_CODE_SHADOWED, 1, 0, "shop/b",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}]")
+		  SEG("b", "mode: audit, isolate: [], ingress: [{action: Deny}]") },
+	{ "audit shadows audit",
+	  SEG("a", IN "mode: audit, ingress: [{" RULE_OF("web") "}, {" RULE_OF("web") "}]"),
+	  BERM_CODE_SHADOWED, 1, 0, "ingress[1]",
+	  SEG("a", IN "mode: audit, ingress: [{" RULE_OF("web") "}, {mode: disabled, " RULE_OF(
+			   "web") "}]") },
+	{ "audit rule allows no DNS", SEG("a", OUT "essentials: [], egress: [{mode: audit}]"),
+	  BERM_CODE_CUTS_DNS, 1, 0, "essentials",
+	  SEG("a", OUT "essentials: [], egress: [{mode: enforce}]") },
+	{ "audit would cut DNS", SEG("a", OUT "mode: audit, essentials: []"), BERM_CODE_CUTS_DNS, 1,
+	  0, "essentials", SEG("a", OUT "mode: disabled, essentials: []") },
+	{ "audit opens nothing",
+	  SEG("a", "isolate: [], ingress: [{mode: enforce, " RULE_OF("web") "}]")
+		  NP("b", "db", "ingress: []"),
+	  BERM_CODE_OPENS, 1, 0, "shop/b",
+	  SEG("a", "isolate: [], ingress: [{mode: audit, " RULE_OF("web") "}]")
+		  NP("b", "db", "ingress: []") },
+};
+
 static const struct finding_case pods[] = {
 	{ "subject", POD("web", "http") SEG("a", IN "ingress: []"), BERM_CODE_NO_POD, 3, 63,
 	  "subject: selects none of the 1 pods", POD("db", "http") SEG("a", IN "ingress: []") },
@@ -288,6 +313,15 @@ TEST(shadowed_rules, "rules that another one decides before, and those that it d
 	const struct finding_case *c;
 
 	for_each_case(c, shadowed)
+		expect(c);
+}
+
+TEST(rule_modes,
+     "what is in mode audit or disabled decides nothing, and is judged for what it would do")
+{
+	const struct finding_case *c;
+
+	for_each_case(c, modes)
 		expect(c);
 }
 

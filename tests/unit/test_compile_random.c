@@ -64,6 +64,9 @@ TEST(random_worlds, "plans say what documents say, for random clusters and packe
 		for (int k = 0; k < 150 && w.model.endpoint_count; k++, cases++) {
 			world_question(&w, &q);
 			compare(&w.model, plan, &q, seed);
+			q.would = true;
+			compare(&w.model, plan, &q, seed);
+			q.would = false;
 			denied += interpret(plan, &q).action == BERM_ACTION_DENY;
 			mixed += interpret(plan, &q).reason == BERM_REASON_SERVICE_MIXED;
 			unknown += interpret(plan, &q).reason == BERM_REASON_SERVICE_UNKNOWN;

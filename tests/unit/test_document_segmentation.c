@@ -43,8 +43,6 @@ static const struct refusal document_refusals[] = {
 	{ "priority quoted", HEAD "priority: \"5\"", 4, 11,
 	  "want a number, got '5'; write it without quotes" },
 	{ "mode unknown", HEAD "mode: enforced", 4, 7, "did you mean 'enforce'?" },
-	{ "mode audit", HEAD "mode: audit", 4, 7,
-	  "mode: 'audit' is not supported by this version" },
 	{ "mode learn", HEAD "mode: learn", 4, 7, "not supported by this version" },
 	{ "onPolicyChange misspelt", HEAD "onPolicyChange: Reser", 4, 17, "did you mean 'Reset'?" },
 	{ "onPolicyChange a list", HEAD "onPolicyChange: [Keep]", 4, 17, "want a text" },
@@ -103,8 +101,8 @@ static const struct refusal rule_refusals[] = {
 	{ "to in ingress", IN "- {to: []}", 5, 4,
 	  "an ingress rule says where from, not where to; write 'from'" },
 	{ "from in egress", HEAD "egress:\n- {from: []}", 5, 4, "write 'to'" },
-	{ "rule mode", IN "- {mode: audit}", 5, 4,
-	  "ingress[0].mode: not supported by this version" },
+	{ "rule mode unknown", IN "- {mode: Audit}", 5, 10, "did you mean 'audit'?" },
+	{ "rule mode learn", IN "- {mode: learn}", 5, 10, "known: enforce, audit, disabled" },
 	{ "rule app", IN "- {app: {protocol: http}}", 5, 4, "not supported by this version" },
 	{ "rule limits", IN "- {limits: {}}", 5, 4, "not supported by this version" },
 	{ "rule log", IN "- {log: {sample: 10}}", 5, 4, "not supported by this version" },
@@ -197,6 +195,25 @@ static void check_refusal(const struct refusal *r)
 	for (size_t i = 0; i < d.objects.count; i++)
 		EXPECT_TRUE(d.objects.item[i].broken && !d.objects.item[i].policy);
 	EXPECT_EQ(d.objects.count + d.objects.unreadable_count, 1);
+	documents_clear(&d);
+}
+
+TEST(segmentation_modes, "modes of a document and of a rule")
+{
+	struct documents d = { 0 };
+	const struct berm_policy *p;
+
+	documents_parse_in(&d, "shop",
+			   "kind: SegmentationPolicy\nname: p\nmode: audit\nisolate: [Ingress]\n"
+			   "ingress:\n- {mode: enforce}\n- {mode: audit}\n- {mode: disabled}\n- {}\n");
+	p = documents_policy(&d);
+	EXPECT_STR_EQ(d.report, "");
+	EXPECT_TRUE(p->audit && !p->disabled);
+	ASSERT_EQ(p->rule_count, 4);
+	EXPECT_EQ(p->rule[0].mode, BERM_MODE_ENFORCE);
+	EXPECT_EQ(p->rule[1].mode, BERM_MODE_AUDIT);
+	EXPECT_EQ(p->rule[2].mode, BERM_MODE_DISABLED);
+	EXPECT_EQ(p->rule[3].mode, BERM_MODE_ENFORCE);
 	documents_clear(&d);
 }
 
