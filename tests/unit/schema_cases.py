@@ -257,7 +257,7 @@ def judge_kind(tap, kind, schema, goods, world):
     share = sum(map(bool, codes)) / len(documents)
     tap.result(0.2 < share < 0.95, f"{kind}: some are good, some are not")
     for name, wrong in wrong_schemas(schema):
-        tap.result(disagreements(Draft202012Validator(wrong), documents[:700], codes, cannot),
+        tap.result(disagreements(Draft202012Validator(wrong), documents[:400], codes, cannot),
                    f"{kind}: a wrong schema is found out: {name}")
 
 
@@ -274,7 +274,7 @@ def main():
     count = int(os.environ.get("COUNT") or (20000 if os.environ.get("BERM_LONG") else 600))
     goods = {kind: list(good_documents(kind)) for kind in table.KINDS}
     world = {
-        "bermctl": sys.argv[1], "rng": random.Random(seed), "count": count, "cannot": set(table.CANNOT),
+        "bermctl": sys.argv[1], "rng": random.Random(seed), "count": count, "cannot": set(table.CANNOT) | {"more"},  # more: what is not shown may be of the same kind
         "pool": Pool([d for documents in goods.values() for d in documents], table.KINDS.values()),
     }
     kinds = sys.argv[2:] or list(table.KINDS)
