@@ -154,17 +154,15 @@ void berm_advisor_tell(struct advisor *a, const struct berm_advice_document *doc
 	turn_to(a, document);
 	if (++a->told > MAX_TOLD)
 		return;
-	if (a->told == MAX_TOLD) {
-		add(a,
-		    &(struct berm_problem){ .code = BERM_CODE_MORE,
-					    .message = (char *)"more warnings are not shown" },
-		    document);
-		return;
-	}
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap); /* cut is fine */
 	va_end(ap);
 	problem.message = message;
+	if (a->told == MAX_TOLD) {
+		snprintf(message, sizeof(message), "more warnings are not shown");
+		problem.code = BERM_CODE_MORE;
+		problem.field = problem.hint = NULL;
+	}
 	add(a, &problem, document);
 }
 

@@ -21,7 +21,7 @@
 #include "explain.h"
 #include "fsutil.h"
 #include "log.h"
-#include "objects.h"
+#include "objectlist.h"
 #include "paths.h"
 #include "status.h"
 #include "why.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* objects.c - namespaces and pods of the model as a Kubernetes List. No addresses, no annotations: who asks wants labels and names. */
-#include "objects.h"
+/* objectlist.c - namespaces and pods of the model as a Kubernetes List. No addresses, no annotations: who asks wants labels and names. */
+#include "objectlist.h"
 
 #include "model.h"
 
