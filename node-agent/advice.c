@@ -140,6 +140,7 @@ static void add(struct advisor *a, struct berm_problem *problem,
 		problem->field = NULL;
 	if (berm_problems_add(a->problems, problem))
 		a->no_memory = true;
+	problem->document = NULL; /* the list has copies */
 }
 
 void berm_advisor_tell(struct advisor *a, const struct berm_advice_document *document,
