@@ -142,6 +142,8 @@ void berm_chunk_add_policy(struct berm_chunk *chunk, const struct berm_field *ro
 		policy->digest = berm_policy_digest(policy);
 		object.policy = policy;
 		object.text = text_of(chunk, root);
+		object.place = chunk->reader.place;
+		object.has_place = !chunk->is_item;
 		berm_chunk_add(chunk, &object);
 		return;
 	}

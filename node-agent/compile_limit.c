@@ -17,6 +17,7 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 	char message[160], document[384];
 	struct berm_problem problem = {
 		.severity = BERM_ERROR,
+		.code = BERM_CODE_QUOTA,
 		.source = p->source,
 		.line = p->line,
 		.message = message,

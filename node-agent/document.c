@@ -83,14 +83,15 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 		return;
 	berm_chunk_title(chunk, name, NULL, NULL);
 	if (is_later)
-		berm_field_error(&kind, NULL, "kind %s is not supported by this version", name);
+		berm_field_problem(&kind, BERM_CODE_UNSUPPORTED, NULL,
+				   "kind %s is not supported by this version", name);
 	else
-		berm_field_error(&kind,
-				 berm_nearest_text(&nearest,
-						   "known: SegmentationPolicy, NetworkPolicy, "
-						   "ClusterNetworkPolicy, IPSet, LabelMapping",
-						   hint, sizeof(hint)),
-				 "'%.60s' is not a known kind", name);
+		berm_field_problem(&kind, BERM_CODE_UNKNOWN_KIND,
+				   berm_nearest_text(&nearest,
+						     "known: SegmentationPolicy, NetworkPolicy, "
+						     "ClusterNetworkPolicy, IPSet, LabelMapping",
+						     hint, sizeof(hint)),
+				   "'%.60s' is not a known kind", name);
 	if (is_ours || nearest.best)
 		berm_chunk_unreadable(chunk, NULL, NULL);
 }
@@ -111,7 +112,8 @@ static bool is_version_right(struct berm_chunk *chunk, const struct berm_field *
 		return false;
 	berm_chunk_title(chunk, kind->name, NULL, NULL);
 	snprintf(hint, sizeof(hint), "write %s", kind->version);
-	berm_field_error(&version, hint, "a %s of this API is not read", kind->name);
+	berm_field_problem(&version, BERM_CODE_UNKNOWN_KIND, hint, "a %s of this API is not read",
+			   kind->name);
 	berm_chunk_unreadable(chunk, NULL, NULL);
 	return false;
 }
@@ -184,8 +186,9 @@ static void take_tree(struct berm_chunk *chunk, const cJSON *tree)
 		return;
 	}
 	if (!berm_field_get(&root, "kind", &kind)) {
-		berm_field_error(&root, "write kind: SegmentationPolicy, or whatever it is",
-				 "the field 'kind' is missing");
+		berm_field_problem(&root, BERM_CODE_MISSING_FIELD,
+				   "write kind: SegmentationPolicy, or whatever it is",
+				   "the field 'kind' is missing");
 		berm_chunk_unreadable(chunk, NULL, NULL);
 		return;
 	}
@@ -377,6 +380,7 @@ static int report_twice(struct berm_sheet *sheet, const struct berm_object *firs
 	return berm_problems_add(sheet->problems,
 				 &(struct berm_problem){
 					 .severity = BERM_ERROR,
+					 .code = BERM_CODE_DUPLICATE,
 					 .source = source,
 					 .line = again->line,
 					 .column = 1,

@@ -11,12 +11,53 @@
 
 #include "err.h"
 #include "model.h"
+#include "place.h"
 #include "policy.h"
 
 enum berm_severity { BERM_WARNING, BERM_ERROR };
 
+/*
+ * What kind of problem it is: X(id, name, help). Names are stable: people write them into scripts, and docs/policy.md lists
+ * them (`bermctl lint --codes`).
+ */
+#define BERM_PROBLEM_CODES(X)                                                                      \
+	X(INVALID, "invalid-value", "the value is of the right type and makes no sense there")     \
+	X(SYNTAX, "syntax", "not the YAML or JSON that is read")                                   \
+	X(UNKNOWN_FIELD, "unknown-field", "no field has this name there")                          \
+	X(MISSING_FIELD, "missing-field", "a field that must be there is not")                     \
+	X(WRONG_TYPE, "wrong-type", "a text, number, list or mapping where another is wanted")     \
+	X(UNSUPPORTED, "unsupported", "a field, value or kind of another version")                 \
+	X(UNKNOWN_KIND, "unknown-kind", "no such kind, or not of this API")                        \
+	X(DUPLICATE, "duplicate", "the same name twice: of documents, or of rules in a list")      \
+	X(TENANCY, "tenancy", "more than the namespace of the document may say")                   \
+	X(BAD_CIDR, "bad-cidr", "no address block, or one with bits beyond its prefix")            \
+	X(BAD_EXCEPT, "bad-except", "an exception that is no real part of its block")              \
+	X(BAD_RANGE, "bad-range", "a range of ports that ends before it begins")                   \
+	X(MORE, "more", "the document has more problems than are shown")                           \
+	X(DOUBTFUL, "doubtful", "it is read, but perhaps not as it was meant")                     \
+	X(FAILS_CLOSED, "fails-closed", "a rule that this version can read only in part")          \
+	X(SHADOWED, "shadowed-rule", "another rule decides first all that this one could")         \
+	X(NO_POD, "selects-nothing", "no pod that is known now is selected")                       \
+	X(NO_PORT, "no-such-port", "no pod that it could mean has a port of this name")            \
+	X(COVERED, "essential-covered", "an essential allows the same already")                    \
+	X(CUTS_DNS, "cuts-dns", "isolated towards the outside, and nothing allows DNS")            \
+	X(CUTS_APISERVER, "cuts-apiserver", "likewise, and nothing allows the API server")         \
+	X(OVERLAP, "cidr-overlap", "a block lies in another of the same rule")                     \
+	X(EXCEPT_UNDONE, "except-undone", "an exception that another block of the rule allows")    \
+	X(OPENS, "opens-isolated", "it opens pods that a policy of another kind isolates")         \
+	X(QUOTA, "near-limit", "near a limit of the compiler, or over it")                         \
+	X(UNCHECKED, "not-checked", "too many rules to compare all with all")
+
+enum berm_problem_code {
+#define X(id, name, help) BERM_CODE_##id,
+	BERM_PROBLEM_CODES(X)
+#undef X
+		BERM_CODE_COUNT
+};
+
 struct berm_problem { /* one line of lint output */
 	enum berm_severity severity;
+	enum berm_problem_code code;
 	char *source; /* file */
 	int line,
 		column; /* in that file, from 1, in characters (inside a ConfigMap's block too); 0 = unknown */
@@ -64,6 +105,9 @@ struct berm_object {
 	char *carrier; /* namespace of the ConfigMap it came in; NULL: a plain object */
 	char *text;    /* of a policy, as written, for the last-good store; NULL if broken */
 	int line;      /* of the document in the file; 0 = unknown */
+	/* of a good policy: where text stands in the file; borrows what was parsed. Unknown to an item of a List */
+	struct berm_place place;
+	bool has_place;
 };
 
 /* A chunk that does not parse, or does not say what it is: whatever it was, its last good version stays. */
@@ -118,6 +162,8 @@ void berm_problems_clear(struct berm_problems *problems);
 /* Copies the problem; control characters in its texts become '?'. -ENOMEM: nothing is added. */
 int berm_problems_add(struct berm_problems *problems,
 		      const struct berm_problem *problem) must_check;
+const char *berm_problem_code_name(enum berm_problem_code code);
+const char *berm_problem_code_help(enum berm_problem_code code);
 /* Writes a line without a newline, cut to size; returns its length.
  * "shop.yaml:12:9: error: SegmentationPolicy shop/web: ingress[0].port: unknown field; did you mean 'ports'?" */
 int berm_problem_format(const struct berm_problem *problem, char *out, size_t size);

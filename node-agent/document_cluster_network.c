@@ -163,10 +163,10 @@ static bool is_allowed(struct berm_chunk *chunk, const struct berm_field *root)
 	if (!carrier || !strcmp(carrier, BERM_SYSTEM_NAMESPACE))
 		return true;
 	if (berm_field_get(root, "kind", &kind))
-		berm_field_error(&kind,
-				 "only ConfigMaps in namespace " BERM_SYSTEM_NAMESPACE
-				 " may hold one",
-				 "a ClusterNetworkPolicy is not for namespace %s", carrier);
+		berm_field_problem(&kind, BERM_CODE_TENANCY,
+				   "only ConfigMaps in namespace " BERM_SYSTEM_NAMESPACE
+				   " may hold one",
+				   "a ClusterNetworkPolicy is not for namespace %s", carrier);
 	berm_chunk_unreadable(chunk, NULL, NULL);
 	return false;
 }

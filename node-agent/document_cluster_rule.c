@@ -14,6 +14,7 @@
 #include "document_port.h"
 #include "document_rule.h"
 #include "document_selector.h"
+#include "utf8.h"
 
 /* Of the CRD. */
 #define MAX_RULES     25
@@ -43,9 +44,9 @@ static bool has_member_of(const struct berm_field *field, const struct berm_memb
 
 static void mark_unsupported(const struct berm_field *field, struct rule *r)
 {
-	berm_field_warn(field,
-			"the rule fails closed: an Accept matches nothing, a Deny or Pass denies all",
-			"nothing in it is supported by this version");
+	berm_field_problem(field, BERM_CODE_FAILS_CLOSED,
+			   "the rule fails closed: an Accept matches nothing, a Deny or Pass denies all",
+			   "nothing in it is supported by this version");
 	r->rule->unsupported = true;
 }
 
@@ -214,8 +215,8 @@ static void read_range(const struct berm_field *field, void *into)
 	p->has_range = true;
 	if (berm_field_members(field, table, ARRAY_SIZE(table), p) &&
 	    field->reader->errors == before && p->first >= p->last)
-		berm_field_error(field, "number: is for a single port",
-				 "start %d is not below end %d", p->first, p->last);
+		berm_field_problem(field, BERM_CODE_BAD_RANGE, "number: is for a single port",
+				   "start %d is not below end %d", p->first, p->last);
 }
 
 static const struct berm_member port_table[] = {
@@ -344,6 +345,17 @@ static void read_protocols(const struct berm_field *field, void *into)
 
 /* ---- rules ------------------------------------------------------------------------------------------- */
 
+static size_t characters_of(const char *text)
+{
+	size_t count = 0, left = strlen(text), length;
+
+	for (; left; left -= length, text += length, count++) {
+		length = berm_utf8_length(text, left);
+		length = length ? length : 1;
+	}
+	return count;
+}
+
 /* Any text may be a name there. It is shown in every flow: what is no rule's name here is written in its letters. */
 static void read_name(const struct berm_field *field, void *into)
 {
@@ -353,7 +365,7 @@ static void read_name(const struct berm_field *field, void *into)
 	struct rule *r = into;
 	size_t size = text ? strlen(text) : 0;
 
-	if (size > 4 * MAX_NAME) { /* they count characters, of up to 4 bytes */
+	if (text && characters_of(text) > MAX_NAME) {
 		berm_field_error(field, NULL, "a name has at most %d characters", MAX_NAME);
 		return;
 	}

@@ -145,9 +145,9 @@ static void check_home(const struct berm_meta *meta, const char *carrier, struct
 	if (!carrier || !meta->ns || !strcmp(meta->ns, n->policy->ns))
 		return;
 	n->is_stray = true;
-	berm_field_error(&ns, "put it into a ConfigMap of that namespace",
-			 "a ConfigMap in namespace %s has no say in namespace %s", carrier,
-			 meta->ns);
+	berm_field_problem(&ns, BERM_CODE_TENANCY, "put it into a ConfigMap of that namespace",
+			   "a ConfigMap in namespace %s has no say in namespace %s", carrier,
+			   meta->ns);
 }
 
 static const char *home_of(const struct berm_meta *meta, const char *carrier)

@@ -79,13 +79,14 @@ bool berm_read_cidr(const struct berm_field *field, enum berm_policy_kind kind,
 	rc = kind == BERM_KIND_SEGMENTATION ? berm_cidr_parse(text, out, &err)
 					    : berm_cidr_parse_lenient(text, out, &is_changed, &err);
 	if (rc) {
-		berm_field_error(field, NULL, "%s", err.msg);
+		berm_field_problem(field, BERM_CODE_BAD_CIDR, NULL, "%s", err.msg);
 		return false;
 	}
 	berm_cidr_format(out, right);
 	snprintf(hint, sizeof(hint), "write '%s'", right);
 	if (!strchr(text, '/')) {
-		berm_field_error(field, hint, "'%.60s' has no prefix length", text);
+		berm_field_problem(field, BERM_CODE_BAD_CIDR, hint, "'%.60s' has no prefix length",
+				   text);
 		return false;
 	}
 	if (is_changed)
@@ -130,7 +131,8 @@ static void check_excepts(const struct berm_field *field, const struct block *b)
 		if (berm_cidr_covers(&b->term->block, e) && e->bits > b->term->block.bits)
 			continue;
 		berm_cidr_format(e, part);
-		berm_field_error(&except, NULL, "%s is not a part of %s", part, whole);
+		berm_field_problem(&except, BERM_CODE_BAD_EXCEPT, NULL, "%s is not a part of %s",
+				   part, whole);
 	}
 }
 

@@ -108,7 +108,8 @@ static void check_end(const struct berm_field *field, const struct port *p)
 		berm_field_error(&end, "give port a number, the first of the range",
 				 "endPort needs a port number");
 	else if (p->last < p->number)
-		berm_field_error(&end, NULL, "endPort %d is below port %d", p->last, p->number);
+		berm_field_problem(&end, BERM_CODE_BAD_RANGE, NULL, "endPort %d is below port %d",
+				   p->last, p->number);
 }
 
 static void add_port(struct berm_reader *reader, struct berm_policy_rule *rule,

@@ -313,9 +313,10 @@ static void check_names(const struct berm_field *list, const struct berm_policy_
 					   (int)named[i]->index };
 
 		if (!strcmp(named[i - 1]->name, named[i]->name))
-			berm_field_error(&item, "every flow shows the name: make it unique",
-					 "rule %u is named '%s' too", named[i - 1]->index,
-					 named[i]->name);
+			berm_field_problem(&item, BERM_CODE_DUPLICATE,
+					   "every flow shows the name: make it unique",
+					   "rule %u is named '%s' too", named[i - 1]->index,
+					   named[i]->name);
 	}
 }
 

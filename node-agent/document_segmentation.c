@@ -75,10 +75,11 @@ static void read_namespace(const struct berm_field *field, void *into)
 		return;
 	s->is_stray = true;
 	if (ns && s->chunk->sheet->carrier)
-		berm_field_error(field, "put the document into a ConfigMap of that namespace",
-				 "a document belongs to the namespace of its ConfigMap, here '%s', "
-				 "not to '%.63s'",
-				 s->policy->ns, ns);
+		berm_field_problem(field, BERM_CODE_TENANCY,
+				   "put the document into a ConfigMap of that namespace",
+				   "a document belongs to the namespace of its ConfigMap, here '%s', "
+				   "not to '%.63s'",
+				   s->policy->ns, ns);
 	else if (ns)
 		berm_field_error(field, "at most 63 of a-z, 0-9 and '-'",
 				 "'%.80s' is not a namespace's name", ns);
@@ -99,11 +100,11 @@ static void read_tier(const struct berm_field *field, void *into)
 	s->policy->tier = (enum berm_tier)tier;
 	if (tier == BERM_TIER_APPLICATION || !is_tenant(s))
 		return;
-	berm_field_error(field,
-			 "only documents in namespace " BERM_SYSTEM_NAMESPACE
-			 " may use other tiers",
-			 "tier %s is not for namespace %s", berm_tier_name(s->policy->tier),
-			 s->policy->ns);
+	berm_field_problem(field, BERM_CODE_TENANCY,
+			   "only documents in namespace " BERM_SYSTEM_NAMESPACE
+			   " may use other tiers",
+			   "tier %s is not for namespace %s", berm_tier_name(s->policy->tier),
+			   s->policy->ns);
 	s->policy->tier = BERM_TIER_APPLICATION;
 }
 
@@ -325,9 +326,10 @@ static void check_isolate(const struct berm_field *root, struct segmentation *s)
 		return;
 	if (s->policy->tier == BERM_TIER_APPLICATION) {
 		if (!s->has_isolate && !cJSON_GetObjectItemCaseSensitive(root->node, "isolate"))
-			berm_field_error(root,
-					 "[Ingress], [Egress], both, or [] for a policy that isolates nothing",
-					 "the field 'isolate' is missing");
+			berm_field_problem(
+				root, BERM_CODE_MISSING_FIELD,
+				"[Ingress], [Egress], both, or [] for a policy that isolates nothing",
+				"the field 'isolate' is missing");
 		return;
 	}
 	if (berm_field_get(root, "isolate", &field))

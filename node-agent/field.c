@@ -61,6 +61,7 @@ static char *path_of(const struct berm_field *field)
 
 struct complaint {
 	enum berm_severity severity;
+	enum berm_problem_code code;
 	struct berm_pos at; /* in the text */
 	const struct berm_field *field;
 	const char *hint;
@@ -75,6 +76,7 @@ static bool is_wanted(struct berm_reader *reader, struct complaint *c, const cha
 		return true;
 	c->field = NULL;
 	c->hint = NULL;
+	c->code = BERM_CODE_MORE;
 	*fmt = "more problems are not shown";
 	return true;
 }
@@ -93,6 +95,7 @@ static void complain(struct berm_reader *reader, struct complaint *c, const char
 	if (berm_problems_add(reader->problems,
 			      &(struct berm_problem){
 				      .severity = c->severity,
+				      .code = c->code,
 				      .source = (char *)reader->source,
 				      .line = at.line,
 				      .column = at.column,
@@ -104,9 +107,20 @@ static void complain(struct berm_reader *reader, struct complaint *c, const char
 		reader->no_memory = true;
 }
 
+static void __attribute__((format(printf, 3, 4)))
+complain_of(struct berm_reader *reader, struct complaint *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(reader, c, fmt, ap);
+	va_end(ap);
+}
+
 void berm_field_error(const struct berm_field *field, const char *hint, const char *fmt, ...)
 {
-	struct complaint c = { BERM_ERROR, berm_node_pos(field->node), field, hint };
+	struct complaint c = { BERM_ERROR, BERM_CODE_INVALID, berm_node_pos(field->node), field,
+			       hint };
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -116,7 +130,21 @@ void berm_field_error(const struct berm_field *field, const char *hint, const ch
 
 void berm_field_warn(const struct berm_field *field, const char *hint, const char *fmt, ...)
 {
-	struct complaint c = { BERM_WARNING, berm_node_pos(field->node), field, hint };
+	struct complaint c = { BERM_WARNING, BERM_CODE_DOUBTFUL, berm_node_pos(field->node), field,
+			       hint };
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(field->reader, &c, fmt, ap);
+	va_end(ap);
+}
+
+/* Codes from BERM_CODE_DOUBTFUL on are those of warnings. */
+void berm_field_problem(const struct berm_field *field, enum berm_problem_code code,
+			const char *hint, const char *fmt, ...)
+{
+	struct complaint c = { code < BERM_CODE_DOUBTFUL ? BERM_ERROR : BERM_WARNING, code,
+			       berm_node_pos(field->node), field, hint };
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -126,7 +154,8 @@ void berm_field_warn(const struct berm_field *field, const char *hint, const cha
 
 void berm_field_name_error(const struct berm_field *field, const char *hint, const char *fmt, ...)
 {
-	struct complaint c = { BERM_ERROR, berm_node_key_pos(field->node), field, hint };
+	struct complaint c = { BERM_ERROR, BERM_CODE_INVALID, berm_node_key_pos(field->node), field,
+			       hint };
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -134,10 +163,18 @@ void berm_field_name_error(const struct berm_field *field, const char *hint, con
 	va_end(ap);
 }
 
+static void name_problem(const struct berm_field *field, enum berm_problem_code code,
+			 const char *hint, const char *message)
+{
+	struct complaint c = { BERM_ERROR, code, berm_node_key_pos(field->node), field, hint };
+
+	complain_of(field->reader, &c, "%s", message);
+}
+
 void berm_reader_error(struct berm_reader *reader, struct berm_pos at, const char *hint,
 		       const char *fmt, ...)
 {
-	struct complaint c = { BERM_ERROR, at, NULL, hint };
+	struct complaint c = { BERM_ERROR, BERM_CODE_SYNTAX, at, NULL, hint };
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -174,8 +211,8 @@ static void wrong_type(const struct berm_field *field, const char *want, const c
 {
 	char got[96];
 
-	berm_field_error(field, hint, "want %s, got %s", want,
-			 berm_field_describe(field, got, sizeof(got)));
+	berm_field_problem(field, BERM_CODE_WRONG_TYPE, hint, "want %s, got %s", want,
+			   berm_field_describe(field, got, sizeof(got)));
 }
 
 const char *berm_field_text(const struct berm_field *field)
@@ -259,8 +296,8 @@ bool berm_field_word(const struct berm_field *field, const struct berm_word *wor
 		const struct berm_word *w = &words[i];
 
 		if (!strcmp(w->name, text) && w->unsupported) {
-			berm_field_error(field, NULL, "'%s' is not supported by this version",
-					 text);
+			berm_field_problem(field, BERM_CODE_UNSUPPORTED, NULL,
+					   "'%s' is not supported by this version", text);
 			return false;
 		}
 		if (!strcmp(w->name, text)) {
@@ -339,14 +376,15 @@ static void unknown_member(const struct berm_field *field, const struct berm_mem
 
 	for (size_t i = 0; i < count; i++)
 		berm_nearest_try(&nearest, table[i].name);
-	berm_field_name_error(field, berm_nearest_text(&nearest, NULL, hint, sizeof(hint)),
-			      "unknown field");
+	name_problem(field, BERM_CODE_UNKNOWN_FIELD,
+		     berm_nearest_text(&nearest, NULL, hint, sizeof(hint)), "unknown field");
 }
 
 static void read_member(const struct berm_field *field, const struct berm_member *row, void *into)
 {
 	if (row->how == BERM_MEMBER_UNSUPPORTED) {
-		berm_field_name_error(field, row->hint, "not supported by this version");
+		name_problem(field, BERM_CODE_UNSUPPORTED, row->hint,
+			     "not supported by this version");
 		return;
 	}
 	if (row->how == BERM_MEMBER_IGNORED)
@@ -369,8 +407,8 @@ static void check_required(const struct berm_field *object, const struct berm_me
 {
 	for (size_t i = 0; i < count; i++)
 		if (table[i].how == BERM_MEMBER_REQUIRED && is_missing(object, table[i].name))
-			berm_field_error(object, table[i].hint, "the field '%s' is missing",
-					 table[i].name);
+			berm_field_problem(object, BERM_CODE_MISSING_FIELD, table[i].hint,
+					   "the field '%s' is missing", table[i].name);
 }
 
 bool berm_field_members(const struct berm_field *object, const struct berm_member *table,

@@ -37,7 +37,11 @@ void berm_field_error(const struct berm_field *field, const char *hint, const ch
 	__attribute__((format(printf, 3, 4)));
 void berm_field_warn(const struct berm_field *field, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The same at the position of the field's name. */
+/* An error, or a warning, that has a code of its own. */
+void berm_field_problem(const struct berm_field *field, enum berm_problem_code code,
+			const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The same as berm_field_error() at the position of the field's name. */
 void berm_field_name_error(const struct berm_field *field, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Without a field: a position of the text, {0, 0} for none. */

@@ -83,6 +83,24 @@ void berm_problems_clear(struct berm_problems *problems)
 	*problems = (struct berm_problems){ 0 };
 }
 
+static const struct {
+	const char *name, *help;
+} codes[] = {
+#define X(id, name, help) [BERM_CODE_##id] = { name, help },
+	BERM_PROBLEM_CODES(X)
+#undef X
+};
+
+const char *berm_problem_code_name(enum berm_problem_code code)
+{
+	return codes[code].name;
+}
+
+const char *berm_problem_code_help(enum berm_problem_code code)
+{
+	return codes[code].help;
+}
+
 int berm_problem_format(const struct berm_problem *p, char *out, size_t size)
 {
 	char at[32] = "";

@@ -23,6 +23,7 @@
 #include "fsutil.h"
 #include "inquiry.h"
 #include "log.h"
+#include "objectlist.h"
 #include "paths.h"
 #include "status.h"
 #include "why.h"
@@ -135,6 +136,11 @@ static enum MHD_Result get_endpoints(struct call *call)
 static enum MHD_Result get_policies(struct call *call)
 {
 	return send_json(call, MHD_HTTP_OK, berm_policies_json(call->server->agent));
+}
+
+static enum MHD_Result get_objects(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_objects_json(&call->server->agent->engine.model));
 }
 
 static enum MHD_Result get_rules(struct call *call)
@@ -532,7 +538,7 @@ static const struct route {
 	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
 	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
-	{ "GET", "/v1/history", get_history },
+	{ "GET", "/v1/history", get_history },	     { "GET", "/v1/objects", get_objects },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)

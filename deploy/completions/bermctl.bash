@@ -43,6 +43,7 @@ _bermctl() {
 	history:--color) words='auto always never' ;;
 	history:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--filename | lint:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	lint:--with | lint:-W) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--output | lint:-o) words='table wide json yaml name' ;;
 	lint:--color) words='auto always never' ;;
 	lint:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -68,7 +69,7 @@ _bermctl() {
 		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
 		diff) words='--help --file -f --delete --output -o --color --socket' ;;
 		history) words='--help --output -o --color --socket' ;;
-		lint) words='--help --filename -f --strict -s --output -o --color --socket' ;;
+		lint) words='--help --filename -f --strict -s --with -W --agent --codes --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;
 		completion) words='--help --output -o --color --socket' ;;

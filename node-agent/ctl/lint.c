@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lint.c - `bermctl lint`: reads policy files with the code the agent uses and says what it would say.
+ * lint.c - `bermctl lint`: reads policy files with the code the agent uses and says what it would say, then what probably was
+ * not meant (advice.h).
  * Needs no root, no agent and no kernel.
  */
 #include <dirent.h>
@@ -13,7 +14,9 @@
 #include "cleanup.h"
 #include "ctl.h"
 #include "document.h"
+#include "lint_world.h"
 #include "manifest.h"
+#include "source.h"
 
 #define FILE_MAX_BYTES (8u << 20) /* what berm_document_parse() takes */
 
@@ -21,7 +24,11 @@ struct args {
 	struct ctl_args common;
 	char **file;
 	size_t files;
-	bool strict;
+	char **with;
+	size_t withs;
+	bool strict, codes, agent;
+	struct ctl_lint_world world;
+	bool is_judged; /* what is being read */
 	/* result */
 	cJSON *problems;
 	size_t errors, warnings, documents;
@@ -48,7 +55,8 @@ static void add_problem(struct args *args, const struct berm_problem *problem)
 
 	cJSON_AddStringToObject(item, "severity",
 				problem->severity == BERM_ERROR ? "error" : "warning");
-	add_text(item, "source", problem->source);
+	add_text(item, "code", berm_problem_code_name(problem->code));
+	add_text(item, "file", problem->source);
 	add_position(item, problem);
 	add_text(item, "document", problem->document);
 	add_text(item, "field", problem->field);
@@ -145,35 +153,61 @@ static bool is_text_output(const struct args *args)
 	       args->common.options->format == CTL_WIDE;
 }
 
-static void take_problems(struct args *args, const struct berm_problems *problems, const char *text,
-			  size_t size)
+/* Text of the sheet that a problem is about; of another's ConfigMap none. */
+static void take_problem(struct args *args, const struct berm_problem *problem)
 {
-	for (size_t i = 0; i < problems->count; i++) {
-		const struct berm_problem *problem = &problems->item[i];
+	const struct ctl_lint_sheet *sheet = ctl_lint_sheet(&args->world, problem->source);
 
-		if (problem->severity == BERM_ERROR)
-			args->errors++;
-		else
-			args->warnings++;
-		add_problem(args, problem);
-		if (is_text_output(args))
-			print_problem(args, problem, text, size);
-	}
+	if (problem->severity == BERM_ERROR)
+		args->errors++;
+	else
+		args->warnings++;
+	add_problem(args, problem);
+	if (is_text_output(args))
+		print_problem(args, problem, sheet ? sheet->text : "", sheet ? sheet->size : 0);
 }
 
-static int lint_text(struct args *args, const char *name, const char *text, size_t size,
+static void take_problems(struct args *args, struct berm_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		take_problem(args, &problems->item[i]);
+	berm_problems_clear(problems);
+}
+
+/* What is wrong with files that only help to judge is somebody else's business; that they do not parse is not. */
+static void note_problems(struct berm_problems *problems, const char *name)
+{
+	size_t errors = 0;
+
+	for (size_t i = 0; i < problems->count; i++)
+		errors += problems->item[i].severity == BERM_ERROR;
+	if (errors)
+		ctl_note("%s has %zu error%s: not all of it counts", name, errors,
+			 errors == 1 ? "" : "s");
+	berm_problems_clear(problems);
+}
+
+/* Takes text. */
+static int lint_text(struct args *args, const char *name, char *text, size_t size,
 		     struct berm_err *err)
 {
-	struct berm_objects objects = { 0 };
+	struct ctl_lint_sheet *sheet = ctl_lint_add(&args->world, name,
+						    &(struct ctl_lint_sheet){
+							    .text = text,
+							    .size = size,
+							    .is_judged = args->is_judged,
+						    });
 	struct berm_problems problems = { 0 };
-	int rc = berm_document_parse(name, text, size, &objects, &problems, err);
+	int rc;
 
-	if (!rc) {
-		args->documents += objects.count;
-		take_problems(args, &problems, text, size);
+	if (!sheet)
+		return berm_fail(err, -ENOMEM, "read %s", name);
+	rc = berm_document_parse(sheet->name, sheet->text, size, &sheet->objects, &problems, err);
+	if (!rc && args->is_judged) {
+		args->documents += sheet->objects.count;
+		take_problems(args, &problems);
 	}
-	berm_objects_clear(&objects);
-	berm_problems_clear(&problems);
+	note_problems(&problems, name);
 	return rc;
 }
 
@@ -202,7 +236,7 @@ static int lint_stream(struct args *args, FILE *in, const char *name, struct ber
 	size_t size = 0;
 	int rc = read_all(in, name, &text, &size, err);
 
-	return rc ? rc : lint_text(args, name, text, size, err);
+	return rc ? rc : lint_text(args, name, TAKE_PTR(text), size, err);
 }
 
 static void lint_file(struct args *args, const char *path)
@@ -290,6 +324,8 @@ static bool is_bad(const struct args *args)
 	return args->failed || args->errors || (args->strict && args->warnings);
 }
 
+enum { OPT_CODES = 0x100, OPT_AGENT };
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *args = state->input;
@@ -298,12 +334,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's':
 		args->strict = true;
 		return 0;
+	case 'W':
+		args->with[args->withs++] = arg;
+		return 0;
+	case OPT_AGENT:
+		args->agent = true;
+		return 0;
+	case OPT_CODES:
+		args->codes = true;
+		return 0;
 	case ARGP_KEY_ARG:
 	case 'f':
 		args->file[args->files++] = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (!args->files)
+		if (!args->files && !args->codes)
 			argp_error(state,
 				   "which file? -f FILE, -f FOLDER, or -f - for standard input");
 		if (args->common.options->format == CTL_NAME)
@@ -318,6 +363,12 @@ static const struct argp_option options_of_lint[] = {
 	{ "filename", 'f', "FILE", 0,
 	  "file or folder to read, - for standard input; may come several times", 1 },
 	{ "strict", 's', NULL, 0, "warnings count as errors", 1 },
+	{ "with", 'W', "FILE", 0,
+	  "file or folder with pods, namespaces and policies that count and are not judged themselves",
+	  1 },
+	{ "agent", OPT_AGENT, NULL, 0, "the pods and namespaces that this node's agent knows count",
+	  1 },
+	{ "codes", OPT_CODES, NULL, 0, "list the codes that problems have", 1 },
 	{ 0 },
 };
 
@@ -327,30 +378,112 @@ static const struct argp argp = {
 	.args_doc = "[FILE...]",
 	.children = ctl_common_children,
 	.doc = "Says what is wrong with policy files, with file, line, column, field and a hint: exactly what the agent "
-	       "would say. Needs no root and no agent. Exits with 1 if anything is wrong.\v"
+	       "would say. Then warns of what is valid and probably not meant: rules that decide nothing, selectors "
+	       "that select nothing and so on. Needs no root and, without --agent, no agent. Exits with 1 if there are errors.\v"
 	       "Example:\n  bermctl lint -f shop.yaml\n  kubectl get cm -n shop shop-policy -o yaml | bermctl lint -f -",
 };
+
+/* ---- the list of codes ---- */
+
+static const struct ctl_column code_columns[] = {
+	{ .title = "CODE", .path = "code" },
+	{ .title = "SEVERITY", .path = "severity" },
+	{ .title = "MEANING", .path = "meaning" },
+};
+
+static const struct ctl_view code_view = { "codes", "codes", code_columns, ARRAY_SIZE(code_columns),
+					   NULL };
+
+static int show_codes(const struct args *args)
+{
+	cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "codes");
+	int rc;
+
+	for (int i = 0; i < BERM_CODE_COUNT; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "code", berm_problem_code_name(i));
+		cJSON_AddStringToObject(item, "severity",
+					i < BERM_CODE_DOUBTFUL ? "error" : "warning");
+		cJSON_AddStringToObject(item, "meaning", berm_problem_code_help(i));
+		cJSON_AddItemToArray(list, item);
+	}
+	rc = ctl_show(args->common.options, &code_view, doc);
+	cJSON_Delete(doc);
+	return rc;
+}
+
+/* ---- what the agent knows ---- */
+
+static int read_agent(struct args *args, struct berm_err *err)
+{
+	cJSON *list = NULL;
+	char *text;
+	int rc = ctl_agent_get(args->common.options, "/v1/objects", &list, err);
+
+	if (rc)
+		return rc;
+	text = cJSON_PrintUnformatted(list);
+	cJSON_Delete(list);
+	return text ? lint_text(args, "agent.json", text, strlen(text), err)
+		    : berm_fail(err, -ENOMEM, "read the agent's answer");
+}
+
+static void lint_agent(struct args *args)
+{
+	struct berm_err err = { 0 };
+
+	if (!read_agent(args, &err))
+		return;
+	(void)ctl_complain("lint", &err);
+	args->failed = true;
+}
+
+/* ---- all of it ---- */
+
+static int lint(struct args *args)
+{
+	struct berm_problems found = { 0 };
+
+	args->is_judged = true;
+	for (size_t i = 0; i < args->files; i++)
+		lint_path(args, args->file[i]);
+	args->is_judged = false;
+	for (size_t i = 0; i < args->withs; i++)
+		lint_path(args, args->with[i]);
+	if (args->agent)
+		lint_agent(args);
+	if (ctl_lint_advise(&args->world, &found)) {
+		ctl_note("not enough memory");
+		args->failed = true;
+	}
+	take_problems(args, &found);
+	if (is_text_output(args))
+		summarise(args);
+	else
+		print_document(args);
+	return is_bad(args) ? CTL_FAILED : CTL_OK;
+}
 
 static int run(const struct ctl_command *cmd, int argc, char **argv, struct ctl_options *options)
 {
 	struct args args = { .common = { options } };
+	int rc = CTL_FAILED;
 
 	args.file = calloc((size_t)argc + 1, sizeof(*args.file));
+	args.with = calloc((size_t)argc + 1, sizeof(*args.with));
 	args.problems = cJSON_CreateArray();
-	if (!args.file || !args.problems) {
+	if (!args.file || !args.with || !args.problems) {
 		ctl_note("not enough memory");
-		return CTL_FAILED;
+	} else {
+		ctl_parse(cmd, argc, argv, &args);
+		rc = args.codes ? show_codes(&args) : lint(&args);
 	}
-	ctl_parse(cmd, argc, argv, &args);
-	for (size_t i = 0; i < args.files; i++)
-		lint_path(&args, args.file[i]);
-	if (is_text_output(&args))
-		summarise(&args);
-	else
-		print_document(&args);
+	ctl_lint_clear(&args.world);
 	cJSON_Delete(args.problems);
+	free(args.with);
 	free(args.file);
-	return is_bad(&args) ? CTL_FAILED : CTL_OK;
+	return rc;
 }
 
 const struct ctl_command ctl_lint = { "lint", "check policy files; no agent and no root needed",

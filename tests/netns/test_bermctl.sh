@@ -314,6 +314,24 @@ test_lint() {
 		fail "lint needs root"
 }
 
+#: lint --agent: the agent's pods count
+test_lint_with_agent() {
+	policy >"$SANDBOX_TMP/good.yaml"
+	policy | sed 's/app: web/app: wep/' >"$SANDBOX_TMP/ghost.yaml"
+	ctl lint --agent -f "$SANDBOX_TMP/good.yaml" -o json
+	expect_rc 0
+	expect_json '.problems == []'
+	ctl lint -f "$SANDBOX_TMP/ghost.yaml" -o json
+	expect_json '.problems == []'
+	ctl lint --agent --strict -f "$SANDBOX_TMP/ghost.yaml" -o json
+	expect_rc 1
+	expect_json '[.problems[].code] == ["selects-nothing"] and (.problems[0].message | contains("3 pods"))'
+	agent_stop KILL
+	ctl lint --agent -f "$SANDBOX_TMP/good.yaml"
+	expect_rc 1
+	expect_err "agent.sock"
+}
+
 #: colours, broken pipes, full disks and wrong usage
 test_manners() {
 	ctl status

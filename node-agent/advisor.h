@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* advisor.h - the working state of advice*.c: all rules in their order, and how to say what was found. */
+#ifndef BERM_ADVISOR_H
+#define BERM_ADVISOR_H
+
+#include <cjson/cJSON.h>
+
+#include "advice.h"
+#include "cover.h"
+
+#define ADVICE_NOT_JUDGED SIZE_MAX
+
+struct advice_rule {
+	const struct berm_advice_document *document;
+	struct berm_said said;
+	int stage; /* of design/policy.md, "Evaluation": emergency first */
+};
+
+/* Rules in mode audit are: what they would do is told. */
+static inline bool berm_said_is_there(const struct berm_said *said)
+{
+	return !said->policy->disabled && said->rule->mode != BERM_MODE_DISABLED;
+}
+
+struct advisor {
+	const struct berm_advice *advice;
+	const struct berm_model *model;
+	struct berm_problems *problems;
+	struct advice_rule *rule; /* in order of evaluation */
+	size_t rule_count;
+	size_t steps; /* comparisons left */
+	bool has_pods;
+	/* of the document that was spoken of last */
+	const struct berm_advice_document *last;
+	cJSON *tree;
+	size_t told;
+	bool no_memory;
+};
+
+/* path: "spec.egress[1].to[0]"; the deepest part of it that is there is where the finding points. hint may be NULL. */
+struct advice_finding {
+	enum berm_problem_code code;
+	const char *path, *hint;
+};
+void berm_advisor_tell(struct advisor *a, const struct berm_advice_document *document,
+		       const struct advice_finding *finding, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* "spec.egress[1]", and behind it what fmt says. */
+void berm_advisor_path(char out[128], const struct berm_said *said, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* "NetworkPolicy shop/db" and "web" or "#1". */
+void berm_advisor_title(const struct berm_policy *policy, char out[384]);
+void berm_advisor_rule_name(const struct berm_policy_rule *rule, char out[280]);
+/* Some pod is in both: one that is known, or without any the one that is written lies within the other. */
+bool berm_advisor_meets(const struct advisor *a, const struct berm_policy *x,
+			const struct berm_policy *y);
+const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", "to" */
+
+/* One subject each; `document` is judged and not disabled. */
+void berm_advise_order(struct advisor *a);
+void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
+void berm_advise_limits(struct advisor *a);
+void berm_advise_pods(struct advisor *a, const struct berm_advice_document *document);
+void berm_advise_ports(struct advisor *a, const struct advice_rule *r);
+void berm_advise_isolation(struct advisor *a, const struct berm_advice_document *document);
+void berm_advise_essentials(struct advisor *a, const struct advice_rule *r);
+void berm_advise_unions(struct advisor *a, const struct berm_advice_document *document);
+
+#endif /* BERM_ADVISOR_H */
