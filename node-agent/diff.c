@@ -83,10 +83,17 @@ static int delete_one(struct inquiry *in, const cJSON *item, struct berm_err *er
 
 static int put_all(struct inquiry *in, struct berm_err *err)
 {
-	for (size_t i = 0; i < in->objects.count; i++)
-		if (in->objects.item[i].policy &&
-		    berm_overlay_put(&in->after, in->objects.item[i].policy))
+	for (size_t i = 0; i < in->objects.count; i++) {
+		struct berm_policy *policy = in->objects.item[i].policy;
+
+		if (policy && berm_policy_is_companion(policy->kind))
+			return berm_refuse(
+				err, -EINVAL,
+				"%s %s/%s: what a change of it does cannot be compared; leave it out",
+				berm_policy_kind_name(policy->kind), policy->ns, policy->name);
+		if (policy && berm_overlay_put(&in->after, policy))
 			return berm_fail(err, -ENOMEM, "compare");
+	}
 	return 0;
 }
 
@@ -161,7 +168,7 @@ static int tell_expectations(struct inquiry *in, struct berm_err *err)
 		if (policy->expect_count && (!old || old->digest != policy->digest))
 			result[n++].policy = policy;
 	}
-	rc = n ? berm_expect_check(in->after.item, in->after.count, result, n, err) : 0;
+	rc = n ? berm_expect_check(&in->after, result, n, err) : 0;
 	for (size_t i = 0; !rc && i < n; i++) {
 		char title[400], line[1300];
 

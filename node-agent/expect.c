@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "maps.h"
 #include "trial.h"
+#include "workload.h"
 
 #define PER_WORLD 512 /* expectations: bounds what one compilation takes */
 #define NOBODY	  UINT32_MAX
@@ -30,6 +31,8 @@ struct world {
 	struct berm_namespace *ns;
 	struct berm_pod *pod;
 	char (*name)[16];
+	const struct berm_mapping *mapping;
+	bool has_failed; /* no memory for labels */
 };
 
 /* ---- a world -------------------------------------------------------------------------------------------- */
@@ -77,6 +80,17 @@ static void give_addresses(struct berm_addr addr[2], uint32_t number)
 	memcpy(&addr[1], v6, sizeof(addr[1]));
 }
 
+/* Those that are written, and what workload they make it. */
+static void label_end(struct world *w, const struct berm_expect_end *end, struct berm_pod *pod)
+{
+	for (size_t i = 0; i < end->labels.count; i++)
+		if (berm_labels_set(&pod->labels, end->labels.item[i].key,
+				    end->labels.item[i].value))
+			w->has_failed = true;
+	if (berm_workload_label(w->mapping, &end->ns_labels, &pod->labels))
+		w->has_failed = true;
+}
+
 static uint32_t add_end(struct world *w, const struct berm_expect_end *end)
 {
 	uint32_t number = (uint32_t)w->model.endpoint_count;
@@ -90,9 +104,8 @@ static uint32_t add_end(struct world *w, const struct berm_expect_end *end)
 			(struct berm_namespace){ end->ns, end->ns_labels,
 						 is_default_deny(&end->ns_labels) };
 	snprintf(w->name[number], sizeof(w->name[number]), "p%u", number);
-	*pod = (struct berm_pod){
-		.ns = end->ns, .name = w->name[number], .labels = end->labels, .addr_count = 2
-	};
+	*pod = (struct berm_pod){ .ns = end->ns, .name = w->name[number], .addr_count = 2 };
+	label_end(w, end, pod);
 	give_addresses(pod->addr, number + 1);
 	*ep = (struct berm_local_endpoint){ .slot = number + 1,
 					    .ifindex = number + 1,
@@ -150,19 +163,22 @@ static int world_open(struct world *w)
 		       : -ENOMEM;
 }
 
+static void world_empty(struct world *w)
+{
+	for (size_t i = 0; i < w->model.pod_count; i++)
+		berm_labels_clear(&w->pod[i].labels);
+	w->model.namespace_count = w->model.pod_count = w->model.endpoint_count = 0;
+}
+
 static void world_close(struct world *w)
 {
+	world_empty(w);
 	free(w->ns);
 	free(w->pod);
 	free(w->name);
 	free(w->model.namespaces);
 	free(w->model.pods);
 	free(w->model.endpoints);
-}
-
-static void world_empty(struct world *w)
-{
-	w->model.namespace_count = w->model.pod_count = w->model.endpoint_count = 0;
 }
 
 /* Those that are not in a world yet and go together. false: none was left. */
@@ -282,8 +298,8 @@ static size_t list_questions(struct berm_expect_result *result, size_t count, st
 	return n;
 }
 
-int berm_expect_check(struct berm_policy *const *policies, size_t policy_count,
-		      struct berm_expect_result *result, size_t count, struct berm_err *err)
+int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_result *result,
+		      size_t count, struct berm_err *err)
 {
 	size_t first = 0, total = list_questions(result, count, NULL);
 	auto_free struct question *q = calloc(total + 1, sizeof(*q));
@@ -292,14 +308,16 @@ int berm_expect_check(struct berm_policy *const *policies, size_t policy_count,
 
 	for (size_t i = 0; i < count; i++)
 		result[i].fails = false;
-	world.model.policies = (struct berm_policy **)policies;
-	world.model.policy_count = policy_count;
+	world.model.policies = policies->item;
+	world.model.policy_count = policies->count;
+	world.mapping = policies->model ? berm_model_mapping(policies->model) : NULL;
 	if (rc)
 		berm_fail(err, rc, "check the expectations of %zu documents", count);
 	else
 		list_questions(result, count, q);
 	while (!rc && world_fill(&world, q, total, &first))
-		rc = ask_world(&world, q, total, err);
+		rc = world.has_failed ? berm_fail(err, -ENOMEM, "check expectations")
+				      : ask_world(&world, q, total, err);
 	world_close(&world);
 	return rc;
 }

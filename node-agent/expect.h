@@ -8,6 +8,7 @@
 #define BERM_EXPECT_H
 
 #include "err.h"
+#include "overlay.h"
 #include "policy.h"
 
 struct berm_expect_result { /* of one document */
@@ -18,11 +19,10 @@ struct berm_expect_result { /* of one document */
 };
 
 /*
- * policies: all that would be in force, sorted as a model has them. result: policy is filled in by the caller, one of
+ * policies: all that would be in force. result: policy is filled in by the caller, one of
  * these each; the rest is filled in here. -ENOMEM, -E2BIG: nothing is known.
  */
-int berm_expect_check(struct berm_policy *const *policies, size_t policy_count,
-		      struct berm_expect_result *result, size_t count,
-		      struct berm_err *err) must_check;
+int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_result *result,
+		      size_t count, struct berm_err *err) must_check;
 
 #endif /* BERM_EXPECT_H */

@@ -153,7 +153,7 @@ static int check_round(struct berm_holds *holds, const struct berm_model *model,
 	if (rc)
 		berm_fail(err, rc, "check expectations");
 	else
-		rc = berm_expect_check(overlay.item, overlay.count, result, n, err);
+		rc = berm_expect_check(&overlay, result, n, err);
 	berm_overlay_clear(&overlay);
 	n = 0;
 	for (size_t i = 0; !rc && i < holds->count; i++) {

@@ -198,7 +198,7 @@ static void pod_changed(struct berm_model *model, const struct berm_pod *pod,
 /* ---- what workloads pods are ---------------------------------------------------------------------------- */
 
 /* The first LabelMapping by name counts. */
-static const struct berm_mapping *mapping_of(const struct berm_model *model)
+const struct berm_mapping *berm_model_mapping(const struct berm_model *model)
 {
 	const struct berm_policy *first = model->companion_count ? model->companions[0] : NULL;
 
@@ -209,7 +209,8 @@ static int label_pod(const struct berm_model *model, struct berm_pod *pod)
 {
 	const struct berm_namespace *ns = berm_model_namespace(model, pod->ns);
 
-	return berm_workload_label(mapping_of(model), ns ? &ns->labels : NULL, &pod->labels);
+	return berm_workload_label(berm_model_mapping(model), ns ? &ns->labels : NULL,
+				   &pod->labels);
 }
 
 int berm_model_label_pods(struct berm_model *model, const char *ns)

@@ -104,6 +104,8 @@ int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
 /* Of companions too. What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
+/* Where the labels of workloads come from; NULL: from where they come by default. */
+const struct berm_mapping *berm_model_mapping(const struct berm_model *model);
 /* Any time, also an earlier one. -ENOMEM: some policies are still what they were; do it again. */
 int berm_model_set_time(struct berm_model *model, int64_t now_s);
 /* When the time next makes a difference, INT64_MAX never. */

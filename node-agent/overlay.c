@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* overlay.c - a sorted list of borrowed policies. */
+/* overlay.c - a sorted list of borrowed policies, and what is in force of those that depend on IPSets or the time. */
 #include "overlay.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "effective.h"
 
 struct id {
 	enum berm_policy_kind kind;
@@ -44,7 +46,25 @@ int berm_overlay_make(const struct berm_model *model, struct berm_overlay *ret)
 		return -ENOMEM;
 	if (model->policy_count)
 		memcpy(item, model->policies, model->policy_count * sizeof(*item));
-	*ret = (struct berm_overlay){ item, model->policy_count };
+	*ret = (struct berm_overlay){ .item = item, .count = model->policy_count, .model = model };
+	return 0;
+}
+
+static int make_effective(struct berm_overlay *overlay, struct berm_policy *written,
+			  struct berm_policy **ret)
+{
+	struct berm_policy **made;
+
+	*ret = written;
+	if (!berm_policy_is_conditional(written))
+		return 0;
+	made = reallocarray(overlay->made, overlay->made_count + 1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	overlay->made = made;
+	if (berm_effective_make(overlay->model, written, false, ret))
+		return -ENOMEM;
+	made[overlay->made_count++] = *ret;
 	return 0;
 }
 
@@ -55,6 +75,8 @@ int berm_overlay_put(struct berm_overlay *overlay, struct berm_policy *policy)
 	bool is_there;
 	size_t at = find(overlay, &id, &is_there);
 
+	if (make_effective(overlay, policy, &policy))
+		return -ENOMEM;
 	if (is_there) {
 		overlay->item[at] = policy;
 		return 0;
@@ -86,6 +108,9 @@ bool berm_overlay_remove(struct berm_overlay *overlay, enum berm_policy_kind kin
 
 void berm_overlay_clear(struct berm_overlay *overlay)
 {
+	for (size_t i = 0; i < overlay->made_count; i++)
+		berm_policy_free_effective(overlay->made[i]);
+	free(overlay->made);
 	free(overlay->item);
 	*overlay = (struct berm_overlay){ 0 };
 }

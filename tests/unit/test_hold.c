@@ -18,23 +18,51 @@
 	"- {name: red, from: [{namespaceSelector: {matchLabels: {team: red}}}], ports: [{port: 81}]}\n"      \
 	"expect:\n- "
 
-static const char *check(const char *expectation)
+static const char *check_document(const char *text)
 {
 	static struct documents d;
 	static char why[900];
-	char text[4096];
 	struct berm_expect_result result = { 0 };
-	struct berm_policy *policy;
+	struct berm_model model = { .now_s = 1800000000 };
+	struct berm_overlay all = { 0 };
 	struct berm_err err = { 0 };
 
-	snprintf(text, sizeof(text), DOC "%s\n", expectation);
 	documents_parse(&d, text);
-	policy = (struct berm_policy *)documents_policy(&d);
-	result.policy = policy;
-	ASSERT_OK(berm_expect_check(&policy, 1, &result, 1, &err), &err);
+	result.policy = documents_policy(&d);
+	ASSERT_EQ(berm_overlay_make(&model, &all), 0);
+	ASSERT_EQ(berm_overlay_put(&all, (struct berm_policy *)result.policy), 0);
+	ASSERT_OK(berm_expect_check(&all, &result, 1, &err), &err);
 	snprintf(why, sizeof(why), "%s", result.fails ? result.why : "holds");
+	berm_overlay_clear(&all);
 	documents_clear(&d);
 	return why;
+}
+
+static const char *check(const char *expectation)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), DOC "%s\n", expectation);
+	return check_document(text);
+}
+
+#define WORKLOADS                                                                                                                 \
+	"kind: SegmentationPolicy\nname: w\nnamespace: shop\nsubject: {workload: {role: db}}\nisolate: [Ingress]\n"               \
+	"ingress:\n- {name: in, expires: \"%s\", from: [{workload: {role: web}}], ports: [{port: 5432}]}\n"                       \
+	"expect:\n- {from: {namespace: shop, labels: {berm.dev/role: web}}, to: {namespace: shop, labels: {berm.dev/role: db}}, " \
+	"port: 5432, verdict: Allow}\n"                                                                                           \
+	"- {from: {namespace: shop, labels: {berm.dev/role: spy}}, to: {namespace: shop, labels: {berm.dev/role: db}}, "          \
+	"port: 5432, verdict: Deny}\n"
+
+TEST(expect_effective,
+     "made-up ends are workloads by their labels, and what has expired lets nobody in")
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text), WORKLOADS, "2040-01-01T00:00:00Z");
+	EXPECT_STR_EQ(check_document(text), "holds");
+	snprintf(text, sizeof(text), WORKLOADS, "2020-01-01T00:00:00Z");
+	EXPECT_STR_HAS(check_document(text), "expected Allow, found Deny");
 }
 
 TEST(expect_verdicts, "an expectation is judged by the compiler on ends that nobody has")
