@@ -320,6 +320,17 @@ TEST(held_together,
 	stop();
 }
 
+TEST(held_for_held, "what holds only with a version that is held itself is held, too")
+{
+	start();
+	load(0, OLD);
+	load(0, NEW WANT("db") "- {from: shop/spy, to: shop/db, port: 1, verdict: Allow}\n");
+	load(1, OUT WANT("db"));
+	settle();
+	EXPECT_STR_EQ(state("api"), "held/0");
+	stop();
+}
+
 TEST(held_gone, "a held version goes with its source, and takes nobody's place")
 {
 	start();
