@@ -236,7 +236,7 @@ static int list_rules(struct advisor *a)
 		for (size_t k = 0; k < d->policy->rule_count; k++) {
 			const struct berm_said said = { d->policy, &d->policy->rule[k] };
 
-			if (berm_said_is_there(&said))
+			if (berm_advisor_is_there(a, &said))
 				a->rule[a->rule_count++] =
 					(struct advice_rule){ d, said, stage_of(d->policy) };
 		}
@@ -260,13 +260,31 @@ static void advise_document(struct advisor *a, const struct berm_advice_document
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		struct advice_rule r = { document, { policy, &policy->rule[i] }, stage_of(policy) };
 
-		if (!berm_said_is_there(&r.said))
+		if (!berm_advisor_is_there(a, &r.said))
 			continue;
 		berm_advise_blocks(a, &r);
 		berm_advise_essentials(a, &r);
 		if (a->has_pods)
 			berm_advise_ports(a, &r);
 	}
+}
+
+static bool is_to_judge(const struct berm_advice_document *document)
+{
+	return document->is_judged && !document->policy->disabled;
+}
+
+static void advise_all(struct advisor *a)
+{
+	if (list_rules(a)) {
+		a->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < a->advice->count; i++)
+		if (is_to_judge(&a->advice->document[i]))
+			advise_document(a, &a->advice->document[i]);
+	berm_advise_order(a);
+	berm_advise_limits(a);
 }
 
 int berm_advise(const struct berm_advice *advice, struct berm_problems *problems)
@@ -276,15 +294,18 @@ int berm_advise(const struct berm_advice *advice, struct berm_problems *problems
 			     .problems = problems,
 			     .steps = MAX_STEPS,
 			     .has_pods = advice->model->pod_count > 0 };
+	struct berm_advice now;
 
-	if (list_rules(&a))
-		return -ENOMEM;
 	for (size_t i = 0; i < advice->count; i++)
-		if (advice->document[i].is_judged && !advice->document[i].policy->disabled)
-			advise_document(&a, &advice->document[i]);
-	berm_advise_order(&a);
-	berm_advise_limits(&a);
+		if (is_to_judge(&advice->document[i]))
+			berm_advise_expiry(&a, &advice->document[i]);
+	if (berm_advisor_narrow(&a, &now))
+		a.no_memory = true;
+	else
+		advise_all(&a);
 	cJSON_Delete(a.tree);
 	free(a.rule);
+	if (a.advice == &now)
+		free((void *)now.document);
 	return a.no_memory ? -ENOMEM : 0;
 }

@@ -17,8 +17,8 @@ struct berm_advice_document {
 };
 
 struct berm_advice {
-	const struct berm_model
-		*model; /* namespaces, pods, slices; no pods: nothing is said about pods */
+	const struct berm_model *
+		model; /* namespaces, pods, slices, the time; no pods: nothing is said about pods */
 	const struct berm_advice_document *document;
 	size_t count;
 };

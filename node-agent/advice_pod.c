@@ -63,9 +63,12 @@ void berm_advise_pods(struct advisor *a, const struct berm_advice_document *docu
 
 	if (!selects_any(a, &scope))
 		tell_nothing(a, document, subject[document->policy->kind]);
-	for (size_t i = 0; i < document->policy->rule_count; i++)
-		if (document->policy->rule[i].mode != BERM_MODE_DISABLED)
-			advise_peers(a, document, &document->policy->rule[i]);
+	for (size_t i = 0; i < document->policy->rule_count; i++) {
+		const struct berm_said said = { document->policy, &document->policy->rule[i] };
+
+		if (berm_advisor_is_there(a, &said))
+			advise_peers(a, document, said.rule);
+	}
 }
 
 /* ---- named ports ---------------------------------------------------------------------------------------- */

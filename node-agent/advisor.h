@@ -16,12 +16,6 @@ struct advice_rule {
 	int stage; /* of design/policy.md, "Evaluation": emergency first */
 };
 
-/* Rules in mode audit are: what they would do is told. */
-static inline bool berm_said_is_there(const struct berm_said *said)
-{
-	return !said->policy->disabled && said->rule->mode != BERM_MODE_DISABLED;
-}
-
 struct advisor {
 	const struct berm_advice *advice;
 	const struct berm_model *model;
@@ -54,9 +48,15 @@ void berm_advisor_rule_name(const struct berm_policy_rule *rule, char out[280]);
 /* Some pod is in both: one that is known, or without any the one that is written lies within the other. */
 bool berm_advisor_meets(const struct advisor *a, const struct berm_policy *x,
 			const struct berm_policy *y);
+/* Neither disabled nor expired. Rules in mode audit are: what they would do is told. */
+bool berm_advisor_is_there(const struct advisor *a, const struct berm_said *said);
+/* Goes on with the documents that say something about pods now: without companions, without what has expired.
+ * out->document is the caller's to free. -ENOMEM. */
+int berm_advisor_narrow(struct advisor *a, struct berm_advice *out) must_check;
 const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", "to" */
 
 /* One subject each; `document` is judged and not disabled. */
+void berm_advise_expiry(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_order(struct advisor *a);
 void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
 void berm_advise_limits(struct advisor *a);

@@ -28,11 +28,14 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(WRONG_TYPE, "wrong-type", "a text, number, list or mapping where another is wanted")     \
 	X(UNSUPPORTED, "unsupported", "a field, value or kind of another version")                 \
 	X(UNKNOWN_KIND, "unknown-kind", "no such kind, or not of this API")                        \
-	X(DUPLICATE, "duplicate", "the same name twice: of documents, or of rules in a list")      \
+	X(DUPLICATE, "duplicate", "documents or rules of one name, or flows about one connection") \
 	X(TENANCY, "tenancy", "more than the namespace of the document may say")                   \
 	X(BAD_CIDR, "bad-cidr", "no address block, or one with bits beyond its prefix")            \
 	X(BAD_EXCEPT, "bad-except", "an exception that is no real part of its block")              \
 	X(BAD_RANGE, "bad-range", "a range of ports that ends before it begins")                   \
+	X(BAD_ADDRESS, "bad-address", "no IP address, or that of the other end too")               \
+	X(BAD_TIME, "bad-time", "no time of RFC 3339 with an offset, or a day of no calendar")     \
+	X(BAD_EXPECT, "bad-expect", "an expectation that contradicts itself")                      \
 	X(MORE, "more", "the document has more problems than are shown")                           \
 	X(DOUBTFUL, "doubtful", "it is read, but perhaps not as it was meant")                     \
 	X(FAILS_CLOSED, "fails-closed", "a rule that this version can read only in part")          \
@@ -46,6 +49,7 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(EXCEPT_UNDONE, "except-undone", "an exception that another block of the rule allows")    \
 	X(OPENS, "opens-isolated", "it opens pods that a policy of another kind isolates")         \
 	X(QUOTA, "near-limit", "near a limit of the compiler, or over it")                         \
+	X(EXPIRED, "expired-rule", "a rule or document whose time is over: it does nothing")       \
 	X(UNCHECKED, "not-checked", "too many rules to compare all with all")
 
 enum berm_problem_code {

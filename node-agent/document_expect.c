@@ -86,7 +86,8 @@ static void read_end_text(const struct berm_field *field, struct end *end)
 	else if (strchr(text, '/'))
 		read_short(field, end);
 	else
-		berm_field_error(field, END_HINT, "'%.80s' is no address and names no pods", text);
+		berm_field_problem(field, BERM_CODE_BAD_ADDRESS, END_HINT,
+				   "'%.80s' is no address and names no pods", text);
 }
 
 static void read_end(const struct berm_field *field, struct end *end)
@@ -179,8 +180,9 @@ static void check(const struct berm_field *field, struct expectation *e)
 	share_labels(field->reader, &e->from, &e->to);
 	share_labels(field->reader, &e->to, &e->from);
 	if (!has_same_labels(&from->ns_labels, &to->ns_labels))
-		berm_field_error(field, "say them once, or the same twice",
-				 "namespace %s has two different sets of namespaceLabels", to->ns);
+		berm_field_problem(field, BERM_CODE_BAD_EXPECT, "say them once, or the same twice",
+				   "namespace %s has two different sets of namespaceLabels",
+				   to->ns);
 }
 
 static void read_expectation(const struct berm_field *field, struct berm_expectation *out)

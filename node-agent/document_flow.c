@@ -74,7 +74,7 @@ static void read_address(const struct berm_field *field, struct berm_addr *out)
 		return;
 	}
 	if (berm_cidr_parse(text, &cidr, &err))
-		berm_field_error(field, NULL, "%s", err.msg);
+		berm_field_problem(field, BERM_CODE_BAD_ADDRESS, NULL, "%s", err.msg);
 	else
 		*out = cidr.addr;
 }
@@ -128,8 +128,9 @@ static void read_flow(const struct berm_field *field, struct berm_policy_flow *f
 		berm_field_error(field, "give both as IPv4 or both as IPv6",
 				 "src and dst are of different families");
 	else if (!memcmp(&flow->src, &flow->dst, sizeof(flow->src)))
-		berm_field_error(field, "a pod may always reach itself: remove the flow",
-				 "src and dst are the same address");
+		berm_field_problem(field, BERM_CODE_BAD_ADDRESS,
+				   "a pod may always reach itself: remove the flow",
+				   "src and dst are the same address");
 }
 
 /* ---- each connection once ------------------------------------------------------------------------- */
@@ -176,9 +177,9 @@ static void check_doubles(const struct berm_field *list, const struct berm_polic
 		if (compare(&sorted[i - 1], &sorted[i]) != 0)
 			continue;
 		item.node = cJSON_GetArrayItem(list->node, item.index);
-		berm_field_error(&item, "write one of them",
-				 "flow %u is about the same connection in the same direction",
-				 sorted[i - 1]->index);
+		berm_field_problem(&item, BERM_CODE_DUPLICATE, "write one of them",
+				   "flow %u is about the same connection in the same direction",
+				   sorted[i - 1]->index);
 		return;
 	}
 }

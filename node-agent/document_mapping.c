@@ -92,9 +92,10 @@ void berm_take_mapping(struct berm_chunk *chunk, const struct berm_field *root)
 	if (!r.document)
 		return;
 	if (strcmp(r.own.ns, BERM_SYSTEM_NAMESPACE) != 0)
-		berm_field_error(root, "put it into a ConfigMap of " BERM_SYSTEM_NAMESPACE,
-				 "a LabelMapping is not for namespace %s: it says who everybody is",
-				 r.own.ns);
+		berm_field_problem(root, BERM_CODE_TENANCY,
+				   "put it into a ConfigMap of " BERM_SYSTEM_NAMESPACE,
+				   "a LabelMapping is not for namespace %s: it says who everybody is",
+				   r.own.ns);
 	(void)berm_field_members(root, table, ARRAY_SIZE(table), &r); /* errors are counted */
 	berm_own_end(&r.own, root, r.document);
 }

@@ -45,10 +45,11 @@ void berm_read_own_namespace(const struct berm_field *field, void *own)
 	if (!ns || !strcmp(ns, o->ns))
 		return;
 	if (o->chunk->sheet->carrier)
-		berm_field_error(field, "put the document into a ConfigMap of that namespace",
-				 "a document belongs to the namespace of its ConfigMap, here '%s', "
-				 "not to '%.63s'",
-				 o->ns, ns);
+		berm_field_problem(field, BERM_CODE_TENANCY,
+				   "put the document into a ConfigMap of that namespace",
+				   "a document belongs to the namespace of its ConfigMap, here '%s', "
+				   "not to '%.63s'",
+				   o->ns, ns);
 	else
 		berm_field_error(field, "at most 63 of a-z, 0-9 and '-'",
 				 "'%.80s' is not a namespace's name", ns);

@@ -218,9 +218,9 @@ void berm_read_moment(const struct berm_field *field, int64_t *ret)
 	struct berm_err err = { 0 };
 
 	if (text && berm_moment_parse(text, ret, &err))
-		berm_field_error(field,
-				 "write it like 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00",
-				 "%s", err.msg);
+		berm_field_problem(field, BERM_CODE_BAD_TIME,
+				   "write it like 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+01:00",
+				   "%s", err.msg);
 }
 
 static void read_expires(const struct berm_field *field, void *into)

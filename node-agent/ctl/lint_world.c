@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "advice.h"
 #include "cleanup.h"
@@ -143,7 +144,7 @@ static int compare_places(const void *left, const void *right)
 int ctl_lint_advise(struct ctl_lint_world *world, struct berm_problems *problems)
 {
 	auto_free struct berm_advice_document *document = NULL;
-	struct berm_model model = { 0 };
+	struct berm_model model = { .now_s = time(NULL) };
 	struct berm_advice advice = { .model = &model };
 	int rc = 0;
 

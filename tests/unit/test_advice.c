@@ -226,6 +226,33 @@ static const struct finding_case blocks[] = {
 
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
+static const struct finding_case expiry[] = {
+	{ "a document", SEG("a", IN "expires: \"2001-01-01T00:00:00Z\", ingress: [{}]"),
+	  BERM_CODE_EXPIRED, 1, 0,
+	  "expires: expired at 2001-01-01T00:00:00Z: the document is not in force any more",
+	  SEG("a", IN "expires: \"2999-01-01T00:00:00Z\", ingress: [{}]") },
+	{ "a rule", SEG("a", IN "ingress: [{}, {expires: \"2001-01-01T00:00:00Z\"}]"),
+	  BERM_CODE_EXPIRED, 1, 0,
+	  "ingress[1].expires: expired at 2001-01-01T00:00:00Z: the rule is not in force any more",
+	  SEG("a", IN "ingress: [{}, {mode: disabled, expires: \"2001-01-01T00:00:00Z\"}]") },
+	{ "an expired rule shadows nothing",
+	  SEG("a", IN "ingress: [{expires: \"2999-01-01T00:00:00Z\"}, {" RULE_OF("web") "}]"),
+	  BERM_CODE_SHADOWED, 1, 0, "ingress[1]",
+	  SEG("a", IN "ingress: [{expires: \"2001-01-01T00:00:00Z\"}, {" RULE_OF("web") "}]") },
+	{ "nor does one of an expired document",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}]")
+		  SEG("b",
+		      "isolate: [], expires: \"2999-01-01T00:00:00Z\", ingress: [{action: Deny}]"),
+	  BERM_CODE_SHADOWED, 1, 0, "shop/b",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}]")
+		  SEG("b",
+		      "isolate: [], expires: \"2001-01-01T00:00:00Z\", ingress: [{action: Deny}]") },
+	{ "a companion selects no pods", SEG("a", "isolate: []") POD("web", "http"),
+	  BERM_CODE_NO_POD, 1, 0, "shop/a",
+	  "{kind: LabelMapping, name: m}\n---\n{kind: IPSet, name: s, cidrs: []}\n---\n" POD("web",
+											     "http") },
+};
+
 static void read_sheet(struct ctl_lint_world *world, const char *name, const char *text,
 		       bool is_judged)
 {
@@ -365,6 +392,14 @@ static void add_blocks(struct ctl_lint_world *world, unsigned int count)
 	fclose(out);
 	read_sheet(world, "f.yaml", text, true);
 	free(text);
+}
+
+TEST(expired, "what has expired is told of and shadows nothing; companions select nothing")
+{
+	const struct finding_case *c;
+
+	for_each_case(c, expiry)
+		expect(c);
 }
 
 TEST(near_limits, "more address blocks than four fifths of the limit of a namespace")
