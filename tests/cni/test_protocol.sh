@@ -82,6 +82,7 @@ deletes_within() {
 
 # Somebody takes the lock of slots and is stopped with it.
 lock_hang() {
+	rm -f "$SANDBOX_TMP/holder" # of an earlier one
 	python3 -c 'import fcntl, sys, time; f = open("/run/berm/lock"); fcntl.flock(f, fcntl.LOCK_EX); print("held", flush=True); time.sleep(600)' \
 		>"$SANDBOX_TMP/holder" &
 	HOLDER=$!

@@ -320,14 +320,18 @@ TEST(held_together,
 	stop();
 }
 
-TEST(held_for_held, "what holds only with a version that is held itself is held, too")
+TEST(held_for_held,
+     "what holds only with a version that is held itself is held, too, and nobody else")
 {
 	start();
 	load(0, OLD);
 	load(0, NEW WANT("db") "- {from: shop/spy, to: shop/db, port: 1, verdict: Allow}\n");
 	load(1, OUT WANT("db"));
+	load(2, HEAD("x", "x") "isolate: [Ingress]\ningress:\n" IN(
+			"spy") "expect: [{from: shop/spy, to: shop/x, port: 1, verdict: Allow}]\n");
 	settle();
 	EXPECT_STR_EQ(state("api"), "held/0");
+	EXPECT_STR_EQ(state("x"), "enforced/1"); /* has nothing to do with them */
 	stop();
 }
 
