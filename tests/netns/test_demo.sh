@@ -56,7 +56,7 @@ test_keep() {
 	local rc=0
 
 	traces >"$SANDBOX_TMP/before"
-	timeout 60 bash -c '"$@" 2>&1 | cat' - "$TOP/hack/demo" --no-build --build-dir="$BUILD" --keep >"$SANDBOX_TMP/told" || # a pipe ends with it
+	timeout 60 bash -o pipefail -c '"$@" 2>&1 | cat' - "$TOP/hack/demo" --no-build --build-dir="$BUILD" --keep >"$SANDBOX_TMP/told" || # a pipe ends with it
 		{ cat "$SANDBOX_TMP/told"; fail "the demo does not exit with 0"; }
 	grep -q 'The connection of act 4 is still' "$SANDBOX_TMP/told" || fail "the story is not told to its end"
 	demo ctl status >/dev/null || fail "the kept node does not enforce"
