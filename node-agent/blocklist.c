@@ -88,8 +88,8 @@ static bool is_about_everyone(const struct berm_policy *policy)
 
 static bool denies_all(const struct berm_policy_rule *rule, int dir)
 {
-	return rule->dir == dir && rule->action == BERM_RULE_DENY && !rule->unsupported &&
-	       !rule->port_count;
+	return rule->dir == dir && rule->action == BERM_RULE_DENY &&
+	       rule->mode == BERM_MODE_ENFORCE && !rule->unsupported && !rule->port_count;
 }
 
 static int add_rule(struct blocks *out, const struct berm_policy *policy,

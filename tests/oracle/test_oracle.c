@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_oracle.c - the documents that cases.py makes up, through the agent's own intake, compiler and apply into the
- * kernel, and its questions as packets through the programs there. cases.py says what must become of each.
+ * kernel, and its questions as packets through the programs there. cases.py says what must become of each. What comes in
+ * goes through the block list's XDP program, too: it must drop nothing that a wall would let in.
  * timeout: 900
  * BERM_SEED replays, BERM_CASES says how many.
  */
+#include <bpf/bpf.h>
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "apply.h"
+#include "blocklist.h"
 #include "datapath.h"
 #include "engine.h"
 #include "explain.h"
 #include "intake.h"
 #include "log.h"
 #include "onnode.h"
+
+#include "uplink.skel.h" /* wants abi.h before it */
 
 #define MANY	    50000
 #define MAX_SOURCES 128
@@ -28,6 +34,7 @@
 struct oracle {
 	struct datapath *dp;
 	struct berm_explain *explain;
+	struct uplink_bpf *uplink;
 	struct berm_lastgood *store;
 	struct berm_engine engine;
 	struct berm_intake intake;
@@ -37,7 +44,7 @@ struct oracle {
 	bool is_stale;
 	double world; /* its seed */
 	uint16_t port;
-	unsigned int asked, denied, rejected, by_rule, wrong;
+	unsigned int asked, denied, rejected, by_rule, wrong, blocked;
 	unsigned int reason[BERM_REASON_COUNT]; /* that were wanted */
 };
 
@@ -100,6 +107,57 @@ static void load(struct oracle *o, const cJSON *line)
 	o->is_stale = true;
 }
 
+/* ---- the block list ----------------------------------------------------------------------------------------- */
+
+static void empty(int map, void *key)
+{
+	while (!bpf_map_get_next_key(map, NULL, key))
+		ASSERT_EQ(bpf_map_delete_elem(map, key), 0);
+}
+
+static void block(struct oracle *o, const struct berm_block_of *of)
+{
+	struct berm_block value = { .flags = of->all ? BERM_BLOCK_ALL : 0, .hit = BERM_RULE_FIRST };
+	struct berm_cidr_key key = { .prefixlen = 32u + of->cidr.bits };
+
+	key.table = htonl(of->cidr.v4 ? BERM_BLOCKS_V4 : BERM_BLOCKS_V6);
+	memcpy(key.addr, &of->cidr.addr, sizeof(key.addr));
+	ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(o->uplink->maps.berm_blocks), &key, &value,
+				      BPF_ANY),
+		  0);
+}
+
+static void fill_uplink(struct oracle *o)
+{
+	int pods = bpf_map__fd(o->uplink->maps.berm_shielded);
+	const struct berm_model *m = &o->engine.model;
+	struct berm_blocklist list = { 0 };
+	struct berm_cidr_key key;
+	struct berm_addr addr;
+	uint32_t one = 1;
+
+	empty(bpf_map__fd(o->uplink->maps.berm_blocks), &key);
+	empty(pods, &addr);
+	ASSERT_EQ(berm_blocklist_make(m, &o->engine.problems, &list), 0);
+	for (size_t i = 0; i < list.count; i++)
+		block(o, &list.item[i]);
+	for (size_t i = 0; i < m->endpoint_count; i++)
+		for (size_t a = 0; a < m->endpoints[i].addr_count; a++)
+			ASSERT_EQ(bpf_map_update_elem(pods, &m->endpoints[i].addr[a], &one,
+						      BPF_ANY),
+				  0);
+	berm_blocklist_clear(&list);
+}
+
+static bool is_blocked(const struct oracle *o, const void *frame, size_t len)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len,
+		    .repeat = 1);
+
+	ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(o->uplink->progs.berm_uplink), &opts), 0);
+	return opts.retval == XDP_DROP;
+}
+
 static void judge(struct oracle *o)
 {
 	struct berm_err err = { 0 };
@@ -108,6 +166,7 @@ static void judge(struct oracle *o)
 		return;
 	ASSERT_OK(berm_engine_judge(&o->engine, &err), &err);
 	EXPECT_STR_EQ(o->engine.last.warning, "");
+	fill_uplink(o);
 	o->is_stale = false;
 }
 
@@ -211,7 +270,7 @@ static uint32_t explained(const struct oracle *o, const struct berm_local_endpoi
 
 /* A flow that nobody knows: protocols without ports would be the same one again. */
 static struct verdict send_first(struct oracle *o, const struct berm_local_endpoint *ep,
-				 const cJSON *ask)
+				 const cJSON *ask, bool *ret_blocked)
 {
 	bool ingress = !strcmp(text_at(ask, "direction"), "ingress");
 	struct berm_addr peer_addr = addr_of(text_at(ask, "peer"));
@@ -240,6 +299,7 @@ static struct verdict send_first(struct oracle *o, const struct berm_local_endpo
 	    o->port == FIRST_PORT)
 		(void)datapath_sweep(o->dp, ep->ifindex);
 	len = packet_build(&p, frame);
+	*ret_blocked = ingress && is_blocked(o, frame, len);
 	got = datapath_send_frame(o->dp, ingress ? BERM_INGRESS : BERM_EGRESS, ep->ifindex, frame,
 				  len);
 	if (!got.rule) /* what makes no session has no event when it is allowed */
@@ -270,9 +330,11 @@ static void ask(struct oracle *o, const cJSON *line)
 	bool reject = !strcmp(text_at(want, "action"), "reject");
 	char label[MAX_LABEL], *text;
 	struct verdict got;
+	bool blocked;
 
 	judge(o);
-	got = send_first(o, endpoint_of(o, question), question);
+	got = send_first(o, endpoint_of(o, question), question, &blocked);
+	o->blocked += blocked;
 	label_of(o, got.rule, label, sizeof(label));
 	o->asked++;
 	o->denied += !allow;
@@ -284,12 +346,12 @@ static void ask(struct oracle *o, const cJSON *line)
 	    (!got.action || (got.action == BERM_ACTION_REJECT) == reject) &&
 	    (got.retval != REJECTED || reject) &&
 	    !strcmp(datapath_reason(got.reason), text_at(want, "reason")) &&
-	    !strcmp(label, text_at(want, "rule")))
+	    !strcmp(label, text_at(want, "rule")) && !(blocked && allow))
 		return;
 	text = cJSON_PrintUnformatted(line);
-	test_failed(__FILE__, __LINE__, "world %.0f: %s; it was %s, %s, '%s'", o->world, text,
+	test_failed(__FILE__, __LINE__, "world %.0f: %s; it was %s, %s, '%s'%s", o->world, text,
 		    got.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got.reason),
-		    label);
+		    label, blocked ? ", and dropped at the uplink" : "");
 	free(text);
 	o->wrong++;
 }
@@ -345,6 +407,8 @@ static void open_node(struct oracle *o)
 	ASSERT_OK(berm_explain_open(&o->dp->maps, &(struct berm_session_opts){ 0 }, &o->explain,
 				    &err),
 		  &err);
+	o->uplink = uplink_bpf__open_and_load();
+	ASSERT_TRUE(o->uplink);
 	ASSERT_OK(berm_lastgood_open(dir, &o->store, &damage, &err), &err);
 	o->intake = (struct berm_intake){ .model = &o->engine.model, .store = o->store };
 }
@@ -377,6 +441,8 @@ TEST(oracle,
 	printf("# %u flows: %u denied, %u of them rejected, %u by a rule with a name; %" PRIu64
 	       " generations, %" PRIu64 " followed\n",
 	       o.asked, o.denied, o.rejected, o.by_rule, o.engine.applied, o.engine.followed);
+	printf("# %u dropped at the uplink\n", o.blocked);
+	EXPECT_GT(o.blocked, count / 1000);
 	EXPECT_EQ(o.wrong, 0);
 	EXPECT_GE(o.asked, count);
 	EXPECT_GT(o.rejected, count / 100);

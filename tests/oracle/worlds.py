@@ -189,12 +189,37 @@ class Generator:
                 doc[direction] = [self.segmentation_rule(direction, i) for i in range(self.random.randint(1, 4))]
         return doc
 
+    def emergency(self, name):
+        """Denies blocks to every pod: what the list at the uplink is made of. Most of what keeps a block off it is here too."""
+        doc = {"kind": "SegmentationPolicy", "name": name, "tier": "emergency", "priority": self.pick([1, 2, 3])}
+        blocks = [{"ipBlock": self.block()} for _ in range(self.random.randint(1, 3))]
+        for direction, side in (("ingress", "from"), ("egress", "to")):
+            rules = []
+            if self.chance(15):
+                rules.append({"action": self.pick(["Allow", "Pass"]), side: [{"ipBlock": self.block()}]})
+            if direction == "ingress" or self.chance(50):
+                rules.append({"action": "Deny", side: blocks})
+            if rules and self.chance(10):
+                rules[-1]["ports"] = [self.segmentation_port()]
+            if rules and self.chance(15):
+                rules[-1]["mode"] = self.pick(["audit", "disabled"])
+            if rules:
+                doc[direction] = rules
+        if self.chance(10):
+            doc["subject"] = {"podSelector": self.selector()}
+        if self.chance(10):
+            doc["mode"] = self.pick(["audit", "disabled"])
+        return doc
+
+    def system(self, name):
+        return self.emergency(name) if self.chance(30) else self.segmentation(name, True)
+
     def config_map(self, namespace, name):
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": name, "namespace": namespace, "labels": {"berm.dev/policy": "v1"}},
-            "data": {"policy.json": json.dumps(self.segmentation(name, namespace == "berm-system"))},
+            "data": {"policy.json": json.dumps(self.system(name) if namespace == "berm-system" else self.segmentation(name, False))},
         }
 
     def network_policy(self, namespace, name):

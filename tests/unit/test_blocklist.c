@@ -99,6 +99,10 @@ TEST(not_all,
 	objects_peer_pods(r, NULL, "app=web");
 	r = deny(all, BERM_INGRESS, "10.3.0.0/16");
 	r->unsupported = true;
+	r = deny(all, BERM_INGRESS, "10.31.0.0/16");
+	r->mode = BERM_MODE_AUDIT;
+	r = deny(all, BERM_INGRESS, "10.32.0.0/16");
+	r->mode = BERM_MODE_DISABLED;
 	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/few", "app=web");
 	p->tier = BERM_TIER_EMERGENCY;
 	p->cluster_wide = true;
