@@ -24,7 +24,7 @@ static uint8_t mask_byte(unsigned int bits, unsigned int i)
 	return bits > 8 * i ? (uint8_t)(0xff << (8 - (bits - 8 * i))) : 0;
 }
 
-static bool is_same_prefix(const struct berm_addr *a, const struct berm_addr *b, unsigned int bits)
+bool berm_addr_same_prefix(const struct berm_addr *a, const struct berm_addr *b, unsigned int bits)
 {
 	for (unsigned int i = 0; i < sizeof(a->w); i++)
 		if ((bytes(a)[i] ^ bytes(b)[i]) & mask_byte(bits, i))
@@ -32,7 +32,7 @@ static bool is_same_prefix(const struct berm_addr *a, const struct berm_addr *b,
 	return true;
 }
 
-static struct berm_addr network_of(const struct berm_addr *addr, unsigned int bits)
+struct berm_addr berm_addr_network(const struct berm_addr *addr, unsigned int bits)
 {
 	struct berm_addr net = *addr;
 	uint8_t *b = (uint8_t *)net.w;
@@ -120,9 +120,9 @@ static int parse(const char *text, struct berm_cidr *out, struct oddity *odd, st
 	if (bits < V4_BITS)
 		odd->mapped = false; /* ::ffff:0:0/90 is an IPv6 block */
 
-	*out = (struct berm_cidr){ .addr = network_of(&addr, bits), .bits = (uint8_t)bits };
+	*out = (struct berm_cidr){ .addr = berm_addr_network(&addr, bits), .bits = (uint8_t)bits };
 	out->v4 = bits >= V4_BITS && berm_addr_is_v4(&addr);
-	odd->host_bits = !is_same_prefix(&addr, &out->addr, 8 * sizeof(addr.w));
+	odd->host_bits = !berm_addr_same_prefix(&addr, &out->addr, 8 * sizeof(addr.w));
 	return 0;
 }
 
@@ -180,13 +180,14 @@ void berm_cidr_format(const struct berm_cidr *cidr, char out[BERM_CIDR_STRLEN])
 
 bool berm_cidr_contains(const struct berm_cidr *cidr, const struct berm_addr *addr)
 {
-	return cidr->v4 == berm_addr_is_v4(addr) && is_same_prefix(&cidr->addr, addr, cidr->bits);
+	return cidr->v4 == berm_addr_is_v4(addr) &&
+	       berm_addr_same_prefix(&cidr->addr, addr, cidr->bits);
 }
 
 bool berm_cidr_covers(const struct berm_cidr *outer, const struct berm_cidr *inner)
 {
 	return outer->v4 == inner->v4 && outer->bits <= inner->bits &&
-	       is_same_prefix(&outer->addr, &inner->addr, outer->bits);
+	       berm_addr_same_prefix(&outer->addr, &inner->addr, outer->bits);
 }
 
 int berm_cidr_compare(const struct berm_cidr *a, const struct berm_cidr *b)

@@ -28,6 +28,10 @@ int berm_cidr_parse(const char *text, struct berm_cidr *out, struct berm_err *er
 int berm_cidr_parse_lenient(const char *text, struct berm_cidr *out, bool *ret_changed,
 			    struct berm_err *err) must_check;
 
+/* The first `bits` of 128 bits: are they the same; the address with all others zero. */
+bool berm_addr_same_prefix(const struct berm_addr *a, const struct berm_addr *b, unsigned int bits);
+struct berm_addr berm_addr_network(const struct berm_addr *addr, unsigned int bits);
+
 /* At most BERM_CIDR_STRLEN bytes; an IPv4 block in IPv4 notation. */
 void berm_cidr_format(const struct berm_cidr *cidr, char out[BERM_CIDR_STRLEN]);
 

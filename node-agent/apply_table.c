@@ -23,26 +23,6 @@ void berm_table_free(struct applied_table *t)
 	free(t);
 }
 
-static bool prefix_holds(const struct applied_prefix *p, const struct berm_addr *addr)
-{
-	const uint8_t *a = (const uint8_t *)&p->addr, *b = (const uint8_t *)addr;
-	uint32_t bytes = p->bits / 8, rest = p->bits % 8;
-
-	return !memcmp(a, b, bytes) && (!rest || !((a[bytes] ^ b[bytes]) >> (8 - rest)));
-}
-
-static struct berm_addr mask(const struct berm_addr *addr, uint32_t bits)
-{
-	struct berm_addr out = *addr;
-	uint8_t *byte = (uint8_t *)&out;
-
-	if (bits % 8)
-		byte[bits / 8] &= (uint8_t)(0xff00 >> bits % 8);
-	if (bits < 128)
-		memset(byte + (bits + 7) / 8, 0, 16 - (bits + 7) / 8);
-	return out;
-}
-
 /* Index of the first prefix that is not before (bits, addr) in the order of the table. */
 static size_t lower_bound(const struct applied_table *t, uint32_t bits,
 			  const struct berm_addr *addr)
@@ -70,10 +50,10 @@ uint32_t berm_table_class(const struct applied_table *t, const struct berm_addr 
 
 	while (t && at < t->count) {
 		bits = t->prefix[at].bits;
-		first = mask(addr, bits);
+		first = berm_addr_network(addr, bits);
 		at = lower_bound(t, bits, &first);
 		if (at < t->count && t->prefix[at].bits == bits &&
-		    prefix_holds(&t->prefix[at], addr))
+		    berm_addr_same_prefix(&t->prefix[at].addr, addr, t->prefix[at].bits))
 			return t->prefix[at].cls;
 		if (!bits)
 			break;

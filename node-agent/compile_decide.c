@@ -9,6 +9,8 @@
  */
 #include "compile_matrix.h"
 
+#include "cidr.h"
+
 /* One connection: its flows of this subject's policies, in order of evaluation. */
 struct contest {
 	const struct compile_flow *first; /* for what they have in common */
@@ -112,18 +114,6 @@ static int cmp_addr(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct berm_addr)); /* the first member */
 }
 
-static struct berm_addr masked(const struct berm_addr *addr, uint32_t bits)
-{
-	struct berm_addr out = *addr;
-	uint8_t *byte = (uint8_t *)&out;
-
-	if (bits % 8)
-		byte[bits / 8] &= (uint8_t)(0xff00 >> bits % 8);
-	if (bits < 128)
-		memset(byte + (bits + 7) / 8, 0, 16 - (bits + 7) / 8);
-	return out;
-}
-
 /* The first prefix that is not before (bits, addr): longest first, then by address. */
 static size_t prefix_at(const struct compile_table *t, uint32_t bits, const struct berm_addr *addr)
 {
@@ -149,7 +139,7 @@ static uint32_t table_class(const struct compile_table *t, const struct berm_add
 
 	while (at < t->prefix_count) {
 		uint32_t bits = t->prefix[at].bits;
-		struct berm_addr want = masked(addr, bits);
+		struct berm_addr want = berm_addr_network(addr, bits);
 
 		at = prefix_at(t, bits, &want);
 		if (at < t->prefix_count && t->prefix[at].bits == bits &&

@@ -127,24 +127,6 @@ static int compile(struct comparing *c, const struct berm_diff_lists *lists, str
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */
 
-static bool has_entry(const struct berm_plan *plan, const struct berm_addr *addr)
-{
-	size_t low = 0, high = plan->peer_count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int rc = memcmp(&plan->peer[mid].addr, addr, sizeof(*addr));
-
-		if (!rc)
-			return true;
-		if (rc < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return false;
-}
-
 /* Of an address without an entry each table has its own opinion. */
 static uint64_t opinions(const struct berm_plan *plan, const struct berm_addr *addr)
 {
@@ -173,7 +155,7 @@ static struct treatment treatment_of(const struct comparing *c, size_t i)
 
 		as.set[t][0] = plan->endpoint[i].set[0];
 		as.set[t][1] = plan->endpoint[i].set[1];
-		as.cls[t] = has_entry(plan, addr) ? berm_trial_class(plan, NONE, addr) : NONE;
+		as.cls[t] = berm_trial_peer(plan, addr) ? berm_trial_class(plan, NONE, addr) : NONE;
 		as.blocks[t] = as.cls[t] == NONE ? opinions(plan, addr) : 0;
 	}
 	return as;

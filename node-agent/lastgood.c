@@ -543,15 +543,6 @@ static struct berm_kept *room_for(struct berm_kept_source *kept, const struct be
 	return &item[kept->count++];
 }
 
-static void kept_clear(struct berm_kept *kept)
-{
-	free(kept->key);
-	free(kept->carrier);
-	free(kept->ns);
-	free(kept->name);
-	free(kept->text);
-}
-
 int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 			 const struct berm_object *object)
 {
@@ -563,10 +554,10 @@ int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 	if (!rc && record && fresh.text)
 		at = room_for(&record->kept, object);
 	if (!at) {
-		kept_clear(&fresh);
+		berm_kept_clear(&fresh);
 		return -ENOMEM;
 	}
-	kept_clear(at);
+	berm_kept_clear(at);
 	*at = fresh;
 	berm_kept_source_sort(&record->kept);
 	record->is_dirty = true;

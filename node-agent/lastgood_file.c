@@ -64,7 +64,7 @@ bool berm_kept_source_is_same(const struct berm_kept_source *a, const struct ber
 	return true;
 }
 
-static void kept_clear(struct berm_kept *kept)
+void berm_kept_clear(struct berm_kept *kept)
 {
 	free(kept->key);
 	free(kept->carrier);
@@ -76,7 +76,7 @@ static void kept_clear(struct berm_kept *kept)
 void berm_kept_source_clear(struct berm_kept_source *kept)
 {
 	for (size_t i = 0; i < kept->count; i++)
-		kept_clear(&kept->item[i]);
+		berm_kept_clear(&kept->item[i]);
 	free(kept->item);
 	free(kept->source);
 	*kept = (struct berm_kept_source){ 0 };

@@ -31,6 +31,7 @@ const struct berm_kept *berm_kept_source_find(const struct berm_kept_source *kep
 					      const char *name); /* or NULL */
 /* Would the files be the same? Lines do not count. Both sorted. */
 bool berm_kept_source_is_same(const struct berm_kept_source *a, const struct berm_kept_source *b);
+void berm_kept_clear(struct berm_kept *kept); /* what it holds, not itself */
 void berm_kept_source_clear(struct berm_kept_source *kept);
 
 /* Makes the directory if it is not there. */

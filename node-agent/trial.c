@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "compile.h"
 #include "maps.h"
 
@@ -32,18 +33,8 @@ void berm_trial_clear(struct berm_trial *trial)
 	*trial = (struct berm_trial){ 0 };
 }
 
-static bool holds(const struct berm_plan_prefix *prefix, const struct berm_addr *addr)
-{
-	const uint8_t *a = (const uint8_t *)&prefix->addr, *b = (const uint8_t *)addr;
-	unsigned int bytes = prefix->bits / 8, rest = prefix->bits % 8;
-
-	if (memcmp(a, b, bytes) != 0)
-		return false;
-	return !rest || !((a[bytes] ^ b[bytes]) >> (8 - rest));
-}
-
-static const struct berm_plan_peer *find_peer(const struct berm_plan *plan,
-					      const struct berm_addr *addr)
+const struct berm_plan_peer *berm_trial_peer(const struct berm_plan *plan,
+					     const struct berm_addr *addr)
 {
 	size_t low = 0, high = plan->peer_count;
 
@@ -64,13 +55,14 @@ static const struct berm_plan_peer *find_peer(const struct berm_plan *plan,
 /* Tables have the longest prefixes first. */
 uint32_t berm_trial_class(const struct berm_plan *plan, uint32_t set, const struct berm_addr *addr)
 {
-	const struct berm_plan_peer *peer = find_peer(plan, addr);
+	const struct berm_plan_peer *peer = berm_trial_peer(plan, addr);
 	uint32_t table = set == NONE ? NONE : plan->set[set].table;
 
 	if (peer)
 		return peer->cls;
 	for (size_t i = 0; table != NONE && i < plan->table[table].prefix_count; i++)
-		if (holds(&plan->table[table].prefix[i], addr))
+		if (berm_addr_same_prefix(&plan->table[table].prefix[i].addr, addr,
+					  plan->table[table].prefix[i].bits))
 			return plan->table[table].prefix[i].cls;
 	return berm_addr_is_v4(addr) ? 0 : 1;
 }

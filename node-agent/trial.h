@@ -30,6 +30,9 @@ int berm_trial_run(struct berm_trial *trial, const struct berm_model *model,
 		   struct berm_err *err) must_check;
 void berm_trial_clear(struct berm_trial *trial);
 
+/* What the plan says of this very address, NULL: nothing, it is one of some block or of nobody. */
+const struct berm_plan_peer *berm_trial_peer(const struct berm_plan *plan,
+					     const struct berm_addr *addr);
 /* The plan's class of an address for this set (UINT32_MAX: of a pod without one). */
 uint32_t berm_trial_class(const struct berm_plan *plan, uint32_t set, const struct berm_addr *addr);
 /* at: plane << 16 | port, as in enum berm_plane; set UINT32_MAX: open. */
