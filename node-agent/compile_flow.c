@@ -169,7 +169,7 @@ static int name_flow(struct berm_intern *names, struct berm_numbers *first, stru
 	rc = berm_intern(names, key, sizeof(key), &name);
 	if (rc > 0)
 		rc = array_push(first, number);
-	if (!rc)
+	if (!rc && name < first->count)
 		f->name = first->item[name];
 	return rc;
 }

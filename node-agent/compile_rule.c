@@ -469,7 +469,7 @@ static void add_extras(struct compiler *c, struct berm_plan *plan, uint32_t verd
 		out->sample = rule->rule->sample;
 		out->log = out->sample ? out->name.id : 0;
 	}
-	if (log == NONE)
+	if (log == NONE || !c->rule.item)
 		return;
 	out->sample = allows ? c->rule.item[log].rule->sample : 0; /* denials are told anyway */
 	out->log = id_of_rule(c, plan, log, rule_of_verdict);

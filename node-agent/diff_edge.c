@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "cidr.h"
 #include "cleanup.h"
 #include "digest.h"
 #include "maps.h"
@@ -115,6 +116,8 @@ static int compile(struct comparing *c, const struct berm_diff_lists *lists, str
 		c->model[i].endpoints = c->endpoint;
 		c->model[i].endpoint_count = c->pod_count;
 		rc = berm_trial_run(&c->trial[i], &c->model[i], err);
+		if (!rc && !c->trial[i].plan)
+			rc = berm_fail(err, -ENOMEM, "compare");
 		if (!rc && c->trial[i].problems.count)
 			rc = berm_refuse(err, -E2BIG,
 					 "with every pod of the cluster looked at, a document is over a limit of the compiler: %s",
@@ -246,11 +249,7 @@ static int make_boundaries(struct comparing *c)
 
 static bool holds(const struct berm_plan_prefix *p, const struct side *side)
 {
-	const uint8_t *a = (const uint8_t *)&p->addr, *b = (const uint8_t *)&side->addr;
-	unsigned int bytes = p->bits / 8, rest = p->bits % 8;
-
-	return p->bits <= side->bits && !memcmp(a, b, bytes) &&
-	       (!rest || !((a[bytes] ^ b[bytes]) >> (8 - rest)));
+	return p->bits <= side->bits && berm_addr_same_prefix(&p->addr, &side->addr, p->bits);
 }
 
 /* As a peer of this set. A block is what the longest prefix that holds all of it says: shorter parts of it are blocks of

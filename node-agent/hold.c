@@ -140,7 +140,7 @@ static void nominate(struct berm_holds *holds)
 static int check_round(struct berm_holds *holds, const struct berm_model *model, size_t *ret_failed,
 		       struct berm_err *err)
 {
-	auto_free struct berm_expect_result *result = calloc(holds->count, sizeof(*result));
+	auto_free struct berm_expect_result *result = calloc(holds->count + 1, sizeof(*result));
 	struct berm_overlay overlay = { 0 };
 	size_t n = 0;
 	int rc = result ? berm_overlay_make(model, &overlay) : -ENOMEM;

@@ -61,7 +61,7 @@ static int remake(struct berm_model *model, size_t at, bool is_over)
 
 static bool is_of(const struct berm_policy *policy, const char *ns)
 {
-	return policy->written && (!ns || !strcmp(policy->ns, ns));
+	return policy->written && (!ns || (policy->ns && !strcmp(policy->ns, ns)));
 }
 
 static int cmp_expanded(const void *a, const void *b, void *ctx)

@@ -131,9 +131,11 @@ static void add_delete(struct args *args, const char *arg, struct argp_state *st
 	const char *slash = strchr(arg, '/');
 	auto_free char *title = NULL;
 
-	if (!slash)
+	if (!slash) {
 		argp_error(state,
 			   "--delete wants [KIND/]NAMESPACE/NAME or ClusterNetworkPolicy/NAME");
+		return;
+	}
 	if (!strchr(slash + 1, '/') && strncmp(arg, "ClusterNetworkPolicy/", 21) != 0)
 		title = ctl_printf("SegmentationPolicy %s", arg);
 	else

@@ -389,7 +389,12 @@ void objects_flow(struct berm_policy *p, uint8_t dir, uint8_t action, const char
 					     : BERM_PLANE_SCTP;
 	flow.src_port = flow_end(src, &flow.src);
 	flow.dst_port = flow_end(dst, &flow.dst);
-	p->flow = grow(p->flow, p->flow_count, sizeof(*p->flow));
+	if (!(p->flow_count &
+	      (p->flow_count - 1))) { /* they come by the hundred thousand: twice the room */
+		p->flow = reallocarray(p->flow, p->flow_count ? 2 * p->flow_count : 1,
+				       sizeof(*p->flow));
+		ASSERT_TRUE(p->flow);
+	}
 	p->flow[p->flow_count++] = flow;
 	free(list);
 }
