@@ -242,7 +242,7 @@ static __noinline int session_follow(struct pkt *p, __u32 state, __u32 dir)
  * It is not known yet what the session found carries: does this packet tell? False: a provisional one is not that any
  * more, and must be judged again.
  */
-static __always_inline bool app_found(struct pkt *p, __u32 rule, enum berm_dir dir)
+static __noinline int app_found(struct pkt *p, __u32 rule, __u32 dir)
 {
 	p->epoch = READ(berm_node.epoch[p->slot % BERM_MAX_ENDPOINTS]);
 	p->rule = rule;
