@@ -53,9 +53,12 @@ int berm_compile_namespaces(struct compiler *c)
 	for (size_t i = 0; i < m->namespace_count; i++)
 		if (add_ns(c, m->namespaces[i]->name, m->namespaces[i]))
 			return -ENOMEM;
-	for (size_t i = 0; i < m->pod_count; i++)
+	for (size_t i = 0; i < m->pod_count; i++) {
+		if (i && !strcmp(m->pods[i]->ns, m->pods[i - 1]->ns))
+			continue; /* they stand by namespace */
 		if (add_ns(c, m->pods[i]->ns, NULL))
 			return -ENOMEM;
+	}
 	for (size_t i = 0; i < m->policy_count; i++)
 		if (*m->policies[i]->ns && add_ns(c, m->policies[i]->ns, NULL))
 			return -ENOMEM;
@@ -493,6 +496,7 @@ int berm_compile_subjects(struct compiler *c)
 	int rc = index_policies(c);
 
 	c->endpoint = calloc(m->endpoint_count + 1, sizeof(*c->endpoint));
+	c->endpoint_count = m->endpoint_count;
 	if (rc || !c->endpoint || essentials_subject(c) || berm_compile_flows(c))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->endpoint_count; i++) {
