@@ -110,6 +110,7 @@ struct applied_set {
 	bool left;	  /* an endpoint goes from here to another set */
 	bool differs;	  /* to it, a moved address is in another row */
 	bool used;	  /* some endpoint has it */
+	uint64_t dirty_cols; /* elements of columns that have changed, by bit */
 };
 
 struct applied_span { /* ports of all planes in one line: plane << 16 | index */

@@ -8,6 +8,9 @@
 
 #include "cleanup.h"
 
+_Static_assert(BERM_MAX_PORT_CLASSES / BERM_COLS_PER_BLOCK <= 64,
+	       "applied_set.dirty_cols has a bit for each");
+
 struct piece {
 	uint32_t first, last;
 	uint32_t old_pc, interval, pc;
@@ -97,7 +100,10 @@ static int inherit(struct generation *g, uint32_t pc, uint32_t from)
 				g->need_cols = pc + 1;
 			continue;
 		}
+		if (s->col[pc] == s->col[from])
+			continue; /* most sets do not tell such ports apart */
 		s->col[pc] = s->col[from];
+		s->dirty_cols |= 1ull << pc / BERM_COLS_PER_BLOCK;
 	}
 	return 0;
 }
@@ -165,26 +171,29 @@ static int add_span(spans_t *spans, uint32_t first, uint32_t last, uint32_t pc)
 	return array_push(spans, (struct applied_span){ first, last, pc });
 }
 
-/* Live sets get the elements that hold columns of new classes. */
-static int column_units(struct generation *g, const pieces_t *pieces)
+/* Live sets get the elements that hold columns of new classes, where those are not there by chance. */
+static int column_units(struct generation *g)
 {
-	bool dirty[BERM_MAX_PORT_CLASSES / BERM_COLS_PER_BLOCK] = { false };
 	struct applied_set *s;
 	uint32_t unit;
 	int rc = 0;
 
-	for (size_t i = 0; i < pieces->count; i++)
-		if (pieces->item[i].pc != pieces->item[i].old_pc)
-			dirty[pieces->item[i].pc / BERM_COLS_PER_BLOCK] = true;
-	for_each_set(g->a, s) for (uint32_t i = 0; !rc && i < s->col_units && i < ARRAY_SIZE(dirty);
-				   i++)
+	for_each_set(g->a, s) for (uint64_t dirty = s->dirty_cols; !rc && dirty; dirty &= dirty - 1)
 	{
+		uint32_t i = (uint32_t)__builtin_ctzll(dirty);
+
 		unit = s->value.cols / BERM_COLS_PER_BLOCK + i;
-		if (dirty[i])
-			rc = berm_batch_add(&g->put[BERM_MAP_cols], BERM_MAP_cols, &unit,
-					    s->col + i * BERM_COLS_PER_BLOCK);
+		rc = berm_batch_add(&g->put[BERM_MAP_cols], BERM_MAP_cols, &unit,
+				    s->col + i * BERM_COLS_PER_BLOCK);
 	}
 	return rc;
+}
+
+static void forget_dirty(const struct generation *g)
+{
+	struct applied_set *s;
+
+	for_each_set(g->a, s) s->dirty_cols = 0;
 }
 
 int berm_gen_ports(struct generation *g)
@@ -192,6 +201,7 @@ int berm_gen_ports(struct generation *g)
 	pieces_t pieces = { 0 };
 	int rc = cut(g, &pieces);
 
+	forget_dirty(g);
 	if (!rc)
 		rc = assign_all(g, &pieces);
 	for (size_t i = 0; !rc && i < pieces.count; i++)
@@ -200,7 +210,7 @@ int berm_gen_ports(struct generation *g)
 	if (!rc)
 		rc = index_classes(g, &pieces);
 	if (!rc && !g->need_cols)
-		rc = column_units(g, &pieces);
+		rc = column_units(g);
 	if (!rc)
 		rc = berm_port_units(&g->a->span, &g->span, &g->put[BERM_MAP_ports]);
 	array_free(&pieces);
