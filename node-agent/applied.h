@@ -103,13 +103,13 @@ struct applied_set {
 	struct berm_digest plan_id;   /* of the plan set that it was last */
 	struct berm_digest judgement; /* likewise; 0 unknown */
 	/* of this generation */
-	uint32_t owner;	  /* plan set that it stays for or is made for, NONE */
-	uint32_t view;	  /* its table's, see struct move */
-	uint16_t *rowmap; /* owner's row -> row here, for classes that are new */
-	bool moves;	  /* it is new, and an address moved to another row of it */
-	bool left;	  /* an endpoint goes from here to another set */
-	bool differs;	  /* to it, a moved address is in another row */
-	bool used;	  /* some endpoint has it */
+	uint32_t owner;	     /* plan set that it stays for or is made for, NONE */
+	uint32_t view;	     /* its table's, see struct move */
+	uint16_t *rowmap;    /* owner's row -> row here, for classes that are new */
+	bool moves;	     /* it is new, and an address moved to another row of it */
+	bool left;	     /* an endpoint goes from here to another set */
+	bool differs;	     /* to it, a moved address is in another row */
+	bool used;	     /* some endpoint has it */
 	uint64_t dirty_cols; /* elements of columns that have changed, by bit */
 };
 

@@ -113,7 +113,9 @@ static int leave_addresses(struct follower *f, const struct berm_pod *pod)
 
 static int take_addresses(struct follower *f, const struct berm_pod *pod)
 {
-	struct compile_owner owner = { .pod = pod, .cls = NONE, .kind = CLAIM_POD, .is_a_pods = true };
+	struct compile_owner owner = {
+		.pod = pod, .cls = NONE, .kind = CLAIM_POD, .is_a_pods = true
+	};
 	struct compile_about about;
 	size_t at;
 	int rc = berm_compile_about(f->c, pod, &about);

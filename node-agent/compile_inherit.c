@@ -12,8 +12,8 @@
 #include "cidr.h"
 #include "cleanup.h"
 
-#define WORLD	  (NONE - 1) /* a class without anything left */
-#define TOO_MUCH 8	     /* looks, as a multiple of the pods that there are */
+#define WORLD	 (NONE - 1) /* a class without anything left */
+#define TOO_MUCH 8	    /* looks, as a multiple of the pods that there are */
 
 struct heir {
 	struct compiler *c;
@@ -460,7 +460,8 @@ static int meet_addresses(struct heir *h, const struct compile_term *t)
 		    !berm_addr_same_prefix(addr, &block->addr, block->bits))
 			break;
 		h->looked_at += 1 + t->peer->except_count;
-		if (berm_cidr_contains(block, addr) && !is_excepted(t->peer, addr) && gain(h, i, t, false))
+		if (berm_cidr_contains(block, addr) && !is_excepted(t->peer, addr) &&
+		    gain(h, i, t, false))
 			return -ENOMEM;
 	}
 	return 0;

@@ -204,9 +204,9 @@ int berm_compile_claims(const struct compiler *c, const struct compile_few *only
 	if (only && !only->count)
 		return 0;
 	by.is_here = calloc(c->model->pod_count + 1, sizeof(*by.is_here));
-	rc = by.is_here ? claim_list(&by, CLAIM_NODE, c->model->node_addrs,
-				     c->model->node_addr_count)
-			: -ENOMEM;
+	rc = by.is_here
+		     ? claim_list(&by, CLAIM_NODE, c->model->node_addrs, c->model->node_addr_count)
+		     : -ENOMEM;
 	if (!rc)
 		rc = claim_endpoints(&by);
 	if (!rc)
@@ -219,8 +219,7 @@ int berm_compile_claims(const struct compiler *c, const struct compile_few *only
 	return rc;
 }
 
-struct compile_owner berm_compile_owner(const struct compiler *c,
-					const struct compile_claim *claim)
+struct compile_owner berm_compile_owner(const struct compiler *c, const struct compile_claim *claim)
 {
 	return (struct compile_owner){
 		.addr = claim->addr,

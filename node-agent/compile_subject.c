@@ -60,7 +60,8 @@ int berm_compile_namespaces(struct compiler *c)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < m->policy_count; i++) {
-		if (!*m->policies[i]->ns || (i && !strcmp(m->policies[i]->ns, m->policies[i - 1]->ns)))
+		if (!*m->policies[i]->ns ||
+		    (i && !strcmp(m->policies[i]->ns, m->policies[i - 1]->ns)))
 			continue;
 		if (add_ns(c, m->policies[i]->ns, NULL))
 			return -ENOMEM;

@@ -210,14 +210,14 @@ struct compile_peer {
 	uint32_t flags;
 };
 
-enum compile_claim_kind {	 /* the lower one wins */
+enum compile_claim_kind {		 /* the lower one wins */
 			  CLAIM_CLUSTER, /* a ClusterIP */
 			  CLAIM_NODE,
 			  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
 			  CLAIM_ENDPOINT,
 			  CLAIM_LEAVER, /* an endpoint whose pod has finished */
 			  CLAIM_POD,
-			  CLAIM_VIP, /* another address of a Service, if it is nobody's own */
+			  CLAIM_VIP,	 /* another address of a Service, if it is nobody's own */
 			  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
 };
 

@@ -145,7 +145,8 @@ static void run_events(const struct size *size, const struct event *event)
 		ms[i] = now_ms() - begin;
 	}
 	qsort(ms, EVENTS, sizeof(*ms), cmp_ms);
-	snprintf(note, sizeof(note), "p99 of %d changes of %s, p50 %.2f ms, the longest %.2f; %u renewed the compilation",
+	snprintf(note, sizeof(note),
+		 "p99 of %d changes of %s, p50 %.2f ms, the longest %.2f; %u renewed the compilation",
 		 EVENTS, event->what, ms[EVENTS / 2], ms[EVENTS - 1], renewed);
 	report(event->bench, ms[EVENTS - 1 - EVENTS / 100], "ms", event->budget_ms, note);
 	berm_compiled_free(kept);
@@ -161,8 +162,10 @@ int main(void)
 
 	static const struct event events[] = {
 		{ "compile_pod_event_10k", "a pod's labels", crowd_relabel_pod, 10 },
-		{ "compile_policy_event_5k_10k", "a policy of any namespace", crowd_edit_policy, 50 },
-		{ "compile_local_policy_event_5k_10k", "a policy of pods here", crowd_edit_local_policy, 50 },
+		{ "compile_policy_event_5k_10k", "a policy of any namespace", crowd_edit_policy,
+		  50 },
+		{ "compile_local_policy_event_5k_10k", "a policy of pods here",
+		  crowd_edit_local_policy, 50 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)

@@ -110,11 +110,9 @@ static void measure(const struct scale *scale)
 
 int main(void)
 {
-	static const struct scale scales[] = { { "1,000", 1 },
-					       { "2,000", 2 },
-					       { "5,000", 5 },
-					       { "10,000", 10 },
-					       { "20,000", 20 } };
+	static const struct scale scales[] = {
+		{ "1,000", 1 }, { "2,000", 2 }, { "5,000", 5 }, { "10,000", 10 }, { "20,000", 20 }
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scales); i++) {
 		pid_t pid = fork();

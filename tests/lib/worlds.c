@@ -671,8 +671,12 @@ static void change_endpoint(struct world *w)
 	char name[512];
 
 	if (m->endpoint_count && chance(w, 40)) {
-		ASSERT_EQ(berm_model_remove_endpoint(
-				  m, m->endpoints[world_below(w, (uint32_t)m->endpoint_count)].slot),
+		ASSERT_EQ(berm_model_remove_endpoint(m,
+						     m->endpoints
+							     [world_below(w,
+									  (uint32_t)m
+										  ->endpoint_count)]
+								     .slot),
 			  0);
 		return;
 	}

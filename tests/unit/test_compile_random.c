@@ -180,7 +180,8 @@ TEST(random_renew,
 		berm_compiled_free(kept);
 		world_clear(&w);
 	}
-	printf("# %u renewed, of which %u pods were followed; %u made anew\n", renewed, followed, anew);
+	printf("# %u renewed, of which %u pods were followed; %u made anew\n", renewed, followed,
+	       anew);
 	EXPECT_GT(renewed, anew);
 }
 
