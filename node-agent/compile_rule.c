@@ -399,7 +399,7 @@ static struct berm_digest identity(const struct compiler *c, const struct named 
 
 static int cmp_named(const void *a, const void *b)
 {
-	const struct named *x = a, *y = b;
+	const struct named *x = *(struct named *const *)a, *y = *(struct named *const *)b;
 	int rc;
 
 	if (x->name.id != y->name.id)
@@ -415,23 +415,23 @@ static int cmp_named(const void *a, const void *b)
 }
 
 /* Two rules that hash to one id: the later one takes the next. Room is left at the end for that. */
-static void assign_ids(const struct compiler *c, struct named *n, size_t count)
+static void assign_ids(const struct compiler *c, struct named **n, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		name_it(c, &n[i]);
-		if (n[i].name.id)
+		name_it(c, n[i]);
+		if (n[i]->name.id)
 			continue; /* a reason is its own id */
-		n[i].who = identity(c, &n[i]);
-		n[i].name.id =
-			BERM_RULE_FIRST +
-			(uint32_t)n[i].who.w[0] % (BERM_RULE_ID - BERM_RULE_FIRST - BERM_MAX_RULES);
+		n[i]->who = identity(c, n[i]);
+		n[i]->name.id =
+			BERM_RULE_FIRST + (uint32_t)n[i]->who.w[0] %
+						  (BERM_RULE_ID - BERM_RULE_FIRST - BERM_MAX_RULES);
 	}
-	qsort(n, count, sizeof(*n), cmp_named);
+	qsort(n, count, sizeof(*n), cmp_named); /* not the names themselves: those are long */
 	for (size_t i = 1; i < count; i++) {
-		if (n[i].base == n[i - 1].base)
-			n[i].name.id = n[i - 1].name.id;
-		else if (n[i].name.id >= BERM_RULE_FIRST && n[i].name.id <= n[i - 1].name.id)
-			n[i].name.id = n[i - 1].name.id + 1;
+		if (n[i]->base == n[i - 1]->base)
+			n[i]->name.id = n[i - 1]->name.id;
+		else if (n[i]->name.id >= BERM_RULE_FIRST && n[i]->name.id <= n[i - 1]->name.id)
+			n[i]->name.id = n[i - 1]->name.id + 1;
 	}
 }
 
@@ -478,23 +478,23 @@ static void add_extras(struct compiler *c, struct berm_plan *plan, uint32_t verd
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict)
 {
 	size_t count = c->verdict.count;
-	struct named *n = calloc(count + 1, sizeof(*n));
+	auto_free struct named *n = calloc(count + 1, sizeof(*n));
+	auto_free struct named **order = calloc(count + 1, sizeof(*order));
 
 	plan->rule = calloc(count + 1, sizeof(*plan->rule));
-	if (!n || !plan->rule) {
-		free(n);
+	if (!n || !order || !plan->rule)
 		return -ENOMEM;
-	}
-	for (size_t i = 0; i < count; i++)
-		n[i].verdict = (uint32_t)i;
-	assign_ids(c, n, count);
 	for (size_t i = 0; i < count; i++) {
-		plan->rule[i].name = n[i].name;
-		rule_of_verdict[n[i].verdict] = (uint32_t)i;
+		n[i].verdict = (uint32_t)i;
+		order[i] = &n[i];
+	}
+	assign_ids(c, order, count);
+	for (size_t i = 0; i < count; i++) {
+		plan->rule[i].name = order[i]->name;
+		rule_of_verdict[order[i]->verdict] = (uint32_t)i;
 	}
 	plan->rule_count = count;
 	for (size_t i = 0; i < count; i++)
 		add_extras(c, plan, (uint32_t)i, rule_of_verdict);
-	free(n);
 	return 0;
 }
