@@ -8,6 +8,7 @@ What reads them (test_oracle.c) brings the documents into the kernel and asks th
 
     {"world": SEED, "endpoints": [...], "node_addresses": [...]}    everything begins anew
     {"load": SOURCE, "text": "..."} / {"drop": SOURCE}              a file that is there now, or no longer
+    {"time": SECONDS}                                                what the clock says from now on
     {"ask": {...}, "want": {...}}                                    of what has been loaded so far
 """
 
@@ -38,18 +39,30 @@ def load(generator, source):
 
 def ask(generator, world):
     question = generator.question()
-    answer = evaluate(world, question)
-    say(
-        ask={
-            "namespace": question.pod[0],
-            "pod": question.pod[1],
-            "direction": question.direction,
-            "peer": str(question.peer),
-            "plane": question.plane,
-            "port": question.port,
-        },
-        want={"action": answer.action, "reason": answer.reason, "rule": answer.rule},
-    )
+    say(ask=as_json(question), want=wanted(evaluate(world, question)))
+
+
+def as_json(question):
+    return {
+        "namespace": question.pod[0],
+        "pod": question.pod[1],
+        "direction": question.direction,
+        "peer": str(question.peer),
+        "plane": question.plane,
+        "port": question.port,
+        "source_port": question.source_port,
+    }
+
+
+def wanted(answer):
+    found = {"action": answer.action, "reason": answer.reason, "rule": answer.rule}
+    if answer.would:
+        found["would"] = {"action": answer.would.action, "reason": answer.would.reason, "rule": answer.would.rule}
+    else:
+        log, sample = answer.log if answer.log[0] else answer.own_log
+        if sample < 2 or answer.action != "allow":  # else nobody can tell whether this one is chosen
+            found["log"] = log
+    return found
 
 
 def one_world(seed, left):
@@ -60,17 +73,24 @@ def one_world(seed, left):
         endpoints=[{"namespace": k[0], "pod": k[1], "uid": f"uid-{k[0]}-{k[1]}", "addresses": a} for k, a in sorted(generator.local.items())],
         node_addresses=NODE_ADDRESSES,
     )
-    for source in sorted(generator.sources):
+    say(time=generator.now)
+    arriving = sorted(generator.sources)
+    generator.random.shuffle(arriving)
+    for source in arriving:
         load(generator, source)
     local = {key: [ipaddress.ip_address(a) for a in addresses] for key, addresses in generator.local.items()}
     node = [ipaddress.ip_address(a) for a in NODE_ADDRESSES]
     asked = 0
     for _ in range(CHANGES):
-        world = World(generator.sources.values(), local, node)
+        world = World(generator.sources.values(), local, node, generator.now)
         for _ in range(min(QUESTIONS, left - asked)):
             ask(generator, world)
             asked += 1
-        load(generator, generator.change())
+        for _ in range(generator.pick([1, 1, 1, 2, 4])):
+            load(generator, generator.change())
+        if generator.chance(15):
+            generator.pass_time()
+            say(time=generator.now)
     return asked
 
 

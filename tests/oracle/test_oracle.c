@@ -30,6 +30,7 @@
 #define MAX_SOURCES 128
 #define MAX_LABEL   1024
 #define FIRST_PORT  1024
+#define FIRST_ASKED 40000 /* source ports that flows speak of: below, nobody does */
 
 struct oracle {
 	struct datapath *dp;
@@ -44,7 +45,7 @@ struct oracle {
 	bool is_stale;
 	double world; /* its seed */
 	uint16_t port;
-	unsigned int asked, denied, rejected, by_rule, wrong, blocked;
+	unsigned int asked, denied, rejected, by_rule, by_flow, would, logged, wrong, blocked;
 	unsigned int reason[BERM_REASON_COUNT]; /* that were wanted */
 };
 
@@ -249,41 +250,84 @@ static uint8_t proto_of(const cJSON *ask)
 	return (uint8_t)number_at(ask, "port");
 }
 
-static uint32_t explained(const struct oracle *o, const struct berm_local_endpoint *ep, int dir,
-			  const void *frame, size_t len)
+/* What became of a flow. */
+struct outcome {
+	struct verdict is;
+	bool has_event; /* else nobody knows what would have been logged */
+	bool is_blocked;
+	uint8_t would_action, would_reason; /* action 0: nothing else would become of it */
+	uint32_t would_rule;		    /* without would_action: the Log that it met */
+};
+
+static void explain(const struct oracle *o, const struct berm_explain_question *q,
+		    struct outcome *out)
 {
+	struct berm_explain_verdict said;
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_explain_ask(o->explain, q, &said, &err), &err);
+	out->is.rule = said.rule;
+	out->would_action = said.would_action;
+	out->would_reason = said.would_reason;
+	out->would_rule = said.would_rule;
+}
+
+static void send_frame(struct oracle *o, int dir, uint32_t ifindex, const uint8_t *frame,
+		       size_t len, struct outcome *out)
+{
+	const struct berm_event *e = &o->dp->event;
+	uint32_t events = o->dp->events;
 	struct berm_explain_question q = {
 		.dir = dir,
-		.ifindex = ep->ifindex,
-		.in_ifindex = dir == BERM_INGRESS ? o->dp->ingress_ifindex : ep->ifindex,
+		.ifindex = ifindex,
+		.in_ifindex = dir == BERM_INGRESS ? o->dp->ingress_ifindex : ifindex,
 		.from_node = true, /* a test run always has a socket */
 		.as_new = true,
 		.frame = frame,
 		.size = len,
 	};
-	struct berm_explain_verdict said;
-	struct berm_err err = { 0 };
 
-	ASSERT_OK(berm_explain_ask(o->explain, &q, &said, &err), &err);
-	return said.rule;
+	out->is_blocked = dir == BERM_INGRESS && is_blocked(o, frame, len);
+	out->is = datapath_send_frame(o->dp, dir, ifindex, frame, len);
+	out->has_event = o->dp->events > events;
+	if (!out->has_event) { /* what makes no session has none when it is allowed */
+		explain(o, &q, out);
+		return;
+	}
+	out->would_action = e->would_action;
+	out->would_reason = e->would_reason;
+	out->would_rule = e->would_rule;
 }
 
-/* A flow that nobody knows: protocols without ports would be the same one again. */
-static struct verdict send_first(struct oracle *o, const struct berm_local_endpoint *ep,
-				 const cJSON *ask, bool *ret_blocked)
+/* A source port that nobody has used and no flow speaks of. */
+static uint16_t next_port(struct oracle *o, uint32_t ifindex)
+{
+	if (++o->port == FIRST_ASKED) {
+		o->port = FIRST_PORT;
+		(void)datapath_sweep(o->dp, ifindex);
+	}
+	return o->port;
+}
+
+static bool has_ports(uint8_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
+}
+
+/* A flow that nobody knows: what has no ports, or is asked with given ones, would be the same one again. */
+static void send_first(struct oracle *o, const struct berm_local_endpoint *ep, const cJSON *ask,
+		       struct outcome *out)
 {
 	bool ingress = !strcmp(text_at(ask, "direction"), "ingress");
 	struct berm_addr peer_addr = addr_of(text_at(ask, "peer"));
-	bool v4 = berm_addr_is_v4(&peer_addr);
 	uint16_t port = (uint16_t)number_at(ask, "port");
-	struct packet p = { .proto = proto_of(ask), .dport = port };
-	uint8_t frame[PACKET_MAX];
-	struct verdict got;
-	size_t len;
+	uint16_t source_port = (uint16_t)number_at(ask, "source_port");
+	struct packet p = { .proto = proto_of(ask), .dport = port, .payload_len = 16 };
 	char own[BERM_ADDR_STRLEN], peer[BERM_ADDR_STRLEN];
+	uint8_t frame[PACKET_MAX];
 	size_t i = 0;
 
-	while (berm_addr_is_v4(&ep->addr[i]) != v4)
+	while (berm_addr_is_v4(&ep->addr[i]) != berm_addr_is_v4(&peer_addr))
 		i++;
 	berm_addr_format(&ep->addr[i], own);
 	berm_addr_format(&peer_addr, peer);
@@ -291,20 +335,11 @@ static struct verdict send_first(struct oracle *o, const struct berm_local_endpo
 	p.dst = ingress ? own : peer;
 	p.icmp_type = (uint8_t)(port >> 8);
 	p.icmp_code = (uint8_t)port;
-	p.icmp_id = p.sport = o->port;
-	p.payload_len = 16;
-	if (++o->port < FIRST_PORT)
-		o->port = FIRST_PORT;
-	if ((p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP && p.proto != IPPROTO_SCTP) ||
-	    o->port == FIRST_PORT)
+	p.icmp_id = p.sport = source_port ? source_port : next_port(o, ep->ifindex);
+	if (!has_ports(p.proto) || source_port)
 		(void)datapath_sweep(o->dp, ep->ifindex);
-	len = packet_build(&p, frame);
-	*ret_blocked = ingress && is_blocked(o, frame, len);
-	got = datapath_send_frame(o->dp, ingress ? BERM_INGRESS : BERM_EGRESS, ep->ifindex, frame,
-				  len);
-	if (!got.rule) /* what makes no session has no event when it is allowed */
-		got.rule = explained(o, ep, ingress ? BERM_INGRESS : BERM_EGRESS, frame, len);
-	return got;
+	send_frame(o, ingress ? BERM_INGRESS : BERM_EGRESS, ep->ifindex, frame,
+		   packet_build(&p, frame), out);
 }
 
 /* As oracle.py names rules. */
@@ -322,36 +357,100 @@ static void label_of(const struct oracle *o, uint32_t id, char *out, size_t size
 			 name->policy, name->rule);
 }
 
+static enum berm_action action_of(const cJSON *want)
+{
+	static const char *const name[] = { [BERM_ACTION_ALLOW] = "allow",
+					    [BERM_ACTION_DENY] = "deny",
+					    [BERM_ACTION_REJECT] = "reject" };
+
+	for (uint32_t i = 1; i < ARRAY_SIZE(name); i++)
+		if (name[i] && !strcmp(name[i], text_at(want, "action")))
+			return i;
+	test_failed(__FILE__, __LINE__, "no action: %s", text_at(want, "action"));
+	test_stop();
+}
+
+static bool is_named(const struct oracle *o, uint32_t rule, const char *want)
+{
+	char label[MAX_LABEL];
+
+	label_of(o, rule, label, sizeof(label));
+	return !strcmp(label, want);
+}
+
+/* What would be, if that is something else; else the Log that was met. */
+static bool is_beside(const struct oracle *o, const cJSON *want, const struct outcome *got)
+{
+	const cJSON *would = cJSON_GetObjectItemCaseSensitive(want, "would");
+	const cJSON *log = cJSON_GetObjectItemCaseSensitive(want, "log");
+
+	if (would)
+		return got->would_action == action_of(would) &&
+		       !strcmp(datapath_reason(got->would_reason), text_at(would, "reason")) &&
+		       is_named(o, got->would_rule, text_at(would, "rule"));
+	if (got->would_action)
+		return false;
+	return !log || !got->has_event || is_named(o, got->would_rule, log->valuestring);
+}
+
+static bool is_as_wanted(const struct oracle *o, const cJSON *want, const struct outcome *got)
+{
+	enum berm_action action = action_of(want);
+	bool allow = action == BERM_ACTION_ALLOW;
+
+	return (got->is.retval == ALLOWED) == allow &&
+	       (!got->is.action || got->is.action == action) &&
+	       (got->is.retval != REJECTED || action == BERM_ACTION_REJECT) &&
+	       !strcmp(datapath_reason(got->is.reason), text_at(want, "reason")) &&
+	       is_named(o, got->is.rule, text_at(want, "rule")) && !(got->is_blocked && allow) &&
+	       is_beside(o, want, got);
+}
+
+static void count(struct oracle *o, const cJSON *want, const struct outcome *got)
+{
+	enum berm_action action = action_of(want);
+
+	o->asked++;
+	o->blocked += got->is_blocked;
+	o->denied += action != BERM_ACTION_ALLOW;
+	o->rejected += action == BERM_ACTION_REJECT;
+	o->by_rule += *text_at(want, "rule") != '\0';
+	o->by_flow += strstr(text_at(want, "rule"), ":flows") != NULL;
+	o->would += got->would_action != 0;
+	o->logged += !got->would_action && got->would_rule;
+	for (uint32_t r = 0; r < BERM_REASON_COUNT; r++)
+		o->reason[r] += !strcmp(datapath_reason(r), text_at(want, "reason"));
+}
+
+static void describe(const struct oracle *o, const struct outcome *got, char *out, size_t size)
+{
+	char label[MAX_LABEL], would[MAX_LABEL];
+
+	label_of(o, got->is.rule, label, sizeof(label));
+	label_of(o, got->would_rule, would, sizeof(would));
+	snprintf(out, size, "%s, %s, '%s'; would: %u, %s; %s '%s'%s",
+		 got->is.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got->is.reason),
+		 label, got->would_action,
+		 got->would_action ? datapath_reason(got->would_reason) : "the same",
+		 got->would_action ? "by" : "log", would,
+		 got->is_blocked ? "; dropped at the uplink" : "");
+}
+
 static void ask(struct oracle *o, const cJSON *line)
 {
 	const cJSON *question = cJSON_GetObjectItemCaseSensitive(line, "ask");
 	const cJSON *want = cJSON_GetObjectItemCaseSensitive(line, "want");
-	bool allow = !strcmp(text_at(want, "action"), "allow");
-	bool reject = !strcmp(text_at(want, "action"), "reject");
-	char label[MAX_LABEL], *text;
-	struct verdict got;
-	bool blocked;
+	struct outcome got = { 0 };
+	char said[3 * MAX_LABEL], *text;
 
 	judge(o);
-	got = send_first(o, endpoint_of(o, question), question, &blocked);
-	o->blocked += blocked;
-	label_of(o, got.rule, label, sizeof(label));
-	o->asked++;
-	o->denied += !allow;
-	o->rejected += reject;
-	o->by_rule += *text_at(want, "rule") != '\0';
-	for (uint32_t r = 0; r < BERM_REASON_COUNT; r++)
-		o->reason[r] += !strcmp(datapath_reason(r), text_at(want, "reason"));
-	if ((got.retval == ALLOWED) == allow &&
-	    (!got.action || (got.action == BERM_ACTION_REJECT) == reject) &&
-	    (got.retval != REJECTED || reject) &&
-	    !strcmp(datapath_reason(got.reason), text_at(want, "reason")) &&
-	    !strcmp(label, text_at(want, "rule")) && !(blocked && allow))
+	send_first(o, endpoint_of(o, question), question, &got);
+	count(o, want, &got);
+	if (is_as_wanted(o, want, &got))
 		return;
+	describe(o, &got, said, sizeof(said));
 	text = cJSON_PrintUnformatted(line);
-	test_failed(__FILE__, __LINE__, "world %.0f: %s; it was %s, %s, '%s'%s", o->world, text,
-		    got.retval == ALLOWED ? "allowed" : "dropped", datapath_reason(got.reason),
-		    label, blocked ? ", and dropped at the uplink" : "");
+	test_failed(__FILE__, __LINE__, "world %.0f: %s; it was %s", o->world, text, said);
 	free(text);
 	o->wrong++;
 }
@@ -365,6 +464,10 @@ static void read_line(struct oracle *o, const char *text)
 		begin_world(o, line);
 	} else if (cJSON_HasObjectItem(line, "load")) {
 		load(o, line);
+	} else if (cJSON_HasObjectItem(line, "time")) {
+		ASSERT_EQ(berm_model_set_time(&o->engine.model, (int64_t)number_at(line, "time")),
+			  0);
+		o->is_stale = true;
 	} else if (cJSON_HasObjectItem(line, "drop")) {
 		berm_intake_drop(&o->intake, source_of(o, text_at(line, "drop")));
 		o->is_stale = true;
@@ -441,6 +544,8 @@ TEST(oracle,
 	printf("# %u flows: %u denied, %u of them rejected, %u by a rule with a name; %" PRIu64
 	       " generations, %" PRIu64 " followed\n",
 	       o.asked, o.denied, o.rejected, o.by_rule, o.engine.applied, o.engine.followed);
+	printf("# %u by an exact flow, %u logged, %u would fare otherwise by what is only tried\n",
+	       o.by_flow, o.logged, o.would);
 	printf("# %u dropped at the uplink\n", o.blocked);
 	EXPECT_GT(o.blocked, count / 1000);
 	EXPECT_EQ(o.wrong, 0);
