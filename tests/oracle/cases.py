@@ -2,22 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """cases.py - prints random worlds, how they change, and what must become of new flows, one JSON object a line.
 
-    cases.py [--seed N] [--count N]
+    cases.py [--seed N] [--count N] [--regressions FOLDER]
 
 What reads them (test_oracle.c) brings the documents into the kernel and asks the programs there:
 
-    {"world": SEED, "endpoints": [...], "node_addresses": [...]}    everything begins anew
+    {"world": NAME, "endpoints": [...], "node_addresses": [...]}    everything begins anew
     {"load": SOURCE, "text": "..."} / {"drop": SOURCE}              a file that is there now, or no longer
     {"time": SECONDS}                                                what the clock says from now on
+    {"judge": true}                                                  what has been said so far is in force now
     {"ask": {...}, "want": {...}}                                    of what has been loaded so far
+
+What has once gone wrong stands in tests/oracle/regressions (shrink.py writes it) and is asked first.
 """
 
 import argparse
 import ipaddress
 import json
+import pathlib
 import random
 import sys
 
+from case import Case, as_json, wanted
 from oracle import World, evaluate
 from worlds import NODE_ADDRESSES, Generator
 
@@ -42,34 +47,23 @@ def ask(generator, world):
     say(ask=as_json(question), want=wanted(evaluate(world, question)))
 
 
-def as_json(question):
-    return {
-        "namespace": question.pod[0],
-        "pod": question.pod[1],
-        "direction": question.direction,
-        "peer": str(question.peer),
-        "plane": question.plane,
-        "port": question.port,
-        "source_port": question.source_port,
-    }
-
-
-def wanted(answer):
-    found = {"action": answer.action, "reason": answer.reason, "rule": answer.rule}
-    if answer.would:
-        found["would"] = {"action": answer.would.action, "reason": answer.would.reason, "rule": answer.would.rule}
-    else:
-        log, sample = answer.log if answer.log[0] else answer.own_log
-        if sample < 2 or answer.action != "allow":  # else nobody can tell whether this one is chosen
-            found["log"] = log
-    return found
+def regressions(folder):
+    """Each as it was found; what is wanted must still be what the documents say."""
+    for path in sorted(pathlib.Path(folder).glob("*.json")):
+        case = Case.load(path)
+        lines = case.lines(f"regressions/{path.name}")
+        if wanted(case.answer()) != case.want:
+            sys.exit(f"cases.py: {path}: want is not what the documents say: {wanted(case.answer())}")
+        for line in lines:
+            say(**line)
+        say(ask=case.ask, want=case.want)
 
 
 def one_world(seed, left):
     generator = Generator(random.Random(seed))
     generator.populate()
     say(
-        world=seed,
+        world=f"{seed}",
         endpoints=[{"namespace": k[0], "pod": k[1], "uid": f"uid-{k[0]}-{k[1]}", "addresses": a} for k, a in sorted(generator.local.items())],
         node_addresses=NODE_ADDRESSES,
     )
@@ -98,7 +92,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--count", type=int, default=1000, help="questions")
+    parser.add_argument("--regressions", default=pathlib.Path(__file__).parent / "regressions", help="folder of what is asked first")
     args = parser.parse_args()
+    regressions(args.regressions)
     asked, seed = 0, args.seed
     while asked < args.count:
         asked += one_world(seed, args.count - asked)

@@ -692,6 +692,32 @@ TEST(extras,
 	berm_model_clear(&m);
 }
 
+TEST(types_of_a_networkpolicy,
+     "a NetworkPolicy's rules of a direction that its policyTypes leave out allow nothing there")
+{
+	static const struct ask asks[] = {
+		{ "of its types", 1, BERM_INGRESS, "10.0.0.9", TCP, 80, YES, "shop/np:#0" },
+		{ "the other direction", 1, BERM_EGRESS, "10.0.0.9", TCP, 80, NO,
+		  "default-deny:shop/shut" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_policy *p;
+	struct berm_plan *plan;
+
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_endpoint(&m, 1, "shop/db");
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/shut", "app=db");
+	p->isolate = OUT;
+	p = objects_policy(&m, BERM_KIND_NETWORK, "shop/np", "app=db");
+	p->isolate = IN;
+	objects_port(objects_rule(p, BERM_INGRESS, ALLOW, NULL), "tcp:80");
+	objects_port(objects_rule(p, BERM_EGRESS, ALLOW, NULL), "tcp:80");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
 TEST(log_of_a_backend,
      "of a Service some of whose backends are denied, the denial names the Log that one of them met [log.sample]")
 {

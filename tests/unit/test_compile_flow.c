@@ -286,7 +286,8 @@ TEST(flow_service,
 
 	watch = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/watch", "");
 	watch->tier = BERM_TIER_EMERGENCY;
-	objects_peer_pods(objects_rule(watch, BERM_EGRESS, BERM_RULE_LOG, "watch"), NULL, "app=spy");
+	objects_peer_pods(objects_rule(watch, BERM_EGRESS, BERM_RULE_LOG, "watch"), NULL,
+			  "app=spy");
 	plan = compile(&m, NULL);
 	expect_log(plan, "flows/vip", "watch"); /* the second backend meets it */
 	berm_plan_free(plan);
