@@ -366,6 +366,8 @@ int berm_compile_order(struct compiler *c);
 int berm_compile_verdict(struct compiler *c, const uint32_t *key, size_t count, uint32_t *ret);
 /* The same verdict without the Log that was met before it, which is a rule or NONE. */
 uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint32_t *ret_log);
+/* And back: the same verdict, and that this Log, unless it is NONE, was met before it. */
+int berm_compile_logged(struct compiler *c, uint32_t log, uint32_t *verdict);
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict);
 
 /* In compiler.rule, at equal priority: flows (Deny and Reject, Allow), Deny and Reject, Allow, Log, Pass. */
