@@ -55,9 +55,9 @@ static void put_policy(struct berm_model *m, unsigned int number, unsigned int r
 	snprintf(port, sizeof(port), "tcp:%u", 5000 + number + 1000 * round);
 	p = objects_policy(m, BERM_KIND_SEGMENTATION, name, subject);
 	p->isolate = 1 << BERM_INGRESS | 1 << BERM_EGRESS;
-	for (uint8_t dir = 0; dir < BERM_DIR_COUNT; dir++) {
-		r = objects_rule(p, dir, BERM_RULE_ALLOW, dir ? "out" : "in");
-		snprintf(peers, sizeof(peers), "role=r%u|r%u", (number + dir) % ROLES,
+	for (int dir = 0; dir < BERM_DIR_COUNT; dir++) {
+		r = objects_rule(p, (uint8_t)dir, BERM_RULE_ALLOW, dir ? "out" : "in");
+		snprintf(peers, sizeof(peers), "role=r%u|r%u", (number + (unsigned int)dir) % ROLES,
 			 (number + 7) % ROLES);
 		objects_peer_pods(r, NULL, peers);
 		objects_port(r, port);
