@@ -36,12 +36,14 @@ DAY = 86400
 
 
 class Generator:
-    def __init__(self, random):
+    def __init__(self, random, local=None, now=None):
+        """local: the pods of a node that is real, whose clock goes on by itself."""
         self.random = random
         self.sources = {}  # name: object
-        self.local = {}  # (namespace, name): [addresses]
+        self.local = local or {}  # (namespace, name): [addresses]
         self.clock = 0
-        self.now = START + self.random.randrange(DAY)
+        self.offsets = [-DAY, DAY] if now else [-DAY, -1, 0, 1, 60, 3600, DAY]
+        self.now = now or START + self.random.randrange(DAY)
 
     def chance(self, percent):
         return self.random.randrange(100) < percent
@@ -152,7 +154,7 @@ class Generator:
 
     def moment(self):
         """Soon or just over, or that very second; as people write it."""
-        at = self.now + self.pick([-DAY, -1, 0, 1, 60, 3600, DAY])
+        at = self.now + self.pick(self.offsets)
         zone = self.pick([timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-3))])
         text = datetime.fromtimestamp(at, zone).isoformat()
         return text.replace("+00:00", "Z") if self.chance(80) else text.replace(text[19:], ".75" + text[19:])
@@ -503,11 +505,11 @@ class Generator:
 
     # ---- the world ------------------------------------------------------------------------------------------------------
 
-    def populate(self):
-        for i in range(LOCAL):
-            key = (self.pick(TENANTS), f"local{i}")
-            self.local[key] = [f"10.0.0.{i + 1}", f"fd00::{i + 1:x}"]
-            self.sources[f"pod-local{i}"] = self.pod(*key, self.local[key], "here")
+    def populate(self, changes=0):
+        for i in range(0 if self.local else LOCAL):
+            self.local[(self.pick(TENANTS), f"local{i}")] = [f"10.0.0.{i + 1}", f"fd00::{i + 1:x}"]
+        for key, addresses in self.local.items():
+            self.sources[f"pod-{key[1]}"] = self.pod(*key, addresses, "here")
         for name in NAMESPACES:
             if self.chance(90):
                 self.sources[f"ns-{name}"] = self.namespace(name)
@@ -516,7 +518,7 @@ class Generator:
                 self.sources[f"svc-{number}"] = self.service(number)
                 for letter in "ab":
                     self.sources[f"slice-{number}-{letter}"] = self.slice(number, letter)
-        for _ in range(self.random.randint(10, 40)):
+        for _ in range(changes or self.random.randint(10, 40)):
             self.change()
 
     def change(self):
