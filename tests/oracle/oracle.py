@@ -163,6 +163,10 @@ class World:
             self.sets[(namespace, doc["name"])] = doc["cidrs"]
         elif doc["kind"] == "LabelMapping":
             self.mappings[doc["name"]] = doc
+        elif doc["kind"] == "NetworkPolicy":
+            self.policies.append(network(doc, namespace))
+        elif doc["kind"] == "ClusterNetworkPolicy":
+            self.policies.append(cluster(doc))
 
     def is_over(self, item):
         """It has expired: from that very second on."""
@@ -574,9 +578,10 @@ def subject(item, own_namespace, scope=None):
     return test
 
 
-def network(doc):
+def network(doc, carrier="default"):
+    """carrier: the namespace of the ConfigMap that it stands in."""
     meta, spec = doc["metadata"], doc["spec"]
-    namespace = meta.get("namespace") or "default"
+    namespace = meta.get("namespace") or carrier
     types = {t.lower() for t in spec.get("policyTypes") or []}
     if not types:
         types = {"ingress"} | ({"egress"} if spec.get("egress") else set())

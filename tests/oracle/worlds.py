@@ -164,9 +164,9 @@ class Generator:
         key = self.pick(sorted(self.local))
         version = self.pick([4, 4, 6])
         own = self.local[key][version == 6] if self.chance(92) else ("10.0.0.30" if version == 4 else "fd00::1e")
-        peers = ["10.0.0.1", "10.0.0.2", "10.0.0.5", "10.0.0.9", "192.0.2.1", "10.0.2.1"] + VIPS[:5] + EXTERNALS[:2]
+        peers = ["10.0.0.2", "10.0.0.5", "10.0.0.9", "192.0.2.1", "10.0.2.1"] + VIPS[:5] + EXTERNALS[:2]
         if version == 6:
-            peers = ["fd00::1", "fd00::2", "fd00::5", "fd00::9", "2001:db8::1", "fd00:2::1"] + VIPS[5:] + EXTERNALS[2:]
+            peers = ["fd00::2", "fd00::5", "fd00::9", "2001:db8::1", "fd00:2::1"] + VIPS[5:] + EXTERNALS[2:]
         peer = self.pick([a for a in peers if a != own])
         direction = self.pick(["Ingress", "Egress", "Egress"])
         ends = [(own, self.pick(SOURCE_PORTS)), (peer, self.pick([53, 80]))]
@@ -295,12 +295,24 @@ class Generator:
 
     def config_map(self, namespace, name, doc=None):
         doc = doc or (self.system(name) if namespace == "berm-system" else self.segmentation(name, False))
+        data = {"policy.json": json.dumps(doc)}
+        if doc["kind"] == "SegmentationPolicy" and self.chance(15):
+            data["other.json"] = json.dumps(self.carried(namespace, f"{name}-of-{namespace}"))
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": name, "namespace": namespace, "labels": {"berm.dev/policy": "v1"}},
-            "data": {"policy.json": json.dumps(doc)},
+            "data": data,
         }
+
+    def carried(self, namespace, name):
+        """What a ConfigMap may hold besides: a tenant's no more than a NetworkPolicy of its own namespace."""
+        if namespace == "berm-system":
+            return self.cluster_policy(name) if self.chance(50) else self.network_policy(self.pick(TENANTS), name)
+        found = self.network_policy(namespace, name)
+        if self.chance(50):
+            del found["metadata"]["namespace"]
+        return found
 
     def address_set(self, name):
         blocks = sorted({self.network() for _ in range(self.random.randrange(5))})
@@ -518,6 +530,9 @@ class Generator:
                 self.sources[f"svc-{number}"] = self.service(number)
                 for letter in "ab":
                     self.sources[f"slice-{number}-{letter}"] = self.slice(number, letter)
+        for name in SET_NAMES:
+            if self.chance(60):
+                self.sources[f"set-berm-system-{name}"] = self.config_map("berm-system", f"set-{name}", self.address_set(name))
         for _ in range(changes or self.random.randint(10, 40)):
             self.change()
 
@@ -610,8 +625,8 @@ class Generator:
 
     def question(self):
         found = None
-        if self.chance(25):
-            found = self.service_question() if self.chance(60) else self.flow_question()
+        if self.chance(30):
+            found = self.service_question() if self.chance(50) else self.flow_question()
         return found or self.any_question()
 
     def any_question(self):
