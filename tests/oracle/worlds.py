@@ -9,7 +9,7 @@ import ipaddress
 import json
 from datetime import datetime, timedelta, timezone
 
-from oracle import Question
+from oracle import Question, document_of
 
 NAMESPACES = ["red", "blue", "green", "kube-system", "berm-system"]
 TENANTS = ["red", "blue", "green"]
@@ -606,7 +606,7 @@ class Generator:
 
     def flow_question(self):
         """One that a document has a flow about, or nearly; None: there is none."""
-        docs = [json.loads(s["data"]["policy.json"]) for name, s in sorted(self.sources.items()) if name.startswith("seg-")]
+        docs = [document_of(s["data"]["policy.json"]) for name, s in sorted(self.sources.items()) if name.startswith("seg-")]
         flows = [f for doc in docs for f in doc.get("flows") or []]
         if not flows:
             return None
