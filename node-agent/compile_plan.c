@@ -263,6 +263,7 @@ static int fill_flows(const struct compiler *c, const struct berm_plan *plan,
 	for (size_t i = 0; i < out->count; i++) {
 		berm_digest_bytes(&d, &out->item[i].key, sizeof(out->item[i].key));
 		digest_rule_name(&d, &plan->rule[out->item[i].rule].name);
+		digest_extras(&d, &plan->rule[out->item[i].rule]);
 	}
 	out->id = berm_digest_end(&d);
 	return 0;

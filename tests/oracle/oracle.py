@@ -146,13 +146,13 @@ class World:
         elif kind == "Pod":
             self.pods[key_of(item)] = item
         elif kind == "ConfigMap":
-            self.documents += [(json.loads(text), item["metadata"]["namespace"]) for text in item["data"].values()]
+            self.documents += [(document_of(text), item["metadata"]["namespace"]) for text in item["data"].values()]
         elif kind == "NetworkPolicy":
             self.policies.append(network(item))
         elif kind == "ClusterNetworkPolicy":
             self.policies.append(cluster(item))
         elif kind == "Service" and has_addresses(item):
-            self.services.append(item)
+            self.services.append({**item, "cluster": cluster_addresses(item), "external": external_addresses(item)})
         elif kind == "EndpointSlice":
             self.slices.append(item)
         elif kind == "ServiceCIDR":
@@ -163,6 +163,10 @@ class World:
             self.sets[(namespace, doc["name"])] = doc["cidrs"]
         elif doc["kind"] == "LabelMapping":
             self.mappings[doc["name"]] = doc
+        elif doc["kind"] == "NetworkPolicy":
+            self.policies.append(network(doc, namespace))
+        elif doc["kind"] == "ClusterNetworkPolicy":
+            self.policies.append(cluster(doc))
 
     def is_over(self, item):
         """It has expired: from that very second on."""
@@ -226,6 +230,12 @@ class World:
 def moment(text):
     """Seconds; parts of one are dropped."""
     return datetime.fromisoformat(re.sub(r"\.\d+", "", text).replace("Z", "+00:00")).timestamp()
+
+
+@lru_cache(4096)
+def document_of(text):
+    """Nobody changes what it says."""
+    return json.loads(text)
 
 
 @lru_cache(65536)
@@ -324,8 +334,8 @@ def places(world, question):
     at, version = question.peer, question.peer.version
     for service in world.services:
         spec = service["spec"]
-        cluster, external = at in cluster_addresses(service), at in external_addresses(service)
-        families = {a.version for a in cluster_addresses(service)}
+        cluster, external = at in service["cluster"], at in service["external"]
+        families = {a.version for a in service["cluster"]}
         for port in spec["ports"]:
             if port.get("protocol", "TCP") != question.plane:
                 continue
@@ -364,11 +374,11 @@ def is_owned(world, address):
 
 def is_service_address(world, address):
     """It stands for others, whatever the port."""
-    if any(address in cluster_addresses(s) for s in world.services):
+    if any(address in s["cluster"] for s in world.services):
         return True
     if is_owned(world, address):
         return False
-    if any(address in external_addresses(s) for s in world.services):
+    if any(address in s["external"] for s in world.services):
         return True
     return any(in_block(c, address) for c in world.service_cidrs)
 
@@ -574,9 +584,10 @@ def subject(item, own_namespace, scope=None):
     return test
 
 
-def network(doc):
+def network(doc, carrier="default"):
+    """carrier: the namespace of the ConfigMap that it stands in."""
     meta, spec = doc["metadata"], doc["spec"]
-    namespace = meta.get("namespace") or "default"
+    namespace = meta.get("namespace") or carrier
     types = {t.lower() for t in spec.get("policyTypes") or []}
     if not types:
         types = {"ingress"} | ({"egress"} if spec.get("egress") else set())

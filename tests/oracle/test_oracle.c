@@ -739,6 +739,7 @@ TEST(oracle,
 	FILE *cases;
 
 	printf("# BERM_SEED=%" PRIu64 " runs the same cases again\n", seed);
+	fflush(stdout); /* whatever becomes of it */
 	open_node(&o);
 	cases = start_cases(seed, how_many());
 	while (o.wrong < MAX_FAILURES && getline(&line, &size, cases) > 0)

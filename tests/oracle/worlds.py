@@ -9,7 +9,7 @@ import ipaddress
 import json
 from datetime import datetime, timedelta, timezone
 
-from oracle import Question
+from oracle import Question, document_of
 
 NAMESPACES = ["red", "blue", "green", "kube-system", "berm-system"]
 TENANTS = ["red", "blue", "green"]
@@ -36,12 +36,14 @@ DAY = 86400
 
 
 class Generator:
-    def __init__(self, random):
+    def __init__(self, random, local=None, now=None):
+        """local: the pods of a node that is real, whose clock goes on by itself."""
         self.random = random
         self.sources = {}  # name: object
-        self.local = {}  # (namespace, name): [addresses]
+        self.local = local or {}  # (namespace, name): [addresses]
         self.clock = 0
-        self.now = START + self.random.randrange(DAY)
+        self.offsets = [-DAY, DAY] if now else [-DAY, -1, 0, 1, 60, 3600, DAY]
+        self.now = now or START + self.random.randrange(DAY)
 
     def chance(self, percent):
         return self.random.randrange(100) < percent
@@ -152,7 +154,7 @@ class Generator:
 
     def moment(self):
         """Soon or just over, or that very second; as people write it."""
-        at = self.now + self.pick([-DAY, -1, 0, 1, 60, 3600, DAY])
+        at = self.now + self.pick(self.offsets)
         zone = self.pick([timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-3))])
         text = datetime.fromtimestamp(at, zone).isoformat()
         return text.replace("+00:00", "Z") if self.chance(80) else text.replace(text[19:], ".75" + text[19:])
@@ -162,9 +164,9 @@ class Generator:
         key = self.pick(sorted(self.local))
         version = self.pick([4, 4, 6])
         own = self.local[key][version == 6] if self.chance(92) else ("10.0.0.30" if version == 4 else "fd00::1e")
-        peers = ["10.0.0.1", "10.0.0.2", "10.0.0.5", "10.0.0.9", "192.0.2.1", "10.0.2.1"] + VIPS[:5] + EXTERNALS[:2]
+        peers = ["10.0.0.2", "10.0.0.5", "10.0.0.9", "192.0.2.1", "10.0.2.1"] + VIPS[:5] + EXTERNALS[:2]
         if version == 6:
-            peers = ["fd00::1", "fd00::2", "fd00::5", "fd00::9", "2001:db8::1", "fd00:2::1"] + VIPS[5:] + EXTERNALS[2:]
+            peers = ["fd00::2", "fd00::5", "fd00::9", "2001:db8::1", "fd00:2::1"] + VIPS[5:] + EXTERNALS[2:]
         peer = self.pick([a for a in peers if a != own])
         direction = self.pick(["Ingress", "Egress", "Egress"])
         ends = [(own, self.pick(SOURCE_PORTS)), (peer, self.pick([53, 80]))]
@@ -293,12 +295,24 @@ class Generator:
 
     def config_map(self, namespace, name, doc=None):
         doc = doc or (self.system(name) if namespace == "berm-system" else self.segmentation(name, False))
+        data = {"policy.json": json.dumps(doc)}
+        if doc["kind"] == "SegmentationPolicy" and self.chance(15):
+            data["other.json"] = json.dumps(self.carried(namespace, f"{name}-of-{namespace}"))
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": name, "namespace": namespace, "labels": {"berm.dev/policy": "v1"}},
-            "data": {"policy.json": json.dumps(doc)},
+            "data": data,
         }
+
+    def carried(self, namespace, name):
+        """What a ConfigMap may hold besides: a tenant's no more than a NetworkPolicy of its own namespace."""
+        if namespace == "berm-system":
+            return self.cluster_policy(name) if self.chance(50) else self.network_policy(self.pick(TENANTS), name)
+        found = self.network_policy(namespace, name)
+        if self.chance(50):
+            del found["metadata"]["namespace"]
+        return found
 
     def address_set(self, name):
         blocks = sorted({self.network() for _ in range(self.random.randrange(5))})
@@ -503,11 +517,11 @@ class Generator:
 
     # ---- the world ------------------------------------------------------------------------------------------------------
 
-    def populate(self):
-        for i in range(LOCAL):
-            key = (self.pick(TENANTS), f"local{i}")
-            self.local[key] = [f"10.0.0.{i + 1}", f"fd00::{i + 1:x}"]
-            self.sources[f"pod-local{i}"] = self.pod(*key, self.local[key], "here")
+    def populate(self, changes=0):
+        for i in range(0 if self.local else LOCAL):
+            self.local[(self.pick(TENANTS), f"local{i}")] = [f"10.0.0.{i + 1}", f"fd00::{i + 1:x}"]
+        for key, addresses in self.local.items():
+            self.sources[f"pod-{key[1]}"] = self.pod(*key, addresses, "here")
         for name in NAMESPACES:
             if self.chance(90):
                 self.sources[f"ns-{name}"] = self.namespace(name)
@@ -516,7 +530,10 @@ class Generator:
                 self.sources[f"svc-{number}"] = self.service(number)
                 for letter in "ab":
                     self.sources[f"slice-{number}-{letter}"] = self.slice(number, letter)
-        for _ in range(self.random.randint(10, 40)):
+        for name in SET_NAMES:
+            if self.chance(60):
+                self.sources[f"set-berm-system-{name}"] = self.config_map("berm-system", f"set-{name}", self.address_set(name))
+        for _ in range(changes or self.random.randint(10, 40)):
             self.change()
 
     def change(self):
@@ -589,7 +606,7 @@ class Generator:
 
     def flow_question(self):
         """One that a document has a flow about, or nearly; None: there is none."""
-        docs = [json.loads(s["data"]["policy.json"]) for name, s in sorted(self.sources.items()) if name.startswith("seg-")]
+        docs = [document_of(s["data"]["policy.json"]) for name, s in sorted(self.sources.items()) if name.startswith("seg-")]
         flows = [f for doc in docs for f in doc.get("flows") or []]
         if not flows:
             return None
@@ -608,8 +625,8 @@ class Generator:
 
     def question(self):
         found = None
-        if self.chance(25):
-            found = self.service_question() if self.chance(60) else self.flow_question()
+        if self.chance(30):
+            found = self.service_question() if self.chance(50) else self.flow_question()
         return found or self.any_question()
 
     def any_question(self):

@@ -196,6 +196,34 @@ TEST(flow_order,
 	}
 }
 
+TEST(flow_log,
+     "a Log that comes before a flow makes another table of it, also where only what is tried has none")
+{
+	struct berm_model m = { 0 };
+	struct berm_policy *p, *log, *tried;
+	struct berm_plan *before, *plan;
+
+	shop(&m);
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/x", "app=db");
+	p->priority = 600;
+	objects_flow(p, BERM_INGRESS, ALLOW, "one", "tcp 10.0.0.3:4000 10.0.0.1:80");
+	before = compile(&m, NULL);
+	log = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/log", "app=db");
+	objects_rule(log, BERM_INGRESS, BERM_RULE_LOG, "watch");
+	plan = compile(&m, NULL);
+	EXPECT_NE(memcmp(&plan->flows[0].id, &before->flows[0].id, sizeof(before->flows[0].id)), 0);
+	berm_plan_free(plan);
+	berm_plan_free(before);
+	tried = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/tried", "app=db");
+	tried->audit = true;
+	objects_peer_pods(objects_rule(tried, BERM_INGRESS, ALLOW, "web"), NULL, "app=web");
+	plan = compile(&m, NULL);
+	ASSERT_EQ(plan->flows_count, 2); /* what is tried meets no Log */
+	EXPECT_NE(memcmp(&plan->flows[0].id, &plan->flows[1].id, sizeof(plan->flows[0].id)), 0);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
 TEST(flow_flow,
      "two flows about one connection: Deny, then Allow, at one priority; else the better one")
 {
