@@ -49,7 +49,8 @@ bool berm_advisor_is_dns_only(const struct advisor *a, const struct berm_said *s
 
 /* ---- the API server ------------------------------------------------------------------------------------------ */
 
-static bool has_endpoint(const struct berm_slice *slice, const struct berm_addr *addr, uint16_t port)
+static bool has_endpoint(const struct berm_slice *slice, const struct berm_addr *addr,
+			 uint16_t port)
 {
 	bool has_addr = false, has_port = false;
 
@@ -60,7 +61,8 @@ static bool has_endpoint(const struct berm_slice *slice, const struct berm_addr 
 	return has_addr && has_port;
 }
 
-static bool is_apiserver(const struct berm_model *model, const struct berm_addr *addr, uint16_t port)
+static bool is_apiserver(const struct berm_model *model, const struct berm_addr *addr,
+			 uint16_t port)
 {
 	for (size_t i = 0; i < model->slice_count; i++) {
 		const struct berm_slice *slice = model->slices[i];
@@ -147,8 +149,8 @@ static void tell(struct advisor *a, const struct advice_rule *r, const char *hin
 	char path[128];
 
 	berm_advisor_path(path, &r->said, "%s", "");
-	berm_advisor_tell(a, r->document,
-			  &(struct advice_finding){ BERM_CODE_COVERED, path, hint }, "%s", what);
+	berm_advisor_tell(a, r->document, &(struct advice_finding){ BERM_CODE_COVERED, path, hint },
+			  "%s", what);
 }
 
 static void advise_egress(struct advisor *a, const struct advice_rule *r)

@@ -31,23 +31,23 @@ static void advise_peer(struct advisor *a, const struct berm_advice_document *do
 			const struct berm_said *said, size_t at)
 {
 	const char *name = said->rule->peer[at].ipset;
-	bool is_open = said->rule->action == BERM_RULE_ALLOW ||
-		       said->rule->action == BERM_RULE_LOG;
+	bool is_open = said->rule->action == BERM_RULE_ALLOW || said->rule->action == BERM_RULE_LOG;
 	struct berm_nearest nearest = { .word = name };
 	char path[128], hint[128];
 
 	if (!name || is_there(a, said->policy, name, &nearest))
 		return;
 	berm_advisor_path(path, said, ".%s[%zu]", berm_advisor_peers(said->rule), at);
-	berm_advisor_tell(
-		a, document,
-		&(struct advice_finding){
-			BERM_CODE_NO_IPSET, path,
-			berm_nearest_text(&nearest, "if it is in another file, give that one --with",
-					  hint, sizeof(hint)) },
-		"there is no IPSet '%s' for namespace %s here; without it %s", name,
-		said->policy->ns,
-		is_open ? "this peer matches nothing" : "the rule denies everyone everything");
+	berm_advisor_tell(a, document,
+			  &(struct advice_finding){
+				  BERM_CODE_NO_IPSET, path,
+				  berm_nearest_text(&nearest,
+						    "if it is in another file, give that one --with",
+						    hint, sizeof(hint)) },
+			  "there is no IPSet '%s' for namespace %s here; without it %s", name,
+			  said->policy->ns,
+			  is_open ? "this peer matches nothing"
+				  : "the rule denies everyone everything");
 }
 
 void berm_advise_ipsets(struct advisor *a, const struct berm_advice_document *document)
@@ -57,7 +57,8 @@ void berm_advise_ipsets(struct advisor *a, const struct berm_advice_document *do
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct berm_said said = { policy, &policy->rule[i] };
 
-		for (size_t p = 0; p < said.rule->peer_count && berm_advisor_is_there(a, &said); p++)
+		for (size_t p = 0; p < said.rule->peer_count && berm_advisor_is_there(a, &said);
+		     p++)
 			advise_peer(a, document, &said, p);
 	}
 }

@@ -14,9 +14,9 @@
 #include "log.h"
 #include "overlay.h"
 
-#define SOON_MS	  200
-#define REST_MS	  5000	/* between two looks: each may take a core for some seconds */
-#define RETRY_MS  60000 /* after one that failed */
+#define SOON_MS	 200
+#define REST_MS	 5000  /* between two looks: each may take a core for some seconds */
+#define RETRY_MS 60000 /* after one that failed */
 
 struct berm_breaches {
 	const struct berm_model *model;
@@ -55,7 +55,8 @@ static size_t list(const struct berm_overlay *all, struct berm_expect_result *re
 static char *answer(void *ctx, int *ret_status)
 {
 	const struct berm_breaches *breaches = ctx;
-	struct berm_expect_result *result = calloc(breaches->model->policy_count + 1, sizeof(*result));
+	struct berm_expect_result *result =
+		calloc(breaches->model->policy_count + 1, sizeof(*result));
 	cJSON *array = cJSON_CreateArray();
 	struct berm_overlay all;
 	struct berm_err err = { 0 };
@@ -86,11 +87,10 @@ static int take(struct berm_breaches *breaches, const cJSON *item, struct berm_p
 {
 	const cJSON *kind = cJSON_GetObjectItemCaseSensitive(item, "kind");
 	const struct berm_policy *policy =
-		cJSON_IsNumber(kind) ? berm_model_policy(breaches->model,
-							 (enum berm_policy_kind)kind->valueint,
-							 text_in(item, "namespace"),
-							 text_in(item, "name"))
-				     : NULL;
+		cJSON_IsNumber(kind)
+			? berm_model_policy(breaches->model, (enum berm_policy_kind)kind->valueint,
+					    text_in(item, "namespace"), text_in(item, "name"))
+			: NULL;
 	char document[400], message[1000];
 
 	if (!policy)
@@ -98,16 +98,17 @@ static int take(struct berm_breaches *breaches, const cJSON *item, struct berm_p
 	berm_policy_title(policy->kind, policy->ns, policy->name, document, sizeof(document));
 	snprintf(message, sizeof(message), "does not hold any more: %s", text_in(item, "why"));
 	return berm_problems_add(
-		out, &(struct berm_problem){
-			     .severity = BERM_WARNING,
-			     .code = BERM_CODE_EXPECTATION,
-			     .source = policy->source,
-			     .line = policy->line,
-			     .field = (char *)text_in(item, "field"),
-			     .message = message,
-			     .hint = (char *)"another document has changed since; this one stays in force",
-			     .document = document,
-		     });
+		out,
+		&(struct berm_problem){
+			.severity = BERM_WARNING,
+			.code = BERM_CODE_EXPECTATION,
+			.source = policy->source,
+			.line = policy->line,
+			.field = (char *)text_in(item, "field"),
+			.message = message,
+			.hint = (char *)"another document has changed since; this one stays in force",
+			.document = document,
+		});
 }
 
 static bool is_in(const struct berm_problems *problems, const struct berm_problem *problem)

@@ -25,6 +25,7 @@ static int allow_sources(struct compiler *c)
 static int build(struct compiler *c, struct berm_plan *plan)
 {
 	static int (*const step[])(struct compiler *) = {
+		berm_compile_quota,
 		berm_compile_namespaces,
 		berm_compile_subjects,
 		berm_compile_limit_documents,

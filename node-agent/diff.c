@@ -22,7 +22,8 @@ struct asking {
 	struct berm_objects objects;
 	struct berm_problems problems;
 	struct berm_differ *differ;
-	BERM_ARRAY(const struct berm_policy *) anew; /* policies of the question that are new or changed */
+	BERM_ARRAY(const struct berm_policy *)
+	anew;		     /* policies of the question that are new or changed */
 	char (*broken)[400]; /* titles of those whose expectations do not hold now */
 	size_t broken_count;
 	cJSON *out, *added, *changed, *removed;
@@ -149,8 +150,7 @@ static int put_object(struct asking *q, struct berm_object *object)
 	case BERM_OBJ_NAMESPACE:
 		return berm_model_put_namespace(model, TAKE_PTR(object->namespace));
 	case BERM_OBJ_POD:
-		inherit(object->pod,
-			berm_model_pod(model, object->pod->ns, object->pod->name));
+		inherit(object->pod, berm_model_pod(model, object->pod->ns, object->pod->name));
 		return berm_model_put_pod(model, TAKE_PTR(object->pod));
 	case BERM_OBJ_SERVICE:
 		return berm_model_put_service(model, TAKE_PTR(object->service));

@@ -58,10 +58,9 @@ static int compile(struct berm_differ *d, const struct berm_model *model, enum d
 	if (!rc && !d->trial[side].plan)
 		rc = berm_fail(err, -ENOMEM, "compare");
 	if (!rc && d->trial[side].problems.count)
-		rc = berm_refuse(
-			err, -E2BIG,
-			"with every pod of the cluster looked at, a document is over a limit of the compiler: %s",
-			d->trial[side].problems.item[0].message);
+		rc = berm_refuse(err, -E2BIG,
+				 "with every pod of the cluster looked at, a document is over a limit of the compiler: %s",
+				 d->trial[side].problems.item[0].message);
 	if (!rc && diff_fronts_take(d, model, side))
 		rc = berm_fail(err, -ENOMEM, "compare");
 	return rc;
@@ -331,7 +330,8 @@ int berm_differ_compare(struct berm_differ *d, const struct berm_model *model, c
 		rc = berm_fail(err, -ENOMEM, "compare");
 	if (rc)
 		return rc;
-	d->has_would = has_would(d->trial[DIFF_BEFORE].plan) || has_would(d->trial[DIFF_AFTER].plan);
+	d->has_would = has_would(d->trial[DIFF_BEFORE].plan) ||
+		       has_would(d->trial[DIFF_AFTER].plan);
 	rc = compare_all(d, err);
 	if (rc)
 		return rc;

@@ -8,8 +8,8 @@
 #include "err.h"
 #include "model.h"
 
-#define BERM_DIFF_EDGES	 2000 /* that are told; all are counted */
-#define BERM_DIFF_BLOCKS 1024 /* of a group's CIDR tables that are looked at */
+#define BERM_DIFF_EDGES	 2000  /* that are told; all are counted */
+#define BERM_DIFF_BLOCKS 1024  /* of a group's CIDR tables that are looked at */
 #define BERM_DIFF_FLOWS	 20000 /* exact flows that are looked at */
 
 struct berm_differ;

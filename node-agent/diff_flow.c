@@ -129,9 +129,8 @@ static const size_t NOBODY = SIZE_MAX;
 static size_t owner_of(const struct flows *f, const struct berm_addr *addr)
 {
 	const struct owner *found =
-		f->owner_count
-			? bsearch(addr, f->owner, f->owner_count, sizeof(*f->owner), by_addr)
-			: NULL;
+		f->owner_count ? bsearch(addr, f->owner, f->owner_count, sizeof(*f->owner), by_addr)
+			       : NULL;
 
 	return found ? found->endpoint : NOBODY;
 }
@@ -255,10 +254,9 @@ static int compare(struct berm_differ *d, const struct flows *f, const struct li
 	int rc = 0;
 
 	for (int word = 0; !rc && word < (d->has_would ? DIFF_WORDS : DIFF_WOULD); word++) {
-		struct diff_change change = { .first = at,
-					      .last = at,
-					      .families = family,
-					      .is_would = word == DIFF_WOULD };
+		struct diff_change change = {
+			.first = at, .last = at, .families = family, .is_would = word == DIFF_WOULD
+		};
 
 		if (differs(d, f, line, &change))
 			rc = diff_changes_add(&changes, &change);

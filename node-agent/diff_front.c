@@ -46,8 +46,8 @@ static struct diff_front *find(struct berm_differ *d, const struct berm_frontend
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int rc = cmp_place(&f->addr, f->at, &d->front.item[mid].addr,
-				   d->front.item[mid].at);
+		int rc =
+			cmp_place(&f->addr, f->at, &d->front.item[mid].addr, d->front.item[mid].at);
 
 		if (!rc)
 			return &d->front.item[mid];
@@ -63,10 +63,9 @@ static struct diff_front *find(struct berm_differ *d, const struct berm_frontend
 static int take(struct berm_differ *d, const struct berm_frontend *f, enum diff_side side,
 		size_t known)
 {
-	struct diff_front fresh = { .addr = f->addr,
-				    .at = f->at,
-				    .cls = { DIFF_NONE, DIFF_NONE },
-				    .is_pod = !f->service };
+	struct diff_front fresh = {
+		.addr = f->addr, .at = f->at, .cls = { DIFF_NONE, DIFF_NONE }, .is_pod = !f->service
+	};
 	struct diff_front *old = find(d, f, known);
 
 	if (old) {

@@ -137,9 +137,9 @@ void diff_tell(struct berm_differ *d, const struct diff_changes *changes, cJSON 
 			continue;
 		tell_edge(d, changes, i, from, to);
 		if (flow)
-			cJSON_AddItemToObject(
-				cJSON_GetArrayItem(d->out, cJSON_GetArraySize(d->out) - 1), "flow",
-				cJSON_Duplicate(flow, true));
+			cJSON_AddItemToObject(cJSON_GetArrayItem(d->out,
+								 cJSON_GetArraySize(d->out) - 1),
+					      "flow", cJSON_Duplicate(flow, true));
 	}
 	cJSON_Delete(from);
 	cJSON_Delete(to);

@@ -32,8 +32,8 @@ struct diff_treatment {
 
 struct diff_group {
 	struct diff_treatment as;
-	struct berm_addr addr[DIFF_FAMILIES];	/* of its first pod */
-	size_t pod[DIFF_NAMED_PODS];		/* endpoints */
+	struct berm_addr addr[DIFF_FAMILIES]; /* of its first pod */
+	size_t pod[DIFF_NAMED_PODS];	      /* endpoints */
 	size_t count;
 	bool is_changed; /* as an end of its own, or as somebody's peer */
 	bool is_judged_anew[BERM_DIR_COUNT];

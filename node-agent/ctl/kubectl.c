@@ -350,7 +350,8 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 static char *node_of_pod(const struct outside *out, const char *pod)
 {
 	const char *slash = pod ? strchr(pod, '/') : NULL;
-	auto_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* its complaints are of no interest */
+	auto_close int null =
+		open("/dev/null", O_WRONLY | O_CLOEXEC); /* its complaints are of no interest */
 	const struct streams quiet = { { -1, -1, null } };
 	auto_free char *ns = NULL, *name = NULL;
 	auto_free char *text = NULL;
@@ -521,8 +522,9 @@ static int file_of(const char *text, int *ret, struct berm_err *err)
 
 static int ask(const struct agent *agent, int question, cJSON **ret, struct berm_err *err)
 {
-	const char *const exec[] = { "exec", "-i", "-n", asking->ns, agent->pod, "-c", CONTAINER,
-				     "--", "/usr/bin/bermctl", "diff", "--question", NULL };
+	const char *const exec[] = { "exec",	   "-i",      "-n", asking->ns,		agent->pod,
+				     "-c",	   CONTAINER, "--", "/usr/bin/bermctl", "diff",
+				     "--question", NULL };
 	const struct streams with = { { question, -1, -1 } };
 	auto_free char *text = NULL;
 	struct words words;
@@ -538,7 +540,8 @@ static int ask(const struct agent *agent, int question, cJSON **ret, struct berm
 	*ret = status ? NULL : cJSON_Parse(text);
 	if (*ret)
 		return 0;
-	return berm_refuse(err, -EREMOTEIO, "no answer from the agent on node %s (kubectl ended with %d)",
+	return berm_refuse(err, -EREMOTEIO,
+			   "no answer from the agent on node %s (kubectl ended with %d)",
 			   agent->node, status);
 }
 

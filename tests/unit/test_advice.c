@@ -398,7 +398,8 @@ static const struct finding_case together[] = {
 	  BERM_CODE_NO_IPSET, 1, 0, "ingress[0].from[1]",
 	  SEG("a", IN "ingress: [{mode: disabled, " FROM_SET("office") "}]")
 		  IPSET("other", "office") },
-	{ "expectation", SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Deny")),
+	{ "expectation",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Deny")),
 	  BERM_CODE_EXPECTATION, 1, 0,
 	  "expect[0]: shop/app=web -> shop/app=db TCP/80: expected Deny, found Allow (ingress: rule shop/a:#0)",
 	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Allow")) },
@@ -407,7 +408,8 @@ static const struct finding_case together[] = {
 		  SEG("b", "isolate: [], ingress: [{action: Deny, " RULE_OF("web") "}]"),
 	  BERM_CODE_EXPECTATION, 1, 0, "found Deny (ingress: rule shop/b:#0)",
 	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Allow"))
-		  SEG("b", "mode: disabled, isolate: [], ingress: [{action: Deny, " RULE_OF("web") "}]") },
+		  SEG("b", "mode: disabled, isolate: [], ingress: [{action: Deny, " RULE_OF(
+				   "web") "}]") },
 	{ "expectation about an IPSet",
 	  SEG("a", IN "ingress: [{" FROM_SET("office") "}], " EXPECT("10.1.2.3", "Allow")),
 	  BERM_CODE_EXPECTATION, 1, 0, "10.1.2.3 -> shop/app=db TCP/80: expected Allow, found Deny",
@@ -442,8 +444,9 @@ static const struct finding_case essentials[] = {
 	  PROBE POD_ON("db", "", "10.0.0.1") },
 	{ "probes, a neighbour on another node", PROBE NODE POD_ON("db", "", "10.0.0.1"),
 	  BERM_CODE_COVERED, 1, 0, "ingress[0]",
-	  PROBE NODE POD_ON("db", "", "10.0.0.1")
-		  "{apiVersion: v1, kind: Pod, metadata: {name: far, namespace: shop, labels: {app: db}}, spec: {nodeName: n2, containers: []}}" },
+	  PROBE NODE POD_ON(
+		  "db", "",
+		  "10.0.0.1") "{apiVersion: v1, kind: Pod, metadata: {name: far, namespace: shop, labels: {app: db}}, spec: {nodeName: n2, containers: []}}" },
 };
 
 TEST(documents_together, "IPSets that nobody defines, expectations that do not hold")

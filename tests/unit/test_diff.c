@@ -85,7 +85,8 @@ static void choose(struct scene *s)
 }
 
 struct connection { /* in one state: with flow, the very one between these ports; else any other */
-	const struct berm_local_endpoint *from, *to; /* to NULL: to_addr is a Service's, or a hostPort's */
+	const struct berm_local_endpoint *from,
+		*to; /* to NULL: to_addr is a Service's, or a hostPort's */
 	struct berm_addr from_addr, to_addr;
 	uint8_t plane;
 	uint16_t port, source_port;
@@ -199,8 +200,8 @@ static struct said look_up(const struct scene *s, const struct connection *c)
 		    !is_of_family(edge, c))
 			continue;
 		for (int i = 0; i < 4; i++)
-			said.word[i] |= !strcmp(cJSON_GetObjectItem(edge, "change")->valuestring,
-						words[i]);
+			said.word[i] |=
+				!strcmp(cJSON_GetObjectItem(edge, "change")->valuestring, words[i]);
 	}
 	said.unsure |= cJSON_IsTrue(cJSON_GetObjectItem(s->out, "truncated"));
 	return said;
@@ -253,8 +254,9 @@ static unsigned int compare(const struct scene *s, const struct connection *c)
 		test_failed(__FILE__, __LINE__,
 			    "BERM_SEED=%" PRIu64
 			    " BERM_WORLDS=1: %s/%s (%s) -> %s (%s) plane %u port %u (%u): %s, want %d, diff says %d",
-			    s->seed, c->from->ns, c->from->pod, from, c->to ? c->to->pod : "a place", to,
-			    c->plane, c->port, c->source_port, words[i], want.word[i], said.word[i]);
+			    s->seed, c->from->ns, c->from->pod, from,
+			    c->to ? c->to->pod : "a place", to, c->plane, c->port, c->source_port,
+			    words[i], want.word[i], said.word[i]);
 		test_stop();
 	}
 	return said.unsure ? 0 : want.word[0] + want.word[1] + want.word[2] + want.word[3];
@@ -313,11 +315,10 @@ static unsigned int compare_fronts(const struct scene *s, const struct berm_loca
 				const struct berm_addr *a = addr_of(from, is_v4(to));
 
 				if (a)
-					changes += compare(
-						s, &(struct connection){
-							   from, NULL, *a, *to,
-							   service->port[p].plane,
-							   service->port[p].port, 0 });
+					changes += compare(s, &(struct connection){
+								      from, NULL, *a, *to,
+								      service->port[p].plane,
+								      service->port[p].port, 0 });
 			}
 	}
 	return changes;
@@ -346,11 +347,10 @@ static unsigned int compare_flows(const struct scene *s, const struct berm_polic
 
 	for (size_t i = 0; i < policy->flow_count; i++) {
 		const struct berm_policy_flow *f = &policy->flow[i];
-		struct connection c = { owner(s, &f->src), owner(s, &f->dst), f->src, f->dst,
+		struct connection c = { owner(s, &f->src), owner(s, &f->dst), f->src,	  f->dst,
 					f->plane,	   f->dst_port,	      f->src_port };
 
-		if (c.from && c.to && c.from != c.to &&
-		    !is_lead_on(s, &c.to_addr, c.plane, c.port))
+		if (c.from && c.to && c.from != c.to && !is_lead_on(s, &c.to_addr, c.plane, c.port))
 			changes += compare(s, &c);
 	}
 	return changes;
@@ -380,7 +380,8 @@ TEST(random_diff, "edges are what the documents, read one by one, judge differen
 {
 	static struct scene s;
 	const char *given = getenv("BERM_WORLDS");
-	unsigned int changes = 0, fronts = 0, flows = 0, count = given ? (unsigned int)atoi(given) : 400;
+	unsigned int changes = 0, fronts = 0, flows = 0,
+		     count = given ? (unsigned int)atoi(given) : 400;
 	uint64_t first = world_seed();
 
 	for (unsigned int i = 0; i < count; i++) {
@@ -403,8 +404,8 @@ TEST(random_diff, "edges are what the documents, read one by one, judge differen
 		}
 		world_clear(&s.w);
 	}
-	printf("# %u changes between pods, %u of Services, %u of exact flows, in %u worlds\n", changes,
-	       fronts, flows, count);
+	printf("# %u changes between pods, %u of Services, %u of exact flows, in %u worlds\n",
+	       changes, fronts, flows, count);
 	if (count < 400)
 		return;
 	EXPECT_GT(changes, 50);
