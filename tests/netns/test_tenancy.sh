@@ -251,7 +251,7 @@ heap() {
 	esac
 }
 
-#: a tenant that writes the heaviest ConfigMaps it can, broken and not, again and again: another's change waits for none of them longer than it takes to read one
+#: a tenant that writes the heaviest ConfigMaps it can, broken and not, again and again: another's change still comes into force, measured beside one alone
 test_noisy_apply() {
 	local quiet kind took i=10 pid kinds=(rules)
 	[ -z "${BERM_LONG:-}" ] || kinds=(broken rules documents selectors)
