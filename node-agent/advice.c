@@ -285,6 +285,7 @@ static void advise_all(struct advisor *a)
 			advise_document(a, &a->advice->document[i]);
 	berm_advise_order(a);
 	berm_advise_limits(a);
+	berm_advise_expectations(a);
 }
 
 int berm_advise(const struct berm_advice *advice, struct berm_problems *problems)
@@ -297,8 +298,10 @@ int berm_advise(const struct berm_advice *advice, struct berm_problems *problems
 	struct berm_advice now;
 
 	for (size_t i = 0; i < advice->count; i++)
-		if (is_to_judge(&advice->document[i]))
+		if (is_to_judge(&advice->document[i])) {
 			berm_advise_expiry(&a, &advice->document[i]);
+			berm_advise_ipsets(&a, &advice->document[i]);
+		}
 	if (berm_advisor_narrow(&a, &now))
 		a.no_memory = true;
 	else

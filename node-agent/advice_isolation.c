@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * advice_isolation.c - what isolation takes away and what opens it: DNS and the API server, rules that essentials cover, and
- * NetworkPolicies beside application policies. Probes of the kubelet need no look: nothing can deny them.
+ * advice_isolation.c - what isolation takes away and what opens it: DNS and the API server, and NetworkPolicies beside
+ * application policies. Probes of the kubelet need no look: nothing can deny them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,13 +17,13 @@ static bool may_isolate(const struct berm_policy *policy, enum berm_dir dir)
 	       (policy->tier == BERM_TIER_APPLICATION || policy->kind == BERM_KIND_NETWORK);
 }
 
-static bool isolates(const struct berm_policy *policy, enum berm_dir dir)
+bool berm_advisor_isolates(const struct berm_policy *policy, enum berm_dir dir)
 {
 	return !policy->audit && may_isolate(policy, dir);
 }
 
-static bool may_meet(const struct advisor *a, const struct berm_policy *x,
-		     const struct berm_policy *y)
+bool berm_advisor_may_meet(const struct advisor *a, const struct berm_policy *x,
+			   const struct berm_policy *y)
 {
 	struct berm_scope xs = berm_scope_of_subject(x), ys = berm_scope_of_subject(y);
 
@@ -35,7 +35,7 @@ static bool may_meet(const struct advisor *a, const struct berm_policy *x,
 static char *const dns_name[] = { (char *)"kube-dns" };
 static struct berm_requirement dns_label = { (char *)"k8s-app", BERM_OP_IN, (char **)dns_name, 1 };
 static const struct berm_selector dns_pods = { &dns_label, 1 };
-static const struct berm_scope dns_scope = { "kube-system", NULL, &dns_pods };
+const struct berm_scope berm_advisor_dns = { "kube-system", NULL, &dns_pods };
 
 static bool has_port(const struct berm_policy_rule *rule, uint8_t plane, uint16_t port)
 {
@@ -59,7 +59,7 @@ static bool may_reach_dns(const struct advisor *a, const struct berm_said *said)
 		struct berm_scope scope = berm_scope_of_peer(said->policy, peer);
 
 		if (peer->any || peer->is_block ||
-		    !berm_scope_is_disjoint(a->model, &scope, &dns_scope))
+		    !berm_scope_is_disjoint(a->model, &scope, &berm_advisor_dns))
 			return true;
 	}
 	return !rule->peer_count;
@@ -100,7 +100,7 @@ static bool is_allowed(const struct advisor *a, const struct berm_policy *policy
 {
 	for (size_t i = 0; i < a->rule_count; i++)
 		if (counts_for(policy, &a->rule[i].said) && allows(a, &a->rule[i], essential) &&
-		    may_meet(a, policy, a->rule[i].said.policy))
+		    berm_advisor_may_meet(a, policy, a->rule[i].said.policy))
 			return true;
 	return false;
 }
@@ -131,63 +131,6 @@ void berm_advise_isolation(struct advisor *a, const struct berm_advice_document 
 			"its pods cannot reach the API server: they are isolated, and no rule allows it");
 }
 
-/* ---- rules that an essential covers ------------------------------------------------------------------------- */
-
-/* An essential holds only if all who isolate grant it. */
-static bool is_granted(const struct advisor *a, const struct berm_policy *policy)
-{
-	for (size_t i = 0; i < a->advice->count; i++) {
-		const struct berm_policy *other = a->advice->document[i].policy;
-
-		if (isolates(other, BERM_EGRESS) && !(other->essentials & BERM_ESSENTIAL_DNS) &&
-		    may_meet(a, policy, other))
-			return false;
-	}
-	return true;
-}
-
-static bool is_dns_only(const struct advisor *a, const struct berm_said *said)
-{
-	static const struct berm_port_term udp = { .plane = BERM_PLANE_UDP,
-						   .first = DNS_PORT,
-						   .last = DNS_PORT },
-					   tcp = { .plane = BERM_PLANE_TCP,
-						   .first = DNS_PORT,
-						   .last = DNS_PORT };
-	const struct berm_policy_rule *rule = said->rule;
-
-	for (size_t i = 0; i < rule->port_count; i++)
-		if (!berm_port_term_covers(&udp, &rule->port[i]) &&
-		    !berm_port_term_covers(&tcp, &rule->port[i]))
-			return false;
-	for (size_t i = 0; i < rule->peer_count; i++) {
-		const struct berm_peer_term *peer = &rule->peer[i];
-		struct berm_scope scope = berm_scope_of_peer(said->policy, peer);
-
-		if (peer->any || peer->is_block || peer->unsupported ||
-		    !berm_scope_covers(a->model, &dns_scope, &scope))
-			return false;
-	}
-	return rule->port_count && rule->peer_count;
-}
-
-void berm_advise_essentials(struct advisor *a, const struct advice_rule *r)
-{
-	const struct berm_policy *policy = r->said.policy;
-	char path[128];
-
-	if (r->said.rule->action != BERM_RULE_ALLOW || r->said.rule->dir != BERM_EGRESS ||
-	    policy->tier != BERM_TIER_APPLICATION || !isolates(policy, BERM_EGRESS) ||
-	    !(policy->essentials & BERM_ESSENTIAL_DNS) || !is_dns_only(a, &r->said) ||
-	    !is_granted(a, policy))
-		return;
-	berm_advisor_path(path, &r->said, "%s", "");
-	berm_advisor_tell(a, r->document,
-			  &(struct advice_finding){ BERM_CODE_COVERED, path,
-						    "remove it, or write essentials without dns" },
-			  "the essential dns allows this already");
-}
-
 /* ---- NetworkPolicies beside application policies -------------------------------------------------------------- */
 
 /* Does the other policy allow itself what the rule does, by a rule or an essential? */
@@ -195,7 +138,7 @@ static bool allows_itself(const struct advisor *a, const struct berm_policy *oth
 			  const struct berm_said *said)
 {
 	if (other->essentials & BERM_ESSENTIAL_DNS && said->rule->dir == BERM_EGRESS &&
-	    is_dns_only(a, said))
+	    berm_advisor_is_dns_only(a, said))
 		return true;
 	for (size_t i = 0; i < other->rule_count; i++) {
 		const struct berm_said own = { other, &other->rule[i] };
@@ -264,8 +207,8 @@ static void advise_union(struct advisor *a, const struct berm_advice_document *d
 		const struct berm_policy *other = a->advice->document[i].policy;
 		const struct berm_policy_rule *rule;
 
-		if (!isolates(other, dir) || !is_other_kind(policy, other) ||
-		    !may_meet(a, policy, other))
+		if (!berm_advisor_isolates(other, dir) || !is_other_kind(policy, other) ||
+		    !berm_advisor_may_meet(a, policy, other))
 			continue;
 		rule = opener(a, policy, other, dir);
 		if (!rule || !berm_advisor_meets(a, policy, other))

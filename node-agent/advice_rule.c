@@ -163,6 +163,7 @@ void berm_advise_blocks(struct advisor *a, const struct advice_rule *r)
 
 struct amount { /* what one namespace has */
 	struct berm_intern prefix, bound;
+	size_t documents, rules;		 /* of a tenant's */
 	const struct berm_advice_document *most; /* judged; whose peers and ports are most */
 	size_t weight;
 };
@@ -251,12 +252,20 @@ static void advise_ns(struct advisor *a, const char *ns)
 	for (size_t i = 0; i < a->advice->count && !rc; i++) {
 		const struct berm_advice_document *d = &a->advice->document[i];
 
-		if (!d->policy->disabled && !strcmp(d->policy->ns, ns))
+		if (strcmp(d->policy->ns, ns) != 0)
+			continue;
+		m.documents++;
+		m.rules += d->policy->rule_count;
+		if (!d->policy->disabled)
 			rc = count_policy(&m, d);
 	}
 	a->no_memory |= rc != 0;
 	tell_amount(a, &m, m.prefix.count, BERM_LIMIT_PREFIXES, "different address blocks");
 	tell_amount(a, &m, m.bound.count, BERM_LIMIT_BOUNDS, "different ends of port ranges");
+	if (*ns && strcmp(ns, BERM_SYSTEM_NAMESPACE) != 0) {
+		tell_amount(a, &m, m.documents, BERM_LIMIT_NS_DOCUMENTS, "policies");
+		tell_amount(a, &m, m.rules, BERM_LIMIT_NS_RULES, "rules");
+	}
 	berm_intern_free(&m.prefix);
 	berm_intern_free(&m.bound);
 }

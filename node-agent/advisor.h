@@ -53,10 +53,18 @@ bool berm_advisor_is_there(const struct advisor *a, const struct berm_said *said
 /* Goes on with the documents that say something about pods now: without companions, without what has expired.
  * out->document is the caller's to free. -ENOMEM. */
 int berm_advisor_narrow(struct advisor *a, struct berm_advice *out) must_check;
+bool berm_advisor_isolates(const struct berm_policy *policy, enum berm_dir dir);
+/* May there be a pod in both? */
+bool berm_advisor_may_meet(const struct advisor *a, const struct berm_policy *x,
+			   const struct berm_policy *y);
+extern const struct berm_scope berm_advisor_dns;
+bool berm_advisor_is_dns_only(const struct advisor *a, const struct berm_said *said);
 const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", "to" */
 
 /* One subject each; `document` is judged and not disabled. */
 void berm_advise_expiry(struct advisor *a, const struct berm_advice_document *document);
+void berm_advise_ipsets(struct advisor *a, const struct berm_advice_document *document);
+void berm_advise_expectations(struct advisor *a);
 void berm_advise_order(struct advisor *a);
 void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
 void berm_advise_limits(struct advisor *a);

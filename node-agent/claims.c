@@ -128,7 +128,7 @@ const struct berm_claim *berm_claims_owner(const struct berm_claimed *object)
 	size_t i;
 
 	for (i = 0; i < object->count; i++)
-		if (object->claim[i].standing != BERM_STANDING_INVALID)
+		if (berm_standing_has_policy(object->claim[i].standing))
 			return &object->claim[i];
 	return NULL;
 }

@@ -25,19 +25,13 @@ static int allow_sources(struct compiler *c)
 static int build(struct compiler *c, struct berm_plan *plan)
 {
 	static int (*const step[])(struct compiler *) = {
-		berm_compile_namespaces,
-		berm_compile_subjects,
-		berm_compile_limit_documents,
-		berm_compile_limit_flows,
-		berm_compile_selectors,
-		berm_compile_frontends,
-		berm_compile_classes,
-		berm_compile_tables,
-		berm_compile_front_classes,
-		berm_compile_class_index,
-		berm_compile_spans,
-		berm_compile_matrices,
-		allow_sources,
+		berm_compile_quota,	  berm_compile_namespaces,
+		berm_compile_subjects,	  berm_compile_limit_documents,
+		berm_compile_limit_flows, berm_compile_selectors,
+		berm_compile_frontends,	  berm_compile_classes,
+		berm_compile_tables,	  berm_compile_front_classes,
+		berm_compile_class_index, berm_compile_spans,
+		berm_compile_matrices,	  allow_sources,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {

@@ -12,7 +12,8 @@
 
 /* ---- refusing one document ---------------------------------------------------------------------------------- */
 
-static int report(struct berm_problems *problems, const struct berm_policy *p, const char *what)
+static int report(struct berm_problems *problems, const struct berm_policy *p, const char *what,
+		  const char *hint)
 {
 	char message[160], document[384];
 	struct berm_problem problem = {
@@ -21,7 +22,7 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 		.source = p->source,
 		.line = p->line,
 		.message = message,
-		.hint = (char *)"split it, or use fewer peers and ports per policy",
+		.hint = (char *)hint,
 		.document = document,
 	};
 
@@ -33,12 +34,19 @@ static int report(struct berm_problems *problems, const struct berm_policy *p, c
 	return berm_problems_add(problems, &problem);
 }
 
-int berm_compile_refuse_policy(struct compiler *c, uint32_t policy, const char *what)
+int berm_compile_refuse_over(struct compiler *c, uint32_t policy, const char *what,
+			     const char *hint)
 {
 	if (c->refuse[policy])
 		return -E2BIG;
 	c->refuse[policy] = true;
-	return report(c->problems, c->model->policies[policy], what) ? -ENOMEM : -E2BIG;
+	return report(c->problems, c->model->policies[policy], what, hint) ? -ENOMEM : -E2BIG;
+}
+
+int berm_compile_refuse_policy(struct compiler *c, uint32_t policy, const char *what)
+{
+	return berm_compile_refuse_over(c, policy, what,
+					"split it, or use fewer peers and ports per policy");
 }
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */

@@ -506,9 +506,16 @@ int berm_compile_try(struct compiler *c, const struct compile_subject *s,
 #define BERM_LIMIT_NODE_NAMES	 16384 /* of flows */
 int berm_compile_limit_documents(struct compiler *c);
 int berm_compile_refuse_policy(struct compiler *c, uint32_t policy, const char *what);
+int berm_compile_refuse_over(struct compiler *c, uint32_t policy, const char *what,
+			     const char *hint);
 int berm_compile_refuse(struct compiler *c, const struct compile_subject *s, const char *what);
 int berm_compile_limit_node(struct compiler *c, const struct berm_plan *plan);
 #define BERM_LIMIT_ATTEMPTS 32
+
+/* compile_quota.c; likewise */
+#define BERM_LIMIT_NS_DOCUMENTS 5000 /* policies of a namespace other than berm-system */
+#define BERM_LIMIT_NS_RULES	32768
+int berm_compile_quota(struct compiler *c);
 
 /* compile_plan.c */
 int berm_compile_plan(struct compiler *c, struct berm_plan *plan);

@@ -49,6 +49,8 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(EXCEPT_UNDONE, "except-undone", "an exception that another block of the rule allows")    \
 	X(OPENS, "opens-isolated", "it opens pods that a policy of another kind isolates")         \
 	X(QUOTA, "near-limit", "near a limit of the compiler, or over it")                         \
+	X(NO_IPSET, "no-such-ipset", "a rule names an IPSet that is not there")                    \
+	X(EXPECTATION, "expectation-fails", "what a document expects does not hold")               \
 	X(EXPIRED, "expired-rule", "a rule or document whose time is over: it does nothing")       \
 	X(UNCHECKED, "not-checked", "too many rules to compare all with all")
 

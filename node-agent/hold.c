@@ -233,7 +233,8 @@ int berm_holds_problems(const struct berm_holds *holds, struct berm_problems *ou
 		struct berm_held *held = &holds->item[i];
 		struct berm_problem problem = {
 			.severity = BERM_ERROR,
-			.source = held->source,
+			.code = BERM_CODE_EXPECTATION,
+			.source = held->policy->source ? held->policy->source : held->source,
 			.line = held->policy->line,
 			.field = held->result.field,
 			.message = held->result.why,

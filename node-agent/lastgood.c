@@ -32,9 +32,20 @@ const char *berm_standing_name(enum berm_standing standing)
 		[BERM_STANDING_ISOLATING] = "invalid-isolating",
 		[BERM_STANDING_INVALID] = "invalid",
 		[BERM_STANDING_HELD] = "held",
+		[BERM_STANDING_HELD_BARE] = "held",
 	};
 
 	return name[standing];
+}
+
+bool berm_standing_has_policy(enum berm_standing standing)
+{
+	return standing != BERM_STANDING_INVALID && standing != BERM_STANDING_HELD_BARE;
+}
+
+bool berm_standing_is_held(enum berm_standing standing)
+{
+	return standing == BERM_STANDING_HELD || standing == BERM_STANDING_HELD_BARE;
 }
 
 /* ---- records ------------------------------------------------------------------------------------- */
@@ -224,7 +235,7 @@ static int hold(struct resolving *r, struct berm_object *o, const struct berm_ke
 
 	if (rc)
 		return rc;
-	rc = resolved_add(r, o, last ? BERM_STANDING_HELD : BERM_STANDING_INVALID, last);
+	rc = resolved_add(r, o, last ? BERM_STANDING_HELD : BERM_STANDING_HELD_BARE, last);
 	item = &r->out.item[r->out.count - 1];
 	item->carrier = o->carrier ? strdup(o->carrier) : NULL;
 	if (rc || (o->carrier && !item->carrier))

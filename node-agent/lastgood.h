@@ -30,11 +30,15 @@ enum berm_standing {
 	BERM_STANDING_ISOLATING, /* broken, never seen good here: its subject is isolated without allows */
 	BERM_STANDING_INVALID, /* broken, never seen good here, subject not readable: no policy */
 	BERM_STANDING_HELD, /* good, but its expectations do not hold: the last good version stays, or its
-			     * subject is isolated without allows. INVALID if neither is to be had */
+			     * subject is isolated without allows */
+	BERM_STANDING_HELD_BARE, /* likewise, and neither is to be had: no policy */
 };
 
 /* "enforced", "invalid-last-good", "invalid-isolating", "invalid", "held" (docs/rest-api.md). */
 const char *berm_standing_name(enum berm_standing standing);
+/* Is there some version of it, or something in its place, for the model? */
+bool berm_standing_has_policy(enum berm_standing standing);
+bool berm_standing_is_held(enum berm_standing standing);
 
 struct berm_resolved { /* one policy of one source */
 	enum berm_policy_kind kind;

@@ -262,6 +262,7 @@ static void judge_now(struct loop *loop)
 	loop->judged_ms = uv_now(&agent->loop);
 	tell_outcome(&agent->engine, &before, warning);
 	write_history(agent);
+	berm_breaches_touch(agent->breaches);
 	if (agent->engine.retry_ms)
 		uv_timer_start(&loop->judge, on_judge, agent->engine.retry_ms, 0);
 	note_waiting(agent);
@@ -703,6 +704,8 @@ static int start_parts(struct loop *loop, struct berm_err *err)
 	if (!rc && agent->api && agent->opts.feedback_s)
 		rc = berm_feedback_new(agent, agent->opts.feedback_s, &agent->feedback, err);
 	if (!rc)
+		rc = berm_breaches_new(&agent->loop, &agent->engine.model, &agent->breaches, err);
+	if (!rc)
 		rc = berm_attest_new(agent, &agent->attest, err);
 	if (!rc)
 		rc = berm_reconcile_start(agent, &agent->reconcile, err);
@@ -743,12 +746,14 @@ static void stop_parts(struct loop *loop)
 	berm_feedback_stop(agent->feedback);
 	berm_api_stop(agent->api);
 	berm_keeper_stop(agent->keeper);
+	berm_breaches_stop(agent->breaches);
 	uv_walk(&agent->loop, close_handle, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&agent->loop);
 	berm_alarm_close(&loop->alarm);
 	berm_server_free(agent->server);
 	berm_keeper_free(agent->keeper);
+	berm_breaches_free(agent->breaches);
 	berm_shield_free(agent->shield);
 	berm_feedback_free(agent->feedback);
 	berm_reconcile_free(agent->reconcile);

@@ -104,7 +104,7 @@ struct berm_model {
  * remove: -ENOENT is returned if it was not there, and nothing changes. */
 int berm_model_put_namespace(struct berm_model *model, struct berm_namespace *ns);
 int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod);
-/* Of companions too. What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
+/* Of companions too. One that says what it said before changes nothing, but for its source and line. What depends on IPSets or on the time is made anew when these change (effective.h); version moves only then. */
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy);
 /* Where the labels of workloads come from; NULL: from where they come by default. */
 const struct berm_mapping *berm_model_mapping(const struct berm_model *model);

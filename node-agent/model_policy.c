@@ -170,6 +170,23 @@ static int put_companion(struct berm_model *model, struct berm_policy *companion
 	return rc;
 }
 
+/* The same document again, perhaps elsewhere in its file: who writes a thousand of them anew does not make everybody wait for
+ * a compilation. What is in force borrows its source and line from what is written. */
+static bool is_same_again(struct berm_model *model, struct berm_policy *policy)
+{
+	struct berm_policy *written,
+		*old = (struct berm_policy *)berm_shelf_get(berm_model_policies(model), policy);
+
+	if (!old || !policy->digest || old->digest != policy->digest)
+		return false;
+	written = old->written ? old->written : old;
+	free(written->source);
+	old->source = written->source = TAKE_PTR(policy->source);
+	old->line = written->line = policy->line;
+	berm_policy_free(policy);
+	return true;
+}
+
 int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
 {
 	struct berm_policy *made;
@@ -177,6 +194,8 @@ int berm_model_put_policy(struct berm_model *model, struct berm_policy *policy)
 
 	if (berm_policy_is_companion(policy->kind))
 		return put_companion(model, policy);
+	if (is_same_again(model, policy))
+		return 0;
 	if (!berm_policy_is_conditional(policy))
 		return put_effective(model, policy);
 	if (berm_effective_make(model, policy, false, &made)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* objectlist.c - namespaces and pods of the model as a Kubernetes List. No addresses, no annotations: who asks wants labels and names. */
+/* objectlist.c - namespaces, pods and IPSets of the model as a Kubernetes List. No addresses of pods, no annotations: who asks wants labels and names. */
 #include "objectlist.h"
 
 #include "model.h"
@@ -67,6 +67,22 @@ static cJSON *pod_json(const struct berm_pod *pod)
 	return object;
 }
 
+static cJSON *ipset_json(const struct berm_policy *policy)
+{
+	cJSON *object = cJSON_CreateObject(), *cidrs;
+	char text[BERM_CIDR_STRLEN];
+
+	cJSON_AddStringToObject(object, "kind", "IPSet");
+	cJSON_AddStringToObject(object, "name", policy->name);
+	cJSON_AddStringToObject(object, "namespace", policy->ns);
+	cidrs = cJSON_AddArrayToObject(object, "cidrs");
+	for (size_t i = 0; i < policy->set.count; i++) {
+		berm_cidr_format(&policy->set.cidr[i], text);
+		cJSON_AddItemToArray(cidrs, cJSON_CreateString(text));
+	}
+	return object;
+}
+
 cJSON *berm_objects_json(const struct berm_model *model)
 {
 	cJSON *list = new_object("List"), *items = cJSON_AddArrayToObject(list, "items");
@@ -79,5 +95,8 @@ cJSON *berm_objects_json(const struct berm_model *model)
 	}
 	for (size_t i = 0; i < model->pod_count; i++)
 		cJSON_AddItemToArray(items, pod_json(model->pods[i]));
+	for (size_t i = 0; i < model->companion_count; i++)
+		if (model->companions[i]->kind == BERM_KIND_IPSET)
+			cJSON_AddItemToArray(items, ipset_json(model->companions[i]));
 	return list;
 }

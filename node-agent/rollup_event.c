@@ -94,17 +94,27 @@ static void note_told(struct berm_rollup *rollup, const struct berm_digest *sum)
 		free(told);
 }
 
+/* NULL: nothing that Events are about. */
+static const char *reason_of(const struct berm_problem *problem)
+{
+	bool is_expectation = problem->code == BERM_CODE_EXPECTATION;
+
+	if (problem->severity == BERM_ERROR)
+		return is_expectation ? "PolicyHeld" : "PolicyInvalid";
+	return is_expectation ? "ExpectationBroken" : NULL;
+}
+
 static void tell_problem(struct berm_rollup *rollup, const struct berm_problem *problem)
 {
 	char source[400], key[254], message[1100];
 	struct berm_apinote note = { .is_warning = true,
-				     .reason = "PolicyInvalid",
+				     .reason = reason_of(problem),
 				     .subject = message,
 				     .message = message };
 	struct berm_digester digester;
 	struct berm_digest sum;
 
-	if (problem->severity != BERM_ERROR || !problem->source)
+	if (!note.reason || !problem->source)
 		return;
 	split_key(problem, source, key);
 	format_problem(problem, key, message);
@@ -142,6 +152,7 @@ static void forget_over(struct berm_rollup *rollup)
 void berm_rollup_tell_problems(struct berm_rollup *rollup)
 {
 	const struct berm_problems *of_compiler = &rollup->agent->engine.problems;
+	const struct berm_problems *breaches = berm_breaches_problems(rollup->agent->breaches);
 	struct berm_problems problems = { 0 };
 
 	if (!berm_intake_problems(rollup->agent->intake, &problems))
@@ -149,6 +160,8 @@ void berm_rollup_tell_problems(struct berm_rollup *rollup)
 			tell_problem(rollup, &problems.item[i]);
 	for (size_t i = 0; i < of_compiler->count; i++)
 		tell_problem(rollup, &of_compiler->item[i]);
+	for (size_t i = 0; i < breaches->count; i++)
+		tell_problem(rollup, &breaches->item[i]);
 	tell_refused(rollup);
 	berm_problems_clear(&problems);
 	forget_over(rollup);

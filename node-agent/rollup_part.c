@@ -23,6 +23,8 @@ static uint64_t now_ms(const struct berm_rollup *rollup)
 
 static const char *phase_of(const struct tracked *policy)
 {
+	if (berm_standing_is_held(policy->standing))
+		return "Held";
 	if (policy->standing != BERM_STANDING_ENFORCED)
 		return "Invalid";
 	if (policy->is_disabled)

@@ -172,6 +172,7 @@ static cJSON *problems_json(const struct berm_agent *agent)
 	berm_problems_clear(&of_files);
 	add_problems(array, &agent->start_problems);
 	add_problems(array, &agent->engine.problems);
+	add_problems(array, berm_breaches_problems(agent->breaches));
 	if (agent->api)
 		add_api_problems(array, agent->api);
 	if (agent->files && berm_files_is_lost(agent->files))
@@ -230,17 +231,21 @@ static void count_policy(const struct berm_intake_policy *policy, void *ctx)
 	unsigned int *count = ctx;
 
 	count[0]++;
-	count[1] += policy->standing != BERM_STANDING_ENFORCED;
+	if (berm_standing_is_held(policy->standing))
+		count[2]++;
+	else
+		count[1] += policy->standing != BERM_STANDING_ENFORCED;
 }
 
 static void add_policies_count(cJSON *root, const struct berm_agent *agent)
 {
 	cJSON *object = cJSON_AddObjectToObject(root, "policies");
-	unsigned int count[2] = { 0 };
+	unsigned int count[3] = { 0 };
 
 	berm_intake_each_policy(agent->intake, count_policy, count);
 	add_number(object, "total", count[0]);
 	add_number(object, "invalid", count[1]);
+	add_number(object, "held", count[2]);
 }
 
 static void add_usage(cJSON *root, const struct berm_agent *agent)
@@ -707,6 +712,7 @@ static void add_policy_problems(cJSON *object, const struct policy_list *list,
 	berm_policy_title(id->kind, id->ns, id->name, document, sizeof(document));
 	add_problems_of(array, &list->problems, document);
 	add_problems_of(array, &list->agent->engine.problems, document);
+	add_problems_of(array, berm_breaches_problems(list->agent->breaches), document);
 }
 
 /* What is good and not in the kernel yet waits for its judgement: some milliseconds, or as long as that fails. */

@@ -35,7 +35,7 @@ _bermctl() {
 	why:--output | why:-o) words='table wide json yaml name' ;;
 	why:--color) words='auto always never' ;;
 	why:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	diff:--file | diff:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	diff:--filename | diff:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	diff:--output | diff:-o) words='table wide json yaml name' ;;
 	diff:--color) words='auto always never' ;;
 	diff:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -67,7 +67,7 @@ _bermctl() {
 		sessions) words='--help --pod -p --namespace -n --port --peer --state --limit --count --output -o --color --socket --watch -w --interval' ;;
 		flows) words='--help --follow -f --verdict --direction --pod -p --namespace -n --port --rule --since --last --output -o --color --socket' ;;
 		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
-		diff) words='--help --file -f --delete --output -o --color --socket' ;;
+		diff) words='--help --filename -f --file --delete --question --output -o --color --socket' ;;
 		history) words='--help --output -o --color --socket' ;;
 		lint) words='--help --filename -f --strict -s --with -W --agent --codes --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;

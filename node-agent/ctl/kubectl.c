@@ -8,8 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "ctl.h"
@@ -199,8 +202,13 @@ static void words_add(struct words *words, const char *const *more)
 		words->item[words->count++] = *more;
 }
 
-/* stdout and stderr: -1 = ours. */
-static int spawn(const struct words *words, int out_fd, int err_fd, pid_t *ret_pid,
+struct streams {
+	int fd[3]; /* -1: ours */
+};
+
+static const struct streams ours = { { -1, -1, -1 } };
+
+static int spawn(const struct words *words, const struct streams *streams, pid_t *ret_pid,
 		 struct berm_err *err)
 {
 	posix_spawn_file_actions_t actions;
@@ -214,10 +222,9 @@ static int spawn(const struct words *words, int out_fd, int err_fd, pid_t *ret_p
 	sigaddset(&set, SIGPIPE); /* which we ignore */
 	posix_spawnattr_setsigdefault(&attr, &set);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-	if (out_fd >= 0)
-		posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-	if (err_fd >= 0)
-		posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
+	for (int i = 0; i < (int)ARRAY_SIZE(streams->fd); i++)
+		if (streams->fd[i] >= 0)
+			posix_spawn_file_actions_adddup2(&actions, streams->fd[i], i);
 	rc = posix_spawnp(ret_pid, "kubectl", &actions, &attr,
 			  (char *const *)(uintptr_t)words->item, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -238,12 +245,12 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* What kubectl prints; is_quiet: its own complaints are of no interest. *ret_status: of kubectl. */
-static int capture(const struct words *words, bool is_quiet, char **ret, int *ret_status,
-		   struct berm_err *err)
+/* What kubectl prints. *ret_status: of kubectl. */
+static int capture(const struct words *words, const struct streams *streams, char **ret,
+		   int *ret_status, struct berm_err *err)
 {
-	auto_close int null = is_quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	auto_close int from = -1, to = -1;
+	struct streams with = *streams;
 	int pipe_fd[2], rc;
 	pid_t pid;
 
@@ -251,7 +258,8 @@ static int capture(const struct words *words, bool is_quiet, char **ret, int *re
 		return berm_fail(err, -errno, "run kubectl");
 	from = pipe_fd[0];
 	to = pipe_fd[1];
-	rc = spawn(words, to, null, &pid, err);
+	with.fd[STDOUT_FILENO] = to;
+	rc = spawn(words, &with, &pid, err);
 	if (rc)
 		return rc;
 	close(TAKE_FD(to));
@@ -315,7 +323,7 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 	if (rc)
 		return berm_fail(err, rc, "list the agents");
 	words_add(&words, get);
-	rc = capture(&words, false, &text, &status, err);
+	rc = capture(&words, &ours, &text, &status, err);
 	free(words.item);
 	if (rc)
 		return rc;
@@ -342,6 +350,9 @@ static int agents_find(const struct outside *out, struct agents *agents, struct 
 static char *node_of_pod(const struct outside *out, const char *pod)
 {
 	const char *slash = pod ? strchr(pod, '/') : NULL;
+	auto_close int null =
+		open("/dev/null", O_WRONLY | O_CLOEXEC); /* its complaints are of no interest */
+	const struct streams quiet = { { -1, -1, null } };
 	auto_free char *ns = NULL, *name = NULL;
 	auto_free char *text = NULL;
 	struct words words;
@@ -353,7 +364,7 @@ static char *node_of_pod(const struct outside *out, const char *pod)
 	name = strndup(slash + 1, strcspn(slash + 1, ":"));
 	words_add(&words, (const char *const[]){ "get", "pod", "-n", ns ? ns : "", name ? name : "",
 						 "-o", "jsonpath={.spec.nodeName}", NULL });
-	if (!ns || !name || capture(&words, true, &text, &status, NULL))
+	if (!ns || !name || capture(&words, &quiet, &text, &status, NULL))
 		status = 1;
 	free(words.item);
 	return status || !text || !*text ? NULL : TAKE_PTR(text);
@@ -377,7 +388,7 @@ static int start(const struct outside *out, const struct agent *agent, pid_t *re
 	words.item[words.count++] = ctl_has_color(&options, stdout) ? "--color=always"
 								    : "--color=never";
 	words_add(&words, (const char *const *)out->args);
-	rc = spawn(&words, -1, -1, ret_pid, err);
+	rc = spawn(&words, &ours, ret_pid, err);
 	free(words.item);
 	return rc;
 }
@@ -464,6 +475,113 @@ static int run(struct outside *out, struct berm_err *err)
 	return run_on(out, &agents, err);
 }
 
+/* ---- questions that one agent answers for the cluster: files are read here, and go to it by its standard input ------- */
+
+static const struct outside *asking; /* who asks; NULL: we are on a node */
+
+bool ctl_kubectl_is_outside(void)
+{
+	return asking != NULL;
+}
+
+/* An agent that runs; the rest of the list is left alone. */
+static int choose(const struct outside *out, struct agents *agents, const struct agent **ret,
+		  struct berm_err *err)
+{
+	int rc = agents_find(out, agents, err);
+
+	if (rc)
+		return rc;
+	for (int i = 0; i < agents->count; i++)
+		if (agents->item[i].is_running &&
+		    (!out->node || !strcmp(out->node, agents->item[i].node))) {
+			*ret = &agents->item[i];
+			return 0;
+		}
+	return berm_refuse(err, -ENOENT, "no agent runs%s%s; 'kubectl get pods -n %s' lists them",
+			   out->node ? " on node " : "", out->node ? out->node : "", out->ns);
+}
+
+static int file_of(const char *text, int *ret, struct berm_err *err)
+{
+	auto_close int fd = memfd_create("question", MFD_CLOEXEC);
+	size_t size = strlen(text);
+
+	if (fd < 0)
+		return berm_fail(err, -errno, "send the question");
+	for (ssize_t n; size; text += n, size -= (size_t)n) {
+		n = write(fd, text, size);
+		if (n < 0)
+			return berm_fail(err, -errno, "send the question");
+	}
+	if (lseek(fd, 0, SEEK_SET))
+		return berm_fail(err, -errno, "send the question");
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int ask(const struct agent *agent, int question, cJSON **ret, struct berm_err *err)
+{
+	const char *const exec[] = { "exec",	   "-i",      "-n", asking->ns,		agent->pod,
+				     "-c",	   CONTAINER, "--", "/usr/bin/bermctl", "diff",
+				     "--question", NULL };
+	const struct streams with = { { question, -1, -1 } };
+	auto_free char *text = NULL;
+	struct words words;
+	int status = 0, rc = words_start(asking, ARRAY_SIZE(exec), &words);
+
+	if (rc)
+		return berm_fail(err, rc, "run kubectl");
+	words_add(&words, exec);
+	rc = capture(&words, &with, &text, &status, err);
+	free(words.item);
+	if (rc)
+		return rc;
+	*ret = status ? NULL : cJSON_Parse(text);
+	if (*ret)
+		return 0;
+	return berm_refuse(err, -EREMOTEIO,
+			   "no answer from the agent on node %s (kubectl ended with %d)",
+			   agent->node, status);
+}
+
+int ctl_kubectl_diff(const cJSON *question, cJSON **ret, struct berm_err *err)
+{
+	__attribute__((cleanup(agents_clear))) struct agents agents = { 0 };
+	auto_free char *text = cJSON_PrintUnformatted(question);
+	const struct agent *agent = NULL;
+	auto_close int fd = -1;
+	int rc = text ? file_of(text, &fd, err) : berm_fail(err, -ENOMEM, "send the question");
+
+	rc = rc ? rc : choose(asking, &agents, &agent, err);
+	return rc ? rc : ask(agent, fd, ret, err);
+}
+
+/* What the agents' answer is made of here: this program's own command, which asks them by us. */
+static int run_here(const struct outside *out, char *program)
+{
+	struct ctl_options options = { .interval_s = 2 };
+	char **argv = calloc((size_t)out->arg_count + 2, sizeof(*argv));
+	int code = CTL_FAILED;
+
+	if (argv) {
+		argv[0] = program;
+		memcpy(argv + 1, out->args, (size_t)out->arg_count * sizeof(*argv));
+		asking = out;
+		code = ctl_run(out->arg_count + 1, argv, &options);
+	}
+	free(argv);
+	return code;
+}
+
+static bool is_diff(const struct outside *out)
+{
+	for (int i = 0; i < out->arg_count; i++)
+		if (ctl_command_find(out->args[i]))
+			return !strcmp(out->args[i], "diff");
+	return false;
+}
+
 int ctl_kubectl_run(int argc, char **argv)
 {
 	struct outside out = { .ns = NAMESPACE, .is_for_people = true };
@@ -472,6 +590,8 @@ int ctl_kubectl_run(int argc, char **argv)
 
 	if (rc)
 		rc = berm_fail(&err, rc, "read the command line");
+	else if (is_diff(&out))
+		rc = run_here(&out, argv[0]);
 	else
 		rc = run(&out, &err);
 	free(out.args);

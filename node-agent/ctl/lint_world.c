@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lint_world.c - objects of several files put together as the agent would: pods and namespaces in a model, policies once each. */
+/* lint_world.c - objects of several files put together as the agent would: what there is in a model, policies once each. */
 #include "lint_world.h"
 
 #include <errno.h>
@@ -72,6 +72,10 @@ static int move_objects(struct ctl_lint_sheet *sheet, struct berm_model *model)
 			rc = berm_model_put_pod(model, TAKE_PTR(object->pod));
 		else if (object->namespace)
 			rc = berm_model_put_namespace(model, TAKE_PTR(object->namespace));
+		else if (object->service)
+			rc = berm_model_put_service(model, TAKE_PTR(object->service));
+		else if (object->slice)
+			rc = berm_model_put_slice(model, TAKE_PTR(object->slice));
 	}
 	return rc;
 }
@@ -131,6 +135,23 @@ static int collect(const struct ctl_lint_world *world, struct berm_advice_docume
 	return 0;
 }
 
+/* The model owns them from now on; of two that are judged and have one name the first counts. */
+static int move_companions(const struct berm_advice_document *document, size_t count,
+			   struct berm_model *model)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < count && !rc; i++) {
+		struct berm_object *object = (struct berm_object *)document[i].object;
+		const struct berm_policy *policy = document[i].policy;
+
+		if (berm_policy_is_companion(policy->kind) &&
+		    !berm_model_policy(model, policy->kind, policy->ns, policy->name))
+			rc = berm_model_put_policy(model, TAKE_PTR(object->policy));
+	}
+	return rc;
+}
+
 static int compare_places(const void *left, const void *right)
 {
 	const struct berm_problem *x = left, *y = right;
@@ -151,6 +172,7 @@ int ctl_lint_advise(struct ctl_lint_world *world, struct berm_problems *problems
 	for (size_t i = 0; i < world->count && !rc; i++)
 		rc = move_objects(world->sheet[i], &model);
 	rc = rc ? rc : collect(world, &document, &advice.count);
+	rc = rc ? rc : move_companions(document, advice.count, &model);
 	advice.document = document;
 	rc = rc ? rc : berm_advise(&advice, problems);
 	if (problems->count > 1)

@@ -88,8 +88,9 @@ static void print_counts(const cJSON *doc, FILE *out)
 			ctl_number_at(pods, "total"), ctl_number_at(pods, "enforced"),
 			ctl_number_at(pods, "fallback"));
 	if (policies)
-		fprintf(out, FIELD "%.0f, %.0f invalid\n", "policies",
-			ctl_number_at(policies, "total"), ctl_number_at(policies, "invalid"));
+		fprintf(out, FIELD "%.0f, %.0f invalid, %.0f held\n", "policies",
+			ctl_number_at(policies, "total"), ctl_number_at(policies, "invalid"),
+			ctl_number_at(policies, "held"));
 	if (sessions)
 		fprintf(out,
 			FIELD

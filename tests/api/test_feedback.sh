@@ -89,6 +89,27 @@ test_policy_events() {
 	equal "written to" "$(writes)" "configmaps PATCH berm-system,events POST shop,leases POST berm-system,leases PUT berm-system"
 }
 
+#: a version that is held is called that, with the expectation that fails; so is one in force that another document breaks
+test_held_events() {
+	segment web 'expect: [{from: shop/spy, to: shop/db, port: 5432, verdict: Allow}]
+'
+	ready_agent --feedback=1
+	pods_start
+	wait_until event_matches PolicyHeld '^key policy.yaml, line 1: expect\[0\]: shop/app=spy -> shop/app=db TCP/5432: expected Allow, found Deny \(ingress: default-deny by shop/wall\); this version is not applied until that holds \(SegmentationPolicy shop/wall\)$'
+	equal object "$(events PolicyHeld '.involvedObject | "\(.kind) \(.namespace)/\(.name)"')" "ConfigMap shop/wall"
+	wait_until rollup_is '.[] | "\(.policy) \(.phase)"' "SegmentationPolicy shop/wall Held"
+	wait_until node_status_is .policies.held 1
+	equal invalid "$(events PolicyInvalid .message)" ""
+	equal held "$(status '.policies | "\(.held) \(.invalid)"')" "1 0"
+	segment web 'expect: [{from: shop/web, to: shop/db, port: 5432, verdict: Allow}]
+'
+	wait_until rollup_is '.[] | "\(.policy) \(.phase)"' "SegmentationPolicy shop/wall Enforced"
+	overrule Admin 10 Deny web
+	WAIT_S=20 wait_until event_matches ExpectationBroken '^key policy.yaml, line 1: expect\[0\]: does not hold any more: .*found Deny \(ingress: rule guard:over\)'
+	equal phase "$(rollup '.[] | select(.policy | startswith("Seg")).phase')" Enforced
+	equal Events "$(events PolicyHeld .count) $(events ExpectationBroken .count)" "1 1"
+}
+
 #: ClusterNetworkPolicies are in no namespace: their Events are in default, and name the object
 test_cluster_policy_events() {
 	overrule Admin 10 Deny web

@@ -17,6 +17,7 @@ setup() {
 	*' get pods '*) cat /run/pods.json; exit "$(cat /run/list-status 2>/dev/null || echo 0)" ;;
 	*' get pod '*' far '*) printf n1 ;;
 	*' get pod '*) [ -e /run/pod-node ] && cat /run/pod-node ;;
+	*' exec -i '*' diff --question '*) cat >/run/question; cat /run/answer; exit "$(cat /run/exec-status 2>/dev/null || echo 0)" ;;
 	*' exec '*) echo "ran ${*##* -- }"; case "$*" in *agent-2*) exit "$(cat /run/exec-status 2>/dev/null || echo 0)" ;; esac ;;
 	esac
 	SH
@@ -80,6 +81,30 @@ test_why() {
 	[ "$(execs | sed 's/ -c .*//')" = 'exec -n berm-system agent-3' ] || fail "asked: $(cat $ASKED)"
 	berm why 192.0.2.1 192.0.2.2:80 || fail "$(cat "$SANDBOX_TMP/err")"
 	[ "$(execs | wc -l)" = 3 ] || fail "addresses may be anywhere: $(cat $ASKED)"
+}
+
+#: the files of `diff` go to one agent, with their names; its answer is shown here, and the exit status is that of diff
+test_diff() {
+	printf 'kind: IPSet\nname: office\n' >"$SANDBOX_TMP/a.yaml"
+	echo '{"documents": {"added": ["IPSet berm-system/office"], "changed": [], "removed": []}, "held": [], "breaks": [], "edges": [], "changed": false}' >/run/answer
+	pods agent-1-=n1 agent-2=n2 agent-3=n3
+	berm diff -f "$SANDBOX_TMP/a.yaml" --delete shop/db --context east && fail "something changes: $(cat "$SANDBOX_TMP/out")" || [ $? = 1 ] || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs)" = '--context east exec -i -n berm-system agent-2 -c agent -- /usr/bin/bermctl diff --question' ] || fail "asked: $(cat $ASKED)"
+	[ "$(jq -r '.documents[0].text' /run/question)" = "$(cat "$SANDBOX_TMP/a.yaml")" ] || fail "the text: $(cat /run/question)"
+	[ "$(jq -r '[.documents[0].source, .delete[0]] | join(" ")' /run/question)" = "$SANDBOX_TMP/a.yaml SegmentationPolicy shop/db" ] || fail "the names: $(cat /run/question)"
+	grep -q '^added: IPSet berm-system/office$' "$SANDBOX_TMP/out" || fail "shown: $(cat "$SANDBOX_TMP/out")"
+	berm diff -o json --node n3 -f - <"$SANDBOX_TMP/a.yaml" || [ $? = 1 ] || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(jq -r '.documents.added[0]' "$SANDBOX_TMP/out")" = 'IPSet berm-system/office' ] || fail "JSON: $(cat "$SANDBOX_TMP/out")"
+	execs | grep -q 'agent-3' || fail "asked: $(cat $ASKED)"
+	echo '{"documents": {}, "edges": []}' >/run/answer
+	berm diff -f "$SANDBOX_TMP/a.yaml" || fail "nothing changes: $(cat "$SANDBOX_TMP/err")"
+	echo 2 >/run/exec-status
+	berm diff -f "$SANDBOX_TMP/a.yaml" && fail "no answer" || [ $? = 2 ] || fail "$(cat "$SANDBOX_TMP/err")"
+	err_has 'no answer from the agent on node n2 (kubectl ended with 2)'
+	berm diff --node n1 -f "$SANDBOX_TMP/a.yaml" && fail "it does not run" || [ $? = 2 ] || fail "$(cat "$SANDBOX_TMP/err")"
+	err_has 'no agent runs on node n1'
+	berm diff -f /nowhere.yaml && fail "no such file" || [ $? = 2 ] || fail "$(cat "$SANDBOX_TMP/err")"
+	! grep -q exec $ASKED || fail "asked with no file: $(cat $ASKED)"
 }
 
 #: what goes wrong is said, and the exit status is the worst one

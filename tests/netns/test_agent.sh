@@ -192,6 +192,7 @@ test_idempotent() {
 	generation=$(status .generation)
 	judged=$(status .last_apply.judged)
 	wall web | apply - wall.yaml
+	printf 'apiVersion: v1\nkind: Namespace\nmetadata: {name: marker}\n' | apply - zz-marker.yaml # which alone is something to judge
 	wait_until judged_is_past "$judged"
 	equal writes "$(status .last_apply.writes)" 0
 	equal generation "$(status .generation)" "$generation"

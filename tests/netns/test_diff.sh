@@ -103,4 +103,71 @@ test_delete_and_refusals() {
 	[ "$(status .enforcing)" = true ] || fail "the agent is not well"
 }
 
+own() { # NAME LINE...: a SegmentationPolicy of the system on the database
+	printf 'kind: SegmentationPolicy\nname: %s\nnamespace: default\nsubject: {podSelector: {matchLabels: {app: db}}}\n' "$1"
+	shift
+	printf '%s\n' "$@"
+}
+ask() { cat >"$SANDBOX_TMP/ask.yaml"; diffs 1 -f "$SANDBOX_TMP/ask.yaml"; }
+
+#: an IPSet that comes or goes and a LabelMapping change what policies mean that are not in the question
+test_companions() {
+	cast db app=db -- web app=web -- spy app=spy job=web
+	listen db 80
+	{ own sets 'isolate: [Ingress]' 'ingress: [{name: office, from: [{ipSet: office}]}, {name: role, from: [{workload: {role: web}}]}]'
+	  printf -- '---\nkind: IPSet\nname: office\nnamespace: berm-system\ncidrs: [198.51.100.0/24]\n'; } | apply - sets.yaml
+	curtain_up
+	ask <<-YAML
+	{kind: IPSet, name: office, namespace: berm-system, cidrs: [198.51.100.0/24, 203.0.113.0/24, $(addr_of web 4)/32]}
+	YAML
+	[ "$(jq -c .documents.changed <<<"$DIFF")" = '["IPSet berm-system/office"]' ] || fail "documents: $DIFF"
+	has_edge opened 203.0.113.0/24 default/db TCP
+	has_edge opened default/web default/db TCP
+	[ "$(jq -r '.edges[] | select(.from.pods == ["default/web"] and (.ports | index("TCP"))).family' <<<"$DIFF")" = IPv4 ] || fail "the IPSet has no IPv6: $DIFF"
+	lacks_edge opened 198.51.100.0/24 default/db TCP
+	lacks_edge opened default/spy default/db TCP
+	block web db 80
+	diffs 1 --delete IPSet/berm-system/office
+	has_edge closed 198.51.100.0/24 default/db TCP
+	ask <<-YAML
+	{kind: LabelMapping, name: ours, namespace: berm-system, role: [{pod: job}]}
+	YAML
+	has_edge opened default/spy default/db TCP
+}
+
+#: Services, exact flows and what audit would do
+test_all_that_counts() {
+	cast db app=db -- web app=web -- spy app=spy
+	apply - world.yaml <<-YAML
+	{apiVersion: v1, kind: Service, metadata: {name: data, namespace: default}, spec: {clusterIP: 10.96.0.10, ports: [{name: sql, port: 5432}]}}
+	---
+	{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {name: data-1, namespace: default, labels: {kubernetes.io/service-name: data}},
+	 ports: [{name: sql, port: 5432, protocol: TCP}], endpoints: [{addresses: [$(addr_of db 4)], conditions: {ready: true}}]}
+	YAML
+	curtain_up
+	ask <<-YAML
+	kind: SegmentationPolicy
+	name: web-out
+	namespace: default
+	subject: {podSelector: {matchLabels: {app: web}}}
+	isolate: [Egress]
+	essentials: []
+	egress: [{to: [{podSelector: {matchLabels: {app: spy}}}]}]
+	flows: [{name: pinned, action: Allow, direction: Egress, protocol: TCP, src: $(addr_of web 4), srcPort: 45000, dst: $(addr_of db 4), dstPort: 5432}]
+	YAML
+	has_edge closed default/web default/db TCP
+	[ "$(jq -c '[.edges[] | select(.to.service == "default/data") | [.change, .to.address, .ports[], .after.direction]]' <<<"$DIFF")" = '[["closed","10.96.0.10","TCP 5432","egress"]]' ] || fail "the Service: $DIFF"
+	[ "$(jq '[.edges[] | select(.flow)] | length' <<<"$DIFF")" = 0 ] || fail "the flow stays allowed: $DIFF"
+	settle apply "$SANDBOX_TMP/ask.yaml" out.yaml
+	[ "$(verdict default/web 10.96.0.10:5432)" = DROPPED ] || fail "why: web -> the Service"
+	ask < <(own cut 'isolate: []' "flows: [{name: cut, action: Deny, direction: Ingress, protocol: TCP, src: $(addr_of web 4), srcPort: 45000, dst: $(addr_of db 4), dstPort: 5432}]")
+	[ "$(jq -c '[.edges[] | [.change, .from.pods[0], .to.pods[0], .flow.source.port, .after.by]]' <<<"$DIFF")" = '[["closed","default/web","default/db",45000,"rule default/cut:flows/cut"]]' ] || fail "the flow: $DIFF"
+	ask < <(own db-in 'isolate: [Ingress]' 'mode: audit' 'ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]')
+	has_edge would-close default/spy default/db TCP
+	lacks_edge closed default/spy default/db TCP
+	lacks_edge would-close default/web default/db TCP
+	"$BUILD/bermctl" diff -f "$SANDBOX_TMP/ask.yaml" >"$SANDBOX_TMP/text" || [ $? = 1 ] || fail "text"
+	grep -q '^(-) default/spy -> default/db  .*if what is in mode audit were enforced' "$SANDBOX_TMP/text" || fail "text: $(cat "$SANDBOX_TMP/text")"
+}
+
 run_tests "$@"

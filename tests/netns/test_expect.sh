@@ -97,4 +97,29 @@ test_others_arrive() {
 	reach web db 80
 }
 
+says() { [[ "$(problem)" == *"$1"* ]]; }
+says_nothing() { [ -z "$(problem)" ]; }
+
+#: what is in force stays when another document breaks what it expects, and it is told; with that document that is over
+test_broken_by_another() {
+	shop
+	policy lock <<-YAML
+	kind: SegmentationPolicy
+	name: lock
+	priority: 1
+	subject: {podSelector: {matchLabels: {app: db}}}
+	isolate: []
+	ingress: [{name: all, action: Deny, from: [{podSelector: {matchLabels: {app: web}}}]}]
+	YAML
+	wait_until stands lock enforced
+	wait_until says "does not hold any more: default/app=web -> default/app=db TCP/5432: expected Allow, found Deny (ingress: rule default/lock:all)"
+	[ "$(standing db-in)" = enforced ] || fail "it is $(standing db-in)"
+	[ "$(status '.problems[0] | "\(.severity) \(.field) \(.document)"')" = "warning expect[0] SegmentationPolicy default/db-in" ] || fail "status says: $(status .problems)"
+	[ "$(rest GET /v1/policies | jq '.policies[] | select(.name == "db-in").problems | length')" = 1 ] || fail "not beside its policy"
+	block web db 5432
+	unapply lock.yaml
+	WAIT_S=15 wait_until says_nothing || fail "status still says: $(problem)"
+	reach web db 5432
+}
+
 run_tests "$@"

@@ -218,4 +218,65 @@ test_noisy_documents() {
 	[ "$(status '.enforcing')" = true ] || fail "not enforcing: $(status .reasons)"
 }
 
+rule_is_there() { rest GET /v1/rules | jq -e --arg r "$1" '[.rules[].rule] | index($r)' >/dev/null; }
+
+# How long until a change of the shop is in force, ms: the longest of some
+shop_takes() { # FIRST LAST
+	local i t worst=0
+	for ((i = $1; i <= $2; i++)); do
+		t=$(date +%s%3N)
+		policy shop shop <<-YAML
+		kind: SegmentationPolicy
+		name: db
+		subject: {podSelector: {matchLabels: {app: db}}}
+		isolate: [Ingress]
+		ingress: [{name: r$i, from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]
+		YAML
+		wait_until rule_is_there "r$i"
+		t=$(($(date +%s%3N) - t))
+		[ "$t" -le "$worst" ] || worst=$t
+	done
+	echo "$worst"
+}
+
+# A ConfigMap near its 1 MiB: broken | rules | documents | selectors
+heap() {
+	case $1 in
+	documents) seq 1 4900 | awk '{printf "---\nkind: SegmentationPolicy\nname: p%d\nsubject: {podSelector: {matchLabels: {app: nosy}}}\nisolate: [Ingress]\ningress: [{from: [{podSelector: {}}], ports: [{port: %d}]}]\n", $1, $1}' ;;
+	selectors) printf 'kind: SegmentationPolicy\nname: sel\nisolate: [Ingress]\ningress:\n'
+		seq 1 350 | awk '{printf "- {from: [{podSelector: {matchExpressions: ["; for (k = 0; k < 40; k++) printf "%s{key: k%d, operator: In, values: [a, b, c, d, e, v%d]}", k ? ", " : "", k, $1; print "]}}]}"}' ;;
+	*) printf 'kind: SegmentationPolicy\nname: big\nsubject: {podSelector: {}}\nisolate: [Ingress]\ningress:\n'
+		seq 1 11000 | awk '{printf "- {from: [{ipBlock: {cidr: 10.9.%d.%d/32}}], ports: [{port: %d}]}\n", $1 / 250, $1 % 250, $1}'
+		[ "$1" != broken ] || echo '- {from: [}]' ;;
+	esac
+}
+
+#: a tenant that writes the heaviest ConfigMaps it can, broken and not, again and again: another's change still comes into force, measured beside one alone
+test_noisy_apply() {
+	local quiet kind took i=10 pid kinds=(rules)
+	[ -z "${BERM_LONG:-}" ] || kinds=(broken rules documents selectors)
+	stage
+	quiet=$(shop_takes 1 3)
+	for kind in "${kinds[@]}"; do
+		heap $kind >"$SANDBOX_TMP/heap"
+		(
+			n=0
+			while :; do # the documents change each time
+				{ cat "$SANDBOX_TMP/heap" 2>/dev/null; printf '# %d\n' $((n++)); } | policy "noise-$kind" evil
+				[ -e "$SANDBOX_TMP/heap" ] || exit 0
+				timeout 0.3 tail -f /dev/null || : # a busy tenant
+			done
+		) &
+		pid=$!
+		took=$(shop_takes $i $((i + 2)))
+		rm "$SANDBOX_TMP/heap" # it ends by itself, between two writes
+		wait $pid 2>/dev/null || :
+		unapply "noise-$kind.yaml"
+		note "a change of the shop is in force after at most $took ms beside $kind, $quiet ms alone"
+		[ "$took" -le $((10 * quiet + 3000)) ] || fail "the shop waits $took ms beside $kind, $quiet ms alone"
+		i=$((i + 10))
+	done
+	shop_stands
+}
+
 run_tests "$@"

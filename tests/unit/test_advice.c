@@ -376,6 +376,95 @@ TEST(address_blocks, "blocks within blocks, exceptions that another block undoes
 		expect(c);
 }
 
+#define IPSET(ns_, name_)                                                                          \
+	"{kind: IPSet, namespace: " ns_ ", name: " name_ ", cidrs: [10.1.0.0/16]}\n---\n"
+#define FROM_SET(name_) "from: [{ipBlock: {cidr: 10.9.0.0/16}}, {ipSet: " name_ "}]"
+#define EXPECT(who, verdict_)                                                                      \
+	"expect: [{from: " who ", to: shop/db, port: 80, verdict: " verdict_ "}]"
+
+static const struct finding_case together[] = {
+	{ "no such IPSet", SEG("a", IN "ingress: [{" FROM_SET("office") "}]"), BERM_CODE_NO_IPSET,
+	  1, 0,
+	  "ingress[0].from[1]: there is no IPSet 'office' for namespace shop here; without it this peer matches nothing; if it is in another file",
+	  SEG("a", IN "ingress: [{" FROM_SET("office") "}]") IPSET("shop", "office") },
+	{ "IPSet misspelt",
+	  SEG("a", IN "ingress: [{action: Deny, " FROM_SET("ofice") "}]")
+		  IPSET("berm-system", "office"),
+	  BERM_CODE_NO_IPSET, 1, 0, "denies everyone everything; did you mean 'office'?",
+	  SEG("a", IN "ingress: [{action: Deny, " FROM_SET("office") "}]")
+		  IPSET("berm-system", "office") },
+	{ "IPSet of another tenant",
+	  SEG("a", IN "ingress: [{" FROM_SET("office") "}]") IPSET("other", "office"),
+	  BERM_CODE_NO_IPSET, 1, 0, "ingress[0].from[1]",
+	  SEG("a", IN "ingress: [{mode: disabled, " FROM_SET("office") "}]")
+		  IPSET("other", "office") },
+	{ "expectation",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Deny")),
+	  BERM_CODE_EXPECTATION, 1, 0,
+	  "expect[0]: shop/app=web -> shop/app=db TCP/80: expected Deny, found Allow (ingress: rule shop/a:#0)",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Allow")) },
+	{ "expectation that another document breaks",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Allow"))
+		  SEG("b", "isolate: [], ingress: [{action: Deny, " RULE_OF("web") "}]"),
+	  BERM_CODE_EXPECTATION, 1, 0, "found Deny (ingress: rule shop/b:#0)",
+	  SEG("a", IN "ingress: [{" RULE_OF("web") "}], " EXPECT("shop/web", "Allow"))
+		  SEG("b", "mode: disabled, isolate: [], ingress: [{action: Deny, " RULE_OF(
+				   "web") "}]") },
+	{ "expectation about an IPSet",
+	  SEG("a", IN "ingress: [{" FROM_SET("office") "}], " EXPECT("10.1.2.3", "Allow")),
+	  BERM_CODE_EXPECTATION, 1, 0, "10.1.2.3 -> shop/app=db TCP/80: expected Allow, found Deny",
+	  SEG("a", IN "ingress: [{" FROM_SET("office") "}], " EXPECT("10.1.2.3", "Allow"))
+		  IPSET("shop", "office") },
+};
+
+#define API_SERVER(port_)                                                                          \
+	"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: "     \
+	"{name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: "             \
+	"kubernetes}}, ports: [{name: https, port: " port_ ", protocol: TCP}], endpoints: "        \
+	"[{addresses: [192.0.2.1], conditions: {ready: true}}]}\n---\n"
+#define TO_API OUT "egress: [{to: [{ipBlock: {cidr: 192.0.2.1/32}}], ports: [{port: 6443}]}]"
+#define POD_ON(name_, rest, addr)                                                                  \
+	"{apiVersion: v1, kind: Pod, metadata: {name: " name_ ", namespace: shop, labels: {app: "  \
+	"db}}, spec: {nodeName: n1, " rest "containers: []}, status: {podIPs: [{ip: " addr         \
+	"}]}}\n---\n"
+#define NODE  POD_ON("proxy", "hostNetwork: true, ", "192.0.2.9")
+#define PROBE SEG("a", IN "ingress: [{from: [{ipBlock: {cidr: 192.0.2.9/32}}]}]")
+
+static const struct finding_case essentials[] = {
+	{ "the API server", SEG("a", TO_API) API_SERVER("6443"), BERM_CODE_COVERED, 1, 0,
+	  "egress[0]: the essential apiserver allows this already; remove it, or write essentials without apiserver",
+	  SEG("a", TO_API) API_SERVER("443") },
+	{ "the API server, no essential", SEG("a", TO_API) API_SERVER("6443"), BERM_CODE_COVERED, 1,
+	  0, "egress[0]", SEG("a", "essentials: [dns], " TO_API) API_SERVER("6443") },
+	{ "the API server, another isolates", SEG("a", TO_API) API_SERVER("6443"),
+	  BERM_CODE_COVERED, 1, 0, "egress[0]",
+	  SEG("a", TO_API) API_SERVER("6443") NP("b", "db", "policyTypes: [Egress]") },
+	{ "probes", PROBE NODE POD_ON("db", "", "10.0.0.1"), BERM_CODE_COVERED, 1, 0,
+	  "ingress[0]: the own node of these pods is always let in: probes of the kubelet need no rule",
+	  PROBE POD_ON("db", "", "10.0.0.1") },
+	{ "probes, a neighbour on another node", PROBE NODE POD_ON("db", "", "10.0.0.1"),
+	  BERM_CODE_COVERED, 1, 0, "ingress[0]",
+	  PROBE NODE POD_ON(
+		  "db", "",
+		  "10.0.0.1") "{apiVersion: v1, kind: Pod, metadata: {name: far, namespace: shop, labels: {app: db}}, spec: {nodeName: n2, containers: []}}" },
+};
+
+TEST(documents_together, "IPSets that nobody defines, expectations that do not hold")
+{
+	const struct finding_case *c;
+
+	for_each_case(c, together)
+		expect(c);
+}
+
+TEST(covered_rules, "what the essential apiserver covers, and that probes need no rule")
+{
+	const struct finding_case *c;
+
+	for_each_case(c, essentials)
+		expect(c);
+}
+
 /* `count` single addresses in documents of `per` each. */
 static void add_blocks(struct ctl_lint_world *world, unsigned int count)
 {

@@ -289,7 +289,7 @@ TEST(held_first, "the first version that a node sees isolates its subject until 
 	EXPECT_STR_EQ(state("db"), "held/0");
 	load(0, HEAD("db", "db") "isolate: []\n" WANT("db") "ingress: [{action: Deny}]\n");
 	settle();
-	EXPECT_STR_EQ(state("db"), "invalid/-1"); /* it would have isolated nobody */
+	EXPECT_STR_EQ(state("db"), "held/-1"); /* it would have isolated nobody */
 	EXPECT_STR_HAS(problem(), "expected Allow, found Deny (ingress: rule shop/db:#0)");
 	stop();
 }
