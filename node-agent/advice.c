@@ -297,8 +297,10 @@ int berm_advise(const struct berm_advice *advice, struct berm_problems *problems
 	struct berm_advice now;
 
 	for (size_t i = 0; i < advice->count; i++)
-		if (is_to_judge(&advice->document[i]))
+		if (is_to_judge(&advice->document[i])) {
 			berm_advise_expiry(&a, &advice->document[i]);
+			berm_advise_schedules(&a, &advice->document[i]);
+		}
 	if (berm_advisor_narrow(&a, &now))
 		a.no_memory = true;
 	else

@@ -57,6 +57,7 @@ const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", 
 
 /* One subject each; `document` is judged and not disabled. */
 void berm_advise_expiry(struct advisor *a, const struct berm_advice_document *document);
+void berm_advise_schedules(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_order(struct advisor *a);
 void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
 void berm_advise_limits(struct advisor *a);

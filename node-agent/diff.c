@@ -151,6 +151,20 @@ static void tell_documents(struct inquiry *in)
 			add_title(removed, in->before.item[i]);
 }
 
+/* What is expected holds while every schedule is open. */
+static int check_open(const struct berm_overlay *list, struct berm_expect_result *result, size_t count,
+		      struct berm_err *err)
+{
+	struct berm_overlay open;
+	int rc = berm_overlay_open(list, &open);
+
+	if (rc)
+		return berm_fail(err, rc, "compare");
+	rc = berm_expect_check(&open, result, count, err);
+	berm_overlay_clear(&open);
+	return rc;
+}
+
 /* Those that would be held, all new versions being there. */
 static int tell_expectations(struct inquiry *in, struct berm_err *err)
 {
@@ -168,7 +182,7 @@ static int tell_expectations(struct inquiry *in, struct berm_err *err)
 		if (policy->expect_count && (!old || old->digest != policy->digest))
 			result[n++].policy = policy;
 	}
-	rc = n ? berm_expect_check(&in->after, result, n, err) : 0;
+	rc = n ? check_open(&in->after, result, n, err) : 0;
 	for (size_t i = 0; !rc && i < n; i++) {
 		char title[400], line[1300];
 

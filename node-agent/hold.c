@@ -141,7 +141,7 @@ static int check_round(struct berm_holds *holds, const struct berm_model *model,
 		       struct berm_err *err)
 {
 	auto_free struct berm_expect_result *result = calloc(holds->count + 1, sizeof(*result));
-	struct berm_overlay overlay = { 0 };
+	struct berm_overlay overlay = { 0 }, open = { 0 };
 	size_t n = 0;
 	int rc = result ? berm_overlay_make(model, &overlay) : -ENOMEM;
 
@@ -150,10 +150,13 @@ static int check_round(struct berm_holds *holds, const struct berm_model *model,
 			result[n++].policy = holds->item[i].policy;
 			rc = berm_overlay_put(&overlay, holds->item[i].policy);
 		}
+	if (!rc)
+		rc = berm_overlay_open(&overlay, &open);
 	if (rc)
 		berm_fail(err, rc, "check expectations");
 	else
-		rc = berm_expect_check(&overlay, result, n, err);
+		rc = berm_expect_check(&open, result, n, err);
+	berm_overlay_clear(&open);
 	berm_overlay_clear(&overlay);
 	n = 0;
 	for (size_t i = 0; !rc && i < holds->count; i++) {

@@ -22,6 +22,7 @@ static void rule_clear(struct berm_policy_rule *rule)
 		peer_clear(&rule->peer[i]);
 	for (size_t i = 0; i < rule->port_count; i++)
 		free(rule->port[i].name);
+	berm_schedule_clear(&rule->schedule);
 	free(rule->peer);
 	free(rule->port);
 	free(rule->name);
@@ -93,6 +94,7 @@ void berm_policy_free(struct berm_policy *policy)
 	berm_selector_clear(&policy->pod_subject);
 	berm_ipset_clear(&policy->set);
 	berm_mapping_clear(&policy->mapping);
+	berm_schedule_clear(&policy->schedule);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -204,6 +206,18 @@ static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 	mix_text(d, peer->ipset);
 }
 
+/* What has no schedule has the digest that it had before there were any. */
+static void mix_schedule(struct berm_digester *d, const struct berm_schedule *schedule)
+{
+	if (!schedule->count)
+		return;
+	berm_digest_text(d, "schedule");
+	berm_digest_u64(d, schedule->count);
+	for (size_t i = 0; i < schedule->count; i++)
+		berm_digest_u64(d, schedule->open[i].first_s |
+					   (uint64_t)schedule->open[i].end_s << 32);
+}
+
 static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)
 {
 	mix_text(d, rule->name);
@@ -215,6 +229,7 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	berm_digest_u64(d, rule->sample | (uint64_t)rule->burst << 32);
 	berm_digest_u64(d, rule->interval_ns);
 	berm_digest_u64(d, (uint64_t)rule->expires);
+	mix_schedule(d, &rule->schedule);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);
@@ -287,6 +302,7 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
 	berm_digest_u64(&d, (uint64_t)policy->expires);
+	mix_schedule(&d, &policy->schedule);
 	mix_mapping(&d, &policy->mapping);
 	berm_digest_u64(&d, policy->set.count);
 	for (size_t i = 0; i < policy->set.count; i++)

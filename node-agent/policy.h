@@ -15,6 +15,7 @@
 #include "abi.h"
 #include "cidr.h"
 #include "ipset.h"
+#include "schedule.h"
 #include "selector.h"
 #include "workload.h"
 
@@ -94,6 +95,7 @@ struct berm_policy_rule {
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
 	int64_t expires;  /* unix time; 0: never */
+	struct berm_schedule schedule; /* when it is there */
 	bool is_expanded; /* of an effective policy: the list of peers is its own */
 };
 
@@ -155,11 +157,13 @@ struct berm_policy {
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
 	int64_t expires; /* unix time; 0: never */
+	struct berm_schedule schedule; /* when it is there */
 	/* Of an effective policy (effective.h), else zero: */
 	struct berm_policy *written; /* what the document says; belongs to this one */
 	int64_t since_s, until_s;    /* what this one is, it is from since on and before until */
 	size_t expanded;	     /* blocks of the IPSets in it */
 	bool is_over;		     /* ...which are too many: it has none */
+	bool is_shut;		     /* disabled by its schedule, for now */
 	/* where it came from, for messages */
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */

@@ -11,6 +11,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "timetable.h"
 
 #define MAX_PROBLEMS 1000 /* in one answer */
 
@@ -676,6 +677,7 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 	add_number(object, "rules", policy->rule_count);
 	if (policy->flow_count)
 		add_number(object, "flows", policy->flow_count);
+	berm_timetable_add(object, policy, model->now_s);
 }
 
 struct policy_list {
@@ -718,6 +720,8 @@ static const char *policy_state(const struct berm_engine *engine,
 		return berm_standing_name(id->standing);
 	if (!berm_engine_is_in_force(engine, policy))
 		return "pending";
+	if (policy->is_shut && !policy->written->disabled)
+		return "outside-schedule";
 	if (policy->written && policy->disabled && !policy->written->disabled)
 		return "expired";
 	if (policy->audit)
