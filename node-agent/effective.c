@@ -373,15 +373,22 @@ static int tell_policy(const struct telling *t)
 	return rc;
 }
 
-/* They stand by name, before all other companions. */
+/* Of LabelMappings and AgentConfigs the first by name counts; they stand together. */
+static bool is_alone_in_force(const struct berm_policy *companion)
+{
+	return companion->kind == BERM_KIND_MAPPING || companion->kind == BERM_KIND_AGENT_CONFIG;
+}
+
 static int tell_second(const struct berm_model *model, size_t at, struct berm_problems *problems)
 {
 	struct telling t = { model, model->companions[at], problems };
+	size_t first = at;
 	char message[400];
 
-	snprintf(message, sizeof(message),
-		 "LabelMapping %s comes before it by name: this one does nothing",
-		 model->companions[0]->name);
+	while (first && model->companions[first - 1]->kind == t.policy->kind)
+		first--;
+	snprintf(message, sizeof(message), "%s %s comes before it by name: this one does nothing",
+		 berm_policy_kind_name(t.policy->kind), model->companions[first]->name);
 	return tell(&t, NULL, BERM_WARNING, message, "make one of them");
 }
 
@@ -390,7 +397,8 @@ int berm_effective_problems(const struct berm_model *model, struct berm_problems
 	int rc = 0;
 
 	for (size_t i = 1; !rc && i < model->companion_count; i++)
-		if (model->companions[i]->kind == BERM_KIND_MAPPING)
+		if (is_alone_in_force(model->companions[i]) &&
+		    model->companions[i - 1]->kind == model->companions[i]->kind)
 			rc = tell_second(model, i, problems);
 	for (size_t i = 0; !rc && i < model->policy_count; i++) {
 		struct telling t = { model, model->policies[i], problems };

@@ -311,6 +311,10 @@ int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_re
 	world.model.policies = policies->item;
 	world.model.policy_count = policies->count;
 	world.mapping = policies->model ? berm_model_mapping(policies->model) : NULL;
+	if (policies->model) { /* what the essentials are */
+		world.model.companions = policies->model->companions;
+		world.model.companion_count = policies->model->companion_count;
+	}
 	if (rc)
 		berm_fail(err, rc, "check the expectations of %zu documents", count);
 	else

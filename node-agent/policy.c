@@ -95,6 +95,7 @@ void berm_policy_free(struct berm_policy *policy)
 	berm_ipset_clear(&policy->set);
 	berm_mapping_clear(&policy->mapping);
 	berm_schedule_clear(&policy->schedule);
+	berm_agent_config_free(policy->config);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -107,11 +108,13 @@ static const char *const kind_name[BERM_KIND_COUNT] = {
 	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
 	[BERM_KIND_MAPPING] = "LabelMapping",
 	[BERM_KIND_IPSET] = "IPSet",
+	[BERM_KIND_AGENT_CONFIG] = "AgentConfig",
 };
 
 bool berm_policy_is_companion(enum berm_policy_kind kind)
 {
-	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING;
+	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING ||
+	       kind == BERM_KIND_AGENT_CONFIG;
 }
 
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
@@ -191,6 +194,38 @@ static void mix_mapping(struct berm_digester *d, const struct berm_mapping *mapp
 			mix_text(d, of->source[k].key);
 		}
 	}
+}
+
+static void mix_essential(struct berm_digester *d, const struct berm_essential *essential)
+{
+	berm_digest_u64(d, essential->is_given);
+	berm_digest_u64(d, essential->service_count);
+	for (size_t i = 0; i < essential->service_count; i++) {
+		mix_text(d, essential->service[i].ns);
+		mix_text(d, essential->service[i].name);
+	}
+	berm_digest_u64(d, essential->pods_count);
+	for (size_t i = 0; i < essential->pods_count; i++) {
+		mix_text(d, essential->pods[i].ns);
+		mix_selector(d, &essential->pods[i].selector);
+	}
+	berm_digest_u64(d, essential->place_count);
+	for (size_t i = 0; i < essential->place_count; i++) {
+		berm_digest_bytes(d, essential->place[i].addr.w, sizeof(essential->place[i].addr.w));
+		berm_digest_u64(d, essential->place[i].port);
+	}
+}
+
+/* Of AgentConfigs only: the digests of all else are as they were. */
+static void mix_config(struct berm_digester *d, const struct berm_agent_config *config)
+{
+	if (!config)
+		return;
+	for (int i = 0; i < BERM_ESSENTIAL_COUNT; i++)
+		mix_essential(d, &config->essential[i]);
+	berm_digest_u64(d, config->has_log_level | config->has_missing_state << 1 |
+				   config->missing_pass << 2 | (uint64_t)config->log_level << 8 |
+				   (uint64_t)config->feedback_s << 16);
 }
 
 static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
@@ -304,6 +339,7 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 	berm_digest_u64(&d, (uint64_t)policy->expires);
 	mix_schedule(&d, &policy->schedule);
 	mix_mapping(&d, &policy->mapping);
+	mix_config(&d, policy->config);
 	berm_digest_u64(&d, policy->set.count);
 	for (size_t i = 0; i < policy->set.count; i++)
 		mix_cidr(&d, &policy->set.cidr[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * policy.h - the normal form of every document: one struct for SegmentationPolicy, NetworkPolicy,
- * ClusterNetworkPolicy and their companions IPSet and LabelMapping. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * ClusterNetworkPolicy and their companions IPSet, LabelMapping and AgentConfig. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "agentconfig.h"
 #include "cidr.h"
 #include "ipset.h"
 #include "schedule.h"
@@ -49,6 +50,7 @@ enum berm_policy_kind {
 	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
 	BERM_KIND_MAPPING, /* LabelMapping */
 	BERM_KIND_IPSET, /* companions of policies, no policies themselves: only the members so marked mean anything */
+	BERM_KIND_AGENT_CONFIG, /* AgentConfig: another companion; the last of all kinds */
 	BERM_KIND_COUNT
 };
 
@@ -138,6 +140,7 @@ struct berm_policy {
 	char *name;
 	struct berm_ipset set;	     /* of an IPSet */
 	struct berm_mapping mapping; /* of a LabelMapping */
+	struct berm_agent_config *config; /* of an AgentConfig, else NULL */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool audit;	     /* mode: audit */
@@ -195,7 +198,7 @@ void berm_policy_cut_expectations(struct berm_policy *policy);
 /* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
-/* IPSet, LabelMapping: says nothing of itself. */
+/* IPSet, LabelMapping, AgentConfig: says nothing of itself. */
 bool berm_policy_is_companion(enum berm_policy_kind kind);
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);

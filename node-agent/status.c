@@ -11,6 +11,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "essential.h"
 #include "timetable.h"
 
 #define MAX_PROBLEMS 1000 /* in one answer */
@@ -505,6 +506,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
 	add_session_settings(root, &agent->opts.sessions);
+	berm_settings_add(root, agent);
 	add_session_table(root, agent);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);
@@ -651,6 +653,17 @@ static size_t count_subjects(const struct berm_model *model, const struct berm_p
 	return count;
 }
 
+/* What the policy grants; what these open is told once for all. */
+static void add_essentials(cJSON *object, const struct berm_policy *policy)
+{
+	cJSON *array = cJSON_AddArrayToObject(object, "essentials");
+
+	for (int kind = 0; kind < BERM_ESSENTIAL_COUNT; kind++)
+		if (policy->kind != BERM_KIND_NETWORK && policy->essentials & 1 << kind)
+			cJSON_AddItemToArray(array, cJSON_CreateString(berm_essential_name(
+							    (enum berm_essential_kind)kind)));
+}
+
 static void add_policy_facts(cJSON *object, const struct berm_model *model,
 			     const struct berm_policy *policy)
 {
@@ -673,6 +686,8 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 	if (policy->on_change != BERM_CHANGE_RECHECK)
 		add_text(object, "on_policy_change",
 			 policy->on_change == BERM_CHANGE_KEEP ? "keep" : "reset");
+	if (policy->isolate & 1 << BERM_EGRESS)
+		add_essentials(object, policy);
 	add_number(object, "subjects", count_subjects(model, policy));
 	add_number(object, "rules", policy->rule_count);
 	if (policy->flow_count)
@@ -752,6 +767,7 @@ static void add_policy(const struct berm_intake_policy *id, void *ctx)
 cJSON *berm_policies_json(const struct berm_agent *agent)
 {
 	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
+	cJSON *root;
 
 	if (!list.array || berm_intake_problems(agent->intake, &list.problems)) {
 		berm_problems_clear(&list.problems);
@@ -760,7 +776,10 @@ cJSON *berm_policies_json(const struct berm_agent *agent)
 	}
 	berm_intake_each_policy(agent->intake, add_policy, &list);
 	berm_problems_clear(&list.problems);
-	return root_with("policies", list.array);
+	root = root_with("policies", list.array);
+	if (root)
+		berm_settings_add(root, agent);
+	return root;
 }
 
 /* ---- rules -------------------------------------------------------------------------------------------------------------- */
