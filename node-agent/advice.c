@@ -301,6 +301,7 @@ int berm_advise(const struct berm_advice *advice, struct berm_problems *problems
 			berm_advise_expiry(&a, &advice->document[i]);
 			berm_advise_schedules(&a, &advice->document[i]);
 		}
+	berm_advise_config(&a);
 	if (berm_advisor_narrow(&a, &now))
 		a.no_memory = true;
 	else

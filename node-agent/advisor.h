@@ -24,6 +24,7 @@ struct advisor {
 	size_t rule_count;
 	size_t steps; /* comparisons left */
 	bool has_pods;
+	const struct berm_essential *dns; /* what the essential opens */
 	/* of the document that was spoken of last */
 	const struct berm_advice_document *last;
 	cJSON *tree;
@@ -63,6 +64,8 @@ void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
 void berm_advise_limits(struct advisor *a);
 void berm_advise_pods(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_ports(struct advisor *a, const struct advice_rule *r);
+/* The AgentConfig among the documents, if there is one. Before they are narrowed. */
+void berm_advise_config(struct advisor *a);
 void berm_advise_isolation(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_essentials(struct advisor *a, const struct advice_rule *r);
 void berm_advise_unions(struct advisor *a, const struct berm_advice_document *document);

@@ -106,6 +106,14 @@ static void read_places(const struct berm_field *field, void *into)
 		(void)berm_field_members(&item, table, ARRAY_SIZE(table), &out->place[out->place_count++]);
 }
 
+static void check_empty(const struct berm_field *field, const struct berm_essential *essential)
+{
+	if (essential->is_given && !essential->service_count && !essential->pods_count &&
+	    !essential->place_count)
+		berm_field_warn(field, "leave it out to have what is opened by default",
+				"it opens nothing, whoever grants it");
+}
+
 static void read_dns(const struct berm_field *field, void *into)
 {
 	static const struct berm_member table[] = {
@@ -116,6 +124,7 @@ static void read_dns(const struct berm_field *field, void *into)
 	struct berm_essential *out = &((struct berm_agent_config *)into)->essential[BERM_ESSENTIAL_OF_DNS];
 
 	out->is_given = berm_field_members(field, table, ARRAY_SIZE(table), out);
+	check_empty(field, out);
 }
 
 static void read_apiserver(const struct berm_field *field, void *into)
@@ -128,6 +137,7 @@ static void read_apiserver(const struct berm_field *field, void *into)
 		&((struct berm_agent_config *)into)->essential[BERM_ESSENTIAL_OF_APISERVER];
 
 	out->is_given = berm_field_members(field, table, ARRAY_SIZE(table), out);
+	check_empty(field, out);
 }
 
 static void read_essentials(const struct berm_field *field, void *into)

@@ -51,6 +51,11 @@ const struct berm_essential *berm_essential_of(const struct berm_model *model,
 							  : &by_default[kind];
 }
 
+const struct berm_essential *berm_essential_default(enum berm_essential_kind kind)
+{
+	return &by_default[kind];
+}
+
 const char *berm_essential_name(enum berm_essential_kind kind)
 {
 	return kind == BERM_ESSENTIAL_OF_DNS ? "dns" : "apiserver";

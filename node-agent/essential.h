@@ -15,6 +15,8 @@ const struct berm_agent_config *berm_model_config(const struct berm_model *model
 						  const struct berm_policy **ret_policy);
 const struct berm_essential *berm_essential_of(const struct berm_model *model,
 					       enum berm_essential_kind kind);
+/* Without an AgentConfig. */
+const struct berm_essential *berm_essential_default(enum berm_essential_kind kind);
 const char *berm_essential_name(enum berm_essential_kind kind); /* "dns" */
 
 bool berm_essential_has_service(const struct berm_essential *essential, const char *ns,

@@ -37,6 +37,12 @@ struct finding_case {
 #define DNS_PEER                                                                                   \
 	"to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, "     \
 	"podSelector: {matchLabels: {k8s-app: kube-dns}}}]"
+#define DNS_ELSEWHERE                                                                              \
+	"to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: infra}}, "           \
+	"podSelector: {matchLabels: {app: unbound}}}]"
+#define CONFIG                                                                                     \
+	"{kind: AgentConfig, name: a, essentials: {dns: {addresses: [{address: 192.0.2.53, port: 5300}], pods: "  \
+	"[{namespace: infra, podSelector: {matchLabels: {app: unbound}}}]}}}\n---\n"
 #define BLOCKS(list) SEG("a", IN "ingress: [{from: [" list "]}]")
 
 static const struct finding_case shadowed[] = {
@@ -182,6 +188,15 @@ static const struct finding_case isolation[] = {
 	{ "covered, not all of it", SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]"),
 	  BERM_CODE_COVERED, 1, 0, "egress[0]",
 	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}, {port: 54}]}]") },
+	{ "covered by what an AgentConfig says",
+	  SEG("a", OUT "egress: [{" DNS_ELSEWHERE ", ports: [{port: 53}]}]") CONFIG,
+	  BERM_CODE_COVERED, 1, 0, "egress[0]",
+	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]") CONFIG },
+	{ "DNS on a port of an AgentConfig",
+	  SEG("a", OUT "essentials: [], egress: [{to: [{ipBlock: {cidr: 192.0.2.53/32}}], ports: [{port: 5300}]}]"),
+	  BERM_CODE_CUTS_DNS, 1, 0, "essentials",
+	  SEG("a", OUT "essentials: [], egress: [{to: [{ipBlock: {cidr: 192.0.2.53/32}}], ports: [{port: 5300}]}]")
+		  CONFIG },
 	{ "covered, but another isolates",
 	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]"), BERM_CODE_COVERED, 1, 0,
 	  "egress[0]",

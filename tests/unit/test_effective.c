@@ -559,6 +559,20 @@ TEST(schedule_digest, "the digest is over the windows and not over the time; oth
 	berm_model_clear(&m);
 }
 
+TEST(schedule_broken, "a broken document isolates at all times, whatever its schedule says")
+{
+	static struct documents d;
+
+	documents_parse_in(&d, "shop",
+			   "kind: SegmentationPolicy\nname: a\nisolate: [Ingress]\npriority: -1\n"
+			   "schedule: [{days: [Mon]}]\n");
+	ASSERT_EQ(d.objects.count, 1);
+	ASSERT_TRUE(d.objects.item[0].isolation != NULL);
+	EXPECT_EQ(d.objects.item[0].isolation->isolate, 1 << BERM_INGRESS);
+	EXPECT_EQ(d.objects.item[0].isolation->schedule.count, 0);
+	documents_clear(&d);
+}
+
 TEST(schedule_document_errors, "a schedule is read strictly; what is wrong with it is said:")
 {
 	static const struct {
