@@ -209,8 +209,7 @@ static bool is_dns_only(const struct advisor *a, const struct berm_said *said)
 		const struct berm_peer_term *peer = &rule->peer[i];
 		struct berm_scope scope = berm_scope_of_peer(said->policy, peer);
 
-		if (peer->any || peer->is_block || peer->unsupported ||
-		    !is_dns(a, &scope))
+		if (peer->any || peer->is_block || peer->unsupported || !is_dns(a, &scope))
 			return false;
 	}
 	return rule->port_count && rule->peer_count;

@@ -80,11 +80,11 @@ static void tell_isolation(struct advisor *a, const struct berm_advice_document 
 
 	if (policy->schedule.count && policy->isolate &&
 	    !berm_schedule_is_always(&policy->schedule))
-		berm_advisor_tell(a, document,
-				  &(struct advice_finding){
-					  BERM_CODE_SCHEDULE, "schedule",
-					  "put the schedule on the rules that allow" },
-				  "outside its schedule the document isolates nobody: what it isolates is open then");
+		berm_advisor_tell(
+			a, document,
+			&(struct advice_finding){ BERM_CODE_SCHEDULE, "schedule",
+						  "put the schedule on the rules that allow" },
+			"outside its schedule the document isolates nobody: what it isolates is open then");
 }
 
 static void tell_rule_schedules(struct advisor *a, const struct berm_advice_document *document)

@@ -18,11 +18,15 @@
 #define BERM_MIN_FEEDBACK_S 1
 #define BERM_MAX_FEEDBACK_S 3600
 
-enum berm_essential_kind { BERM_ESSENTIAL_OF_DNS, BERM_ESSENTIAL_OF_APISERVER, BERM_ESSENTIAL_COUNT };
+enum berm_essential_kind {
+	BERM_ESSENTIAL_OF_DNS,
+	BERM_ESSENTIAL_OF_APISERVER,
+	BERM_ESSENTIAL_COUNT
+};
 
 /* What isolated pods may reach all the same: any of these. */
 struct berm_essential {
-	bool is_given; /* else the default counts (essential.h) */
+	bool is_given;			/* else the default counts (essential.h) */
 	struct berm_essential_service { /* its endpoints, each on its port, also by way of the Service */
 		char *ns, *name;
 	} service[BERM_MAX_ESSENTIAL_ITEMS];
@@ -43,8 +47,8 @@ struct berm_agent_config {
 	struct berm_essential essential[BERM_ESSENTIAL_COUNT];
 	/* What is not given is as the command line says. */
 	bool has_log_level, has_missing_state;
-	uint8_t log_level;	/* enum berm_log_level */
-	bool missing_pass;	/* missingState: pass */
+	uint8_t log_level;	 /* enum berm_log_level */
+	bool missing_pass;	 /* missingState: pass */
 	unsigned int feedback_s; /* 0: not given */
 };
 

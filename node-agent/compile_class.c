@@ -181,7 +181,8 @@ bool berm_compile_owns_addresses(const struct berm_pod *pod)
 
 int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret)
 {
-	bool is_dns = berm_essential_has_pod(berm_essential_of(c->model, BERM_ESSENTIAL_OF_DNS), pod);
+	bool is_dns =
+		berm_essential_has_pod(berm_essential_of(c->model, BERM_ESSENTIAL_OF_DNS), pod);
 
 	*ret = (struct compile_about){ .mark = is_dns ? MARK_DNS : 0 };
 	if (berm_compile_pod_groups(c, pod, &ret->set) || sought_ports(c, pod, &ret->ports))

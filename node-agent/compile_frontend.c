@@ -33,7 +33,8 @@ static int list_essential(struct compiler *c, enum berm_essential_kind kind)
 		const struct berm_essential_open *open = &opens.item[i];
 		struct compile_essential e = {
 			.addr = open->addr,
-			.port = { c->essential_name[kind], (uint32_t)open->plane << 16 | open->port },
+			.port = { c->essential_name[kind],
+				  (uint32_t)open->plane << 16 | open->port },
 		};
 
 		rc = array_push(&c->essential, e);
@@ -107,9 +108,9 @@ int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *add
 static bool is_essential(const struct compiler *c, const struct berm_frontend *f)
 {
 	for (int kind = 0; f->service && kind < BERM_ESSENTIAL_COUNT; kind++)
-		if (berm_essential_has_service(
-			    berm_essential_of(c->model, (enum berm_essential_kind)kind),
-			    f->service->ns, f->service->name))
+		if (berm_essential_has_service(berm_essential_of(c->model,
+								 (enum berm_essential_kind)kind),
+					       f->service->ns, f->service->name))
 			return true;
 	return false;
 }

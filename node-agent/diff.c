@@ -152,8 +152,8 @@ static void tell_documents(struct inquiry *in)
 }
 
 /* What is expected holds while every schedule is open. */
-static int check_open(const struct berm_overlay *list, struct berm_expect_result *result, size_t count,
-		      struct berm_err *err)
+static int check_open(const struct berm_overlay *list, struct berm_expect_result *result,
+		      size_t count, struct berm_err *err)
 {
 	struct berm_overlay open;
 	int rc = berm_overlay_open(list, &open);

@@ -60,7 +60,8 @@ static void read_pods_namespace(const struct berm_field *field, void *into)
 
 static void read_pods_selector(const struct berm_field *field, void *into)
 {
-	(void)berm_read_selector(field, &((struct berm_essential_pods *)into)->selector); /* errors are counted */
+	(void)berm_read_selector(field, &((struct berm_essential_pods *)into)
+						 ->selector); /* errors are counted */
 }
 
 static void read_pods(const struct berm_field *field, void *into)
@@ -74,8 +75,8 @@ static void read_pods(const struct berm_field *field, void *into)
 
 	if (!berm_field_is_list(field, BERM_MAX_ESSENTIAL_ITEMS))
 		return;
-	berm_field_each(item, field)
-		(void)berm_field_members(&item, table, ARRAY_SIZE(table), &out->pods[out->pods_count++]);
+	berm_field_each(item, field)(void)
+		berm_field_members(&item, table, ARRAY_SIZE(table), &out->pods[out->pods_count++]);
 }
 
 static void read_place_address(const struct berm_field *field, void *into)
@@ -102,8 +103,8 @@ static void read_places(const struct berm_field *field, void *into)
 
 	if (!berm_field_is_list(field, BERM_MAX_ESSENTIAL_ITEMS))
 		return;
-	berm_field_each(item, field)
-		(void)berm_field_members(&item, table, ARRAY_SIZE(table), &out->place[out->place_count++]);
+	berm_field_each(item, field)(void) berm_field_members(&item, table, ARRAY_SIZE(table),
+							      &out->place[out->place_count++]);
 }
 
 static void check_empty(const struct berm_field *field, const struct berm_essential *essential)
@@ -121,7 +122,8 @@ static void read_dns(const struct berm_field *field, void *into)
 		{ "pods", BERM_MEMBER_OPTIONAL, read_pods, NULL },
 		{ "addresses", BERM_MEMBER_OPTIONAL, read_places, NULL },
 	};
-	struct berm_essential *out = &((struct berm_agent_config *)into)->essential[BERM_ESSENTIAL_OF_DNS];
+	struct berm_essential *out =
+		&((struct berm_agent_config *)into)->essential[BERM_ESSENTIAL_OF_DNS];
 
 	out->is_given = berm_field_members(field, table, ARRAY_SIZE(table), out);
 	check_empty(field, out);
@@ -147,7 +149,8 @@ static void read_essentials(const struct berm_field *field, void *into)
 		{ "apiserver", BERM_MEMBER_OPTIONAL, read_apiserver, NULL },
 	};
 
-	(void)berm_field_members(field, table, ARRAY_SIZE(table), ((struct reading *)into)->config); /* errors are counted */
+	(void)berm_field_members(field, table, ARRAY_SIZE(table),
+				 ((struct reading *)into)->config); /* errors are counted */
 }
 
 /* ---- settings ---------------------------------------------------------------------------------------------------------- */
@@ -215,8 +218,8 @@ static void refuse_fixed(const struct berm_field *field, void *into)
 	(void)into;
 	while (strcmp(f->name, field->node->string) != 0)
 		f++; /* the table of members is made of these names */
-	snprintf(hint, sizeof(hint), "it takes a restart: use the agent's option %s (%s)", f->option,
-		 f->env);
+	snprintf(hint, sizeof(hint), "it takes a restart: use the agent's option %s (%s)",
+		 f->option, f->env);
 	berm_field_problem(field, BERM_CODE_UNSUPPORTED, hint,
 			   "cannot be changed while the agent runs");
 }
@@ -230,8 +233,10 @@ static void read_settings(const struct berm_field *field, void *into)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		table[3 + i] = (struct berm_member){ fixed[i].name, BERM_MEMBER_OPTIONAL, refuse_fixed, NULL };
-	(void)berm_field_members(field, table, ARRAY_SIZE(table), ((struct reading *)into)->config); /* errors are counted */
+		table[3 + i] = (struct berm_member){ fixed[i].name, BERM_MEMBER_OPTIONAL,
+						     refuse_fixed, NULL };
+	(void)berm_field_members(field, table, ARRAY_SIZE(table),
+				 ((struct reading *)into)->config); /* errors are counted */
 }
 
 /* ---- the document ------------------------------------------------------------------------------------------------------ */

@@ -19,8 +19,9 @@ static void read_days(const struct berm_field *field, void *into)
 		const char *text = berm_field_text(&item);
 
 		if (text && berm_schedule_days(text, &days, &err))
-			berm_field_error(&item, "Mon, Tue, Wed, Thu, Fri, Sat, Sun, or a range: Mon-Fri",
-					   "%s", err.msg);
+			berm_field_error(&item,
+					 "Mon, Tue, Wed, Thu, Fri, Sat, Sun, or a range: Mon-Fri",
+					 "%s", err.msg);
 		else if (text)
 			w->days |= days;
 	}
@@ -35,8 +36,9 @@ static void read_clock(const struct berm_field *field, int *ret)
 	struct berm_err err = { 0 };
 
 	if (text && berm_schedule_clock(text, ret, &err))
-		berm_field_error(field, "write it like \"08:00\" or \"17:30:15\", at most \"24:00\"",
-				   "%s", err.msg);
+		berm_field_error(field,
+				 "write it like \"08:00\" or \"17:30:15\", at most \"24:00\"", "%s",
+				 err.msg);
 }
 
 static void read_from(const struct berm_field *field, void *into)
@@ -48,7 +50,7 @@ static void read_from(const struct berm_field *field, void *into)
 		return;
 	w->from_s = 0;
 	berm_field_error(field, "write \"00:00\" and the next day",
-			   "no window begins at the end of a day");
+			 "no window begins at the end of a day");
 }
 
 static void read_to(const struct berm_field *field, void *into)
@@ -62,7 +64,8 @@ static void read_zone(const struct berm_field *field, void *into)
 	struct berm_err err = { 0 };
 
 	if (text && berm_schedule_zone(text, &((struct berm_window *)into)->offset_s, &err))
-		berm_field_error(field, "write UTC, or an offset such as \"+01:00\"", "%s", err.msg);
+		berm_field_error(field, "write UTC, or an offset such as \"+01:00\"", "%s",
+				 err.msg);
 }
 
 static void read_window(const struct berm_field *field, struct berm_window *ret)

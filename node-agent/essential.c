@@ -93,7 +93,8 @@ static bool has_port(const struct berm_service *s, const struct berm_slice_port 
 
 static bool is_opened(enum berm_essential_kind kind, uint8_t plane)
 {
-	return plane == BERM_PLANE_TCP || (plane == BERM_PLANE_UDP && kind == BERM_ESSENTIAL_OF_DNS);
+	return plane == BERM_PLANE_TCP ||
+	       (plane == BERM_PLANE_UDP && kind == BERM_ESSENTIAL_OF_DNS);
 }
 
 static int add_slice(const struct berm_slice *slice, const struct berm_service *s,
@@ -123,9 +124,8 @@ static const struct berm_service *service_named(const struct berm_model *m, cons
 	return NULL;
 }
 
-static int add_service(const struct berm_model *model,
-		       const struct berm_essential_service *service, enum berm_essential_kind kind,
-		       berm_essential_opens *ret)
+static int add_service(const struct berm_model *model, const struct berm_essential_service *service,
+		       enum berm_essential_kind kind, berm_essential_opens *ret)
 {
 	const struct berm_service *s = service_named(model, service->ns, service->name);
 

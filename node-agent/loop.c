@@ -816,8 +816,8 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 		return berm_fail(err, -ENOMEM, "start");
 	agent = &loop->agent;
 	agent->opts = *opts;
-	agent->settings = (struct berm_settings){ opts->log_level, opts->missing_pass,
-						  opts->feedback_s };
+	agent->settings =
+		(struct berm_settings){ opts->log_level, opts->missing_pass, opts->feedback_s };
 	loop->alarm = (struct berm_alarm){ .fd = -1, .ring = on_alarm, .ctx = loop };
 	agent->maps = (struct berm_maps)BERM_MAPS_CLOSED;
 	uv_loop_init(&agent->loop);

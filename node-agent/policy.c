@@ -211,7 +211,8 @@ static void mix_essential(struct berm_digester *d, const struct berm_essential *
 	}
 	berm_digest_u64(d, essential->place_count);
 	for (size_t i = 0; i < essential->place_count; i++) {
-		berm_digest_bytes(d, essential->place[i].addr.w, sizeof(essential->place[i].addr.w));
+		berm_digest_bytes(d, essential->place[i].addr.w,
+				  sizeof(essential->place[i].addr.w));
 		berm_digest_u64(d, essential->place[i].port);
 	}
 }
@@ -249,8 +250,8 @@ static void mix_schedule(struct berm_digester *d, const struct berm_schedule *sc
 	berm_digest_text(d, "schedule");
 	berm_digest_u64(d, schedule->count);
 	for (size_t i = 0; i < schedule->count; i++)
-		berm_digest_u64(d, schedule->open[i].first_s |
-					   (uint64_t)schedule->open[i].end_s << 32);
+		berm_digest_u64(d, schedule->open[i].first_s | (uint64_t)schedule->open[i].end_s
+								       << 32);
 }
 
 static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)

@@ -96,9 +96,9 @@ struct berm_policy_rule {
 	uint32_t burst;	      /* so many at once */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
-	int64_t expires;  /* unix time; 0: never */
+	int64_t expires;	       /* unix time; 0: never */
 	struct berm_schedule schedule; /* when it is there */
-	bool is_expanded; /* of an effective policy: the list of peers is its own */
+	bool is_expanded;	       /* of an effective policy: the list of peers is its own */
 };
 
 /* A rule about one connection: both addresses and both ports. */
@@ -138,8 +138,8 @@ struct berm_policy {
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
-	struct berm_ipset set;	     /* of an IPSet */
-	struct berm_mapping mapping; /* of a LabelMapping */
+	struct berm_ipset set;		  /* of an IPSet */
+	struct berm_mapping mapping;	  /* of a LabelMapping */
 	struct berm_agent_config *config; /* of an AgentConfig, else NULL */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
@@ -159,7 +159,7 @@ struct berm_policy {
 	size_t expect_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
-	int64_t expires; /* unix time; 0: never */
+	int64_t expires;	       /* unix time; 0: never */
 	struct berm_schedule schedule; /* when it is there */
 	/* Of an effective policy (effective.h), else zero: */
 	struct berm_policy *written; /* what the document says; belongs to this one */

@@ -17,7 +17,7 @@
 #define BERM_WEEK_S	 (7 * BERM_DAY_S)
 #define BERM_EVERY_DAY	 0x7f
 
-struct berm_window { /* as it is written */
+struct berm_window {	  /* as it is written */
 	uint8_t days;	  /* on which it begins: 1 << 0 is Monday */
 	int from_s, to_s; /* of the local day; to_s <= from_s: on the day after */
 	int offset_s;	  /* of local time, east of UTC */
@@ -33,9 +33,12 @@ struct berm_schedule {
 };
 
 /* Parts of a window. -EINVAL with a message that names the text and what is wrong with it. */
-int berm_schedule_days(const char *text, uint8_t *ret, struct berm_err *err) must_check; /* "Mon", "Mon-Fri", "Sat-Mon" */
-int berm_schedule_clock(const char *text, int *ret_s, struct berm_err *err) must_check; /* "08:00", "08:00:30", "24:00" */
-int berm_schedule_zone(const char *text, int *ret_s, struct berm_err *err) must_check; /* "UTC", "+01:00" */
+int berm_schedule_days(const char *text, uint8_t *ret,
+		       struct berm_err *err) must_check; /* "Mon", "Mon-Fri", "Sat-Mon" */
+int berm_schedule_clock(const char *text, int *ret_s,
+			struct berm_err *err) must_check; /* "08:00", "08:00:30", "24:00" */
+int berm_schedule_zone(const char *text, int *ret_s,
+		       struct berm_err *err) must_check; /* "UTC", "+01:00" */
 
 /* At least one window, with a day each. -ENOMEM. */
 int berm_schedule_make(const struct berm_window *window, size_t count,

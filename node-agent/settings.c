@@ -8,7 +8,8 @@
 #include "cleanup.h"
 #include "essential.h"
 
-static const char *const level_name[] = { "error", "warning", "info", "debug" }; /* enum berm_log_level */
+static const char *const level_name[] = { "error", "warning", "info",
+					  "debug" }; /* enum berm_log_level */
 
 static struct berm_settings wanted(const struct berm_agent *agent)
 {

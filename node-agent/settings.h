@@ -15,8 +15,9 @@ struct berm_agent;
 
 struct berm_settings {
 	enum berm_log_level log_level;
-	bool missing_pass;	 /* packets on an interface without endpoint entry pass; else they are dropped */
-	unsigned int feedback_s; /* 0: this agent writes nothing to an API server, whatever an AgentConfig says */
+	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
+	unsigned int
+		feedback_s; /* 0: this agent writes nothing to an API server, whatever an AgentConfig says */
 };
 
 /* Brings agent->settings up to the model, and tells once what has changed. */

@@ -40,7 +40,8 @@ static void scene(struct berm_model *m)
 	objects_pod(m, "kube-system/coredns", "k8s-app=kube-dns", "10.1.0.53");
 	objects_pod(m, "infra/unbound", "app=unbound", "10.1.0.54");
 	objects_endpoint(m, 1, "shop/db");
-	objects_service_port(objects_service(m, "default/kubernetes", "10.96.0.1", NULL), "=tcp:443", 0);
+	objects_service_port(objects_service(m, "default/kubernetes", "10.96.0.1", NULL),
+			     "=tcp:443", 0);
 	objects_slice(m, "default/kubernetes", "kubernetes", "=tcp:6443", "192.0.2.10", NULL);
 	objects_service_port(objects_service(m, "infra/names", "10.96.0.54", NULL), "=udp:53", 0);
 	objects_slice(m, "infra/names-1", "names", "=udp:5353", "192.0.2.54", NULL);
@@ -68,8 +69,10 @@ static uint8_t ask(const struct berm_model *m, const char *peer, uint8_t plane, 
 	return action;
 }
 
-#define EXPECT_OPEN(m, peer, plane, port) EXPECT_EQ(ask(m, peer, BERM_PLANE_##plane, port), BERM_ACTION_ALLOW)
-#define EXPECT_SHUT(m, peer, plane, port) EXPECT_EQ(ask(m, peer, BERM_PLANE_##plane, port), BERM_ACTION_DENY)
+#define EXPECT_OPEN(m, peer, plane, port)                                                          \
+	EXPECT_EQ(ask(m, peer, BERM_PLANE_##plane, port), BERM_ACTION_ALLOW)
+#define EXPECT_SHUT(m, peer, plane, port)                                                          \
+	EXPECT_EQ(ask(m, peer, BERM_PLANE_##plane, port), BERM_ACTION_DENY)
 
 static void expect_defaults(const struct berm_model *m)
 {
@@ -82,7 +85,8 @@ static void expect_defaults(const struct berm_model *m)
 	EXPECT_SHUT(m, "10.96.0.54", UDP, 53);
 }
 
-TEST(config_dns, "dns is what an AgentConfig says and nothing else: pods, Services, addresses; the other essential stays")
+TEST(config_dns,
+     "dns is what an AgentConfig says and nothing else: pods, Services, addresses; the other essential stays")
 {
 	struct berm_model m;
 
@@ -105,7 +109,8 @@ TEST(config_dns, "dns is what an AgentConfig says and nothing else: pods, Servic
 	EXPECT_OPEN(&m, "2001:db8::53", UDP, 53);
 	EXPECT_OPEN(&m, "192.0.2.10", TCP, 6443);
 	EXPECT_OPEN(&m, "10.96.0.1", TCP, 443);
-	ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_AGENT_CONFIG, "berm-system", "cluster"), 0);
+	ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_AGENT_CONFIG, "berm-system", "cluster"),
+		  0);
 	expect_defaults(&m);
 	berm_model_clear(&m);
 }
@@ -124,7 +129,8 @@ TEST(config_apiserver, "apiserver is TCP only; what says nothing opens nothing")
 	EXPECT_SHUT(&m, "10.96.0.1", TCP, 443);
 	EXPECT_SHUT(&m, "192.0.2.54", UDP, 5353); /* of a Service without TCP */
 	EXPECT_OPEN(&m, "10.1.0.53", UDP, 53);
-	load(&m, "berm-system", "kind: AgentConfig\nname: cluster\nessentials: {dns: {}, apiserver: {}}\n");
+	load(&m, "berm-system",
+	     "kind: AgentConfig\nname: cluster\nessentials: {dns: {}, apiserver: {}}\n");
 	EXPECT_SHUT(&m, "192.0.2.99", TCP, 6443);
 	EXPECT_SHUT(&m, "10.1.0.53", UDP, 53);
 	load(&m, "berm-system", "kind: AgentConfig\nname: cluster\n");
@@ -132,7 +138,8 @@ TEST(config_apiserver, "apiserver is TCP only; what says nothing opens nothing")
 	berm_model_clear(&m);
 }
 
-TEST(config_first, "of several the first by name counts, whole; the others are told of; IPSets and LabelMappings beside it")
+TEST(config_first,
+     "of several the first by name counts, whole; the others are told of; IPSets and LabelMappings beside it")
 {
 	const struct berm_policy *document = NULL;
 	struct berm_problems problems = { 0 };
@@ -150,7 +157,8 @@ TEST(config_first, "of several the first by name counts, whole; the others are t
 	ASSERT_EQ(berm_effective_problems(&m, &problems), 0);
 	ASSERT_EQ(problems.count, 1);
 	EXPECT_STR_EQ(problems.item[0].document, "AgentConfig berm-system/b");
-	EXPECT_STR_HAS(problems.item[0].message, "AgentConfig a comes before it by name: this one does nothing");
+	EXPECT_STR_HAS(problems.item[0].message,
+		       "AgentConfig a comes before it by name: this one does nothing");
 	berm_problems_clear(&problems);
 	ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_AGENT_CONFIG, "berm-system", "a"), 0);
 	ASSERT_TRUE(berm_model_config(&m, &document));
@@ -160,7 +168,8 @@ TEST(config_first, "of several the first by name counts, whole; the others are t
 	berm_model_clear(&m);
 }
 
-TEST(config_same, "one that says the same changes nothing; each thing that it says is in its digest")
+TEST(config_same,
+     "one that says the same changes nothing; each thing that it says is in its digest")
 {
 	static const char *const texts[] = {
 		"kind: AgentConfig\nname: a\n",
@@ -190,7 +199,8 @@ TEST(config_same, "one that says the same changes nothing; each thing that it sa
 		version = m.version;
 		load(&m, "berm-system", texts[i]);
 		EXPECT_EQ(m.version, version);
-		digest[i] = berm_model_policy(&m, BERM_KIND_AGENT_CONFIG, "berm-system", "a")->digest;
+		digest[i] =
+			berm_model_policy(&m, BERM_KIND_AGENT_CONFIG, "berm-system", "a")->digest;
 		for (size_t k = 0; k < i; k++)
 			EXPECT_TRUE(digest[k] != digest[i]);
 	}

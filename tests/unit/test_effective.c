@@ -471,10 +471,11 @@ TEST(expires_digest, "the digest is over documents, not over the time")
 #define OFFICE_HOURS                                                                               \
 	"kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"                                 \
 	"ingress:\n- {name: office, from: [{ipBlock: {cidr: 192.0.2.0/24}}], "                     \
-	"schedule: [{days: [Mon-Fri], from: \"08:00:10\", to: \"08:00:20\"}]}\n"                  \
+	"schedule: [{days: [Mon-Fri], from: \"08:00:10\", to: \"08:00:20\"}]}\n"                   \
 	"- {name: always, from: [{ipBlock: {cidr: 192.0.3.0/24}}]}\n"
 
-TEST(schedule_rule, "a rule is there inside its windows and not outside, and says when that changes")
+TEST(schedule_rule,
+     "a rule is there inside its windows and not outside, and says when that changes")
 {
 	struct berm_model m;
 	uint64_t version;
@@ -494,13 +495,14 @@ TEST(schedule_rule, "a rule is there inside its windows and not outside, and say
 	EXPECT_OUT(&m, "192.0.2.7");
 	EXPECT_IN(&m, "192.0.3.7");
 	EXPECT_EQ(berm_model_next_time(&m), T0 + 3 * 86400 + 10); /* Monday */
-	ASSERT_EQ(berm_model_set_time(&m, T0 + 15), 0); /* the clock is set back */
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 15), 0);		  /* the clock is set back */
 	EXPECT_IN(&m, "192.0.2.7");
 	EXPECT_STR_EQ(told(&m), "");
 	berm_model_clear(&m);
 }
 
-TEST(schedule_document, "a document outside its windows is as if it were not there: what it isolates is open")
+TEST(schedule_document,
+     "a document outside its windows is as if it were not there: what it isolates is open")
 {
 	struct berm_model m;
 	const struct berm_policy *policy;
@@ -540,7 +542,8 @@ TEST(schedule_expires, "what expires inside a window does not open again")
 	berm_model_clear(&m);
 }
 
-TEST(schedule_digest, "the digest is over the windows and not over the time; other windows are another document")
+TEST(schedule_digest,
+     "the digest is over the windows and not over the time; other windows are another document")
 {
 	struct berm_model m;
 	uint64_t before;

@@ -68,7 +68,8 @@ TEST(expect_effective,
 }
 
 /* 1800000000 is a Friday. */
-TEST(expect_schedule, "an expectation is about what is there while schedules are open, whatever the time is now")
+TEST(expect_schedule,
+     "an expectation is about what is there while schedules are open, whatever the time is now")
 {
 	static const char fmt[] =
 		"kind: SegmentationPolicy\nname: w\nnamespace: shop\nisolate: [Ingress]\nschedule: [{days: [%s]}]\n"

@@ -148,9 +148,11 @@ static const char *first_text(const struct berm_model *m, const struct berm_miss
 }
 
 /* 1800000000 is 2027-01-15T08:00:00Z, a Friday. */
-TEST(schedule, "a rule that is shut by its schedule, or by that of its document, and what else it lacks")
+TEST(schedule,
+     "a rule that is shut by its schedule, or by that of its document, and what else it lacks")
 {
-	static const struct berm_window monday = { 1, 0, BERM_DAY_S, 0 }, today = { 1 << 4, 0, BERM_DAY_S, 0 };
+	static const struct berm_window monday = { 1, 0, BERM_DAY_S, 0 },
+					today = { 1 << 4, 0, BERM_DAY_S, 0 };
 	struct berm_model m = { .now_s = 1800000000 };
 	struct berm_policy *p = shop(&m), written = *p;
 	struct berm_miss_question q;
@@ -161,12 +163,15 @@ TEST(schedule, "a rule that is shut by its schedule, or by that of its document,
 	ASSERT_EQ(berm_schedule_make(&today, 1, &written.schedule), 0);
 	p->written = &written;
 	q = from(&m, "shop", "web", 5432);
-	EXPECT_STR_EQ(first_text(&m, &q), "if its schedule were open (it opens at 2027-01-18T00:00:00Z)");
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if its schedule were open (it opens at 2027-01-18T00:00:00Z)");
 	q = from(&m, "shop", "web", 80);
-	EXPECT_STR_EQ(first_text(&m, &q), "if the port were TCP 5432 and its schedule were open (it opens at 2027-01-18T00:00:00Z)");
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if the port were TCP 5432 and its schedule were open (it opens at 2027-01-18T00:00:00Z)");
 	m.now_s += 3 * 86400; /* the rule would be there, the document is not */
 	q = from(&m, "shop", "web", 5432);
-	EXPECT_STR_EQ(first_text(&m, &q), "if its schedule were open (it opens at 2027-01-22T00:00:00Z)");
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if its schedule were open (it opens at 2027-01-22T00:00:00Z)");
 	written.rule[0].expires = m.now_s;
 	EXPECT_STR_EQ(first_text(&m, &q), "");
 	p->written = NULL;

@@ -8,7 +8,7 @@
 #include "schedule.h"
 #include "test.h"
 
-#define T0 INT64_C(1800000000) /* 2027-01-15T08:00:00Z, a Friday */
+#define T0     INT64_C(1800000000) /* 2027-01-15T08:00:00Z, a Friday */
 #define MONDAY (T0 - 4 * INT64_C(86400) - 8 * 3600)
 
 TEST(schedule_days, "days and ranges of days, over the end of the week too")
@@ -50,10 +50,13 @@ TEST(schedule_clock, "times of the day, and offsets")
 
 TEST(schedule_bad, "is refused, with the text in the message:")
 {
-	static const char *const days[] = { "", "Mo", "mon", "Monday", "Mon-", "Mon-Fry", "Mon Fri", "Mon-Fri-" };
-	static const char *const clocks[] = { "",	 "8:00",     "08.00", "24:01",	  "25:00",	"08:60",
-					      "08:00:60", "08:00:0", "0800",  "24:00:01", "08:00:00Z", "-1:00" };
-	static const char *const zones[] = { "", "+1:00", "+0100", "+15:00", "+01:60", "01:00", "Europe/Berlin", "utc", "CET" };
+	static const char *const days[] = { "",	    "Mo",      "mon",	  "Monday",
+					    "Mon-", "Mon-Fry", "Mon Fri", "Mon-Fri-" };
+	static const char *const clocks[] = { "",      "8:00",	   "08.00",	"24:01",
+					      "25:00", "08:60",	   "08:00:60",	"08:00:0",
+					      "0800",  "24:00:01", "08:00:00Z", "-1:00" };
+	static const char *const zones[] = { "",      "+1:00",	       "+0100", "+15:00", "+01:60",
+					     "01:00", "Europe/Berlin", "utc",	"CET" };
 	struct berm_err err = { 0 };
 	uint8_t mask;
 	int got;
@@ -85,7 +88,8 @@ static void expect_at(const struct berm_schedule *s, int64_t at, bool is_open, i
 	EXPECT_TRUE(since <= at);
 }
 
-TEST(schedule_office, "Mon-Fri 08:00 to 18:00: opens at its first second, shuts at its last, stays shut on Saturday")
+TEST(schedule_office,
+     "Mon-Fri 08:00 to 18:00: opens at its first second, shuts at its last, stays shut on Saturday")
 {
 	struct berm_schedule s = one((struct berm_window){ 0x1f, 8 * 3600, 18 * 3600, 0 });
 
@@ -96,7 +100,8 @@ TEST(schedule_office, "Mon-Fri 08:00 to 18:00: opens at its first second, shuts 
 	berm_schedule_clear(&s);
 }
 
-TEST(schedule_night, "Sun 22:00 to 06:00 goes over midnight and over the end of the week; at +02:00 it is two hours earlier")
+TEST(schedule_night,
+     "Sun 22:00 to 06:00 goes over midnight and over the end of the week; at +02:00 it is two hours earlier")
 {
 	struct berm_schedule s = one((struct berm_window){ 0x40, 22 * 3600, 6 * 3600, 0 });
 	int64_t sunday = MONDAY + 6 * 86400;
@@ -114,7 +119,8 @@ TEST(schedule_night, "Sun 22:00 to 06:00 goes over midnight and over the end of 
 
 TEST(schedule_always, "windows that leave nothing out never change; touching ones are one")
 {
-	static const struct berm_window halves[] = { { 0x7f, 0, 43200, 3600 }, { 0x7f, 43200, 86400, 3600 } };
+	static const struct berm_window halves[] = { { 0x7f, 0, 43200, 3600 },
+						     { 0x7f, 43200, 86400, 3600 } };
 	struct berm_schedule s = { 0 };
 
 	ASSERT_EQ(berm_schedule_make(halves, 2, &s), 0);
@@ -157,7 +163,8 @@ static bool naive_window(const struct berm_window *w, int64_t at)
 	now = tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec;
 	if (w->from_s < w->to_s)
 		return w->days & 1 << today && now >= w->from_s && now < w->to_s;
-	return (w->days & 1 << today && now >= w->from_s) || (w->days & 1 << yesterday && now < w->to_s);
+	return (w->days & 1 << today && now >= w->from_s) ||
+	       (w->days & 1 << yesterday && now < w->to_s);
 }
 
 static bool naive(const struct berm_window *w, size_t count, int64_t at)
@@ -170,7 +177,8 @@ static bool naive(const struct berm_window *w, size_t count, int64_t at)
 
 static struct berm_window random_window(void)
 {
-	struct berm_window w = { .days = (uint8_t)(1 + rand() % 127), .from_s = rand() % 1440 * 60 };
+	struct berm_window w = { .days = (uint8_t)(1 + rand() % 127),
+				 .from_s = rand() % 1440 * 60 };
 
 	do
 		w.to_s = rand() % 4 ? rand() % 1441 * 60 : BERM_DAY_S;
