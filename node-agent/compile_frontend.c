@@ -47,9 +47,9 @@ static int list_essential(struct compiler *c, enum berm_essential_kind kind)
 static int list_essentials(struct compiler *c)
 {
 	if (berm_compile_port_name(c, BERM_PLANE_COUNT, "*dns",
-				   &c->essential_name[BERM_ESSENTIAL_OF_DNS]) ||
+				   &c->essential_name[ESSENTIAL_DNS]) ||
 	    berm_compile_port_name(c, BERM_PLANE_COUNT, "*apiserver",
-				   &c->essential_name[BERM_ESSENTIAL_OF_APISERVER]) ||
+				   &c->essential_name[ESSENTIAL_APISERVER]) ||
 	    list_essential(c, BERM_ESSENTIAL_OF_DNS) ||
 	    list_essential(c, BERM_ESSENTIAL_OF_APISERVER))
 		return -ENOMEM;

@@ -132,10 +132,10 @@ static int paint_rules(struct matrix *m, const struct sight *seen, uint8_t first
 
 /* ---- where no rule decides ------------------------------------------------------------------------------------ */
 
-bool berm_compile_sees(const struct compile_subject *s, enum berm_essential_kind what)
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what)
 {
 	return s->dir == BERM_EGRESS && (s->isolated || s->default_deny) &&
-	       (what == BERM_ESSENTIAL_OF_DNS ? s->grants_dns : s->grants_apiserver);
+	       (what == ESSENTIAL_DNS ? s->grants_dns : s->grants_apiserver);
 }
 
 static bool sees_marks(const struct compile_subject *s)
@@ -146,10 +146,10 @@ static bool sees_marks(const struct compile_subject *s)
 /* The endpoints of the DNS Service and of the API server's, each on its own port. */
 static void paint_essential_ports(struct matrix *m, const struct sight *seen, struct brush b)
 {
-	for (int kind = 0; kind < BERM_ESSENTIAL_COUNT; kind++)
+	for (int kind = 0; kind < ESSENTIAL_COUNT; kind++)
 		for (size_t i = 0; i < seen->port_count; i++)
 			if (seen->port[i].name == m->c->essential_name[kind] &&
-			    berm_compile_sees(m->s, (enum berm_essential_kind)kind))
+			    berm_compile_sees(m->s, (enum compile_essential_kind)kind))
 				paint_spans(m, berm_compile_span_find(m->s, seen->port[i].at),
 					    seen->port[i].at, b);
 }
@@ -168,7 +168,7 @@ static int paint_essentials(struct matrix *m, const struct sight *seen)
 	if (seen->mark & MARK_OWN_NODE)
 		paint_spans(m, 0, NONE, b);
 	for (size_t i = 0; i < ARRAY_SIZE(dns); i++)
-		if ((seen->mark & MARK_DNS) && berm_compile_sees(m->s, BERM_ESSENTIAL_OF_DNS))
+		if ((seen->mark & MARK_DNS) && berm_compile_sees(m->s, ESSENTIAL_DNS))
 			paint_spans(m, berm_compile_span_find(m->s, dns[i]), dns[i], b);
 	paint_essential_ports(m, seen, b);
 	return 0;
@@ -598,8 +598,8 @@ static int matrix_begin(struct matrix *m)
 	for (size_t i = 0; i < m->s->rule.count; i++)
 		if (note_rule(m, &c->rule.item[m->s->rule.item[i]]))
 			return -ENOMEM;
-	for (int kind = 0; c->essential.count && kind < BERM_ESSENTIAL_COUNT; kind++)
-		if (berm_compile_sees(m->s, (enum berm_essential_kind)kind))
+	for (int kind = 0; c->essential.count && kind < ESSENTIAL_COUNT; kind++)
+		if (berm_compile_sees(m->s, (enum compile_essential_kind)kind))
 			m->has_names = m->name[c->essential_name[kind]] = true;
 	m->words = m->group.count / 64 + 1;
 	m->nobody = calloc(m->words, sizeof(*m->nobody));

@@ -163,9 +163,9 @@ static int cut_rule(const struct compiler *c, const struct compile_subject *s,
 static bool sees_essential(const struct compiler *c, const struct compile_subject *s,
 			   const struct compile_resolved *port)
 {
-	for (int kind = 0; kind < BERM_ESSENTIAL_COUNT; kind++)
+	for (int kind = 0; kind < ESSENTIAL_COUNT; kind++)
 		if (port->name == c->essential_name[kind])
-			return berm_compile_sees(s, (enum berm_essential_kind)kind);
+			return berm_compile_sees(s, (enum compile_essential_kind)kind);
 	return false;
 }
 
@@ -179,7 +179,7 @@ static int cut_subject(const struct compiler *c, struct compile_subject *s)
 	for (size_t i = 0; i < s->rule.count; i++)
 		if (cut_rule(c, s, &c->rule.item[s->rule.item[i]], &s->start))
 			return -ENOMEM;
-	for (size_t i = 0; i < 2 && berm_compile_sees(s, BERM_ESSENTIAL_OF_DNS); i++)
+	for (size_t i = 0; i < 2 && berm_compile_sees(s, ESSENTIAL_DNS); i++)
 		if (cut(&s->start, dns[i], dns[i]))
 			return -ENOMEM;
 	for (size_t i = 0; i < c->essential.count; i++)

@@ -223,6 +223,12 @@ struct compile_about { /* what can be told about a pod */
 
 /* Who is behind the Services that isolated pods may reach all the same. In a class such a place is a named port
  * with a name that no container can have. */
+enum compile_essential_kind {
+	ESSENTIAL_DNS = BERM_ESSENTIAL_OF_DNS,
+	ESSENTIAL_APISERVER = BERM_ESSENTIAL_OF_APISERVER,
+	ESSENTIAL_COUNT = BERM_ESSENTIAL_COUNT
+};
+
 struct compile_essential {
 	struct berm_addr addr;
 	struct compile_resolved port;
@@ -289,7 +295,7 @@ struct compiler {
 	BERM_ARRAY(struct compile_owner) owner;		/* by address */
 	BERM_ARRAY(struct compile_peer) peer;		/* by address */
 	BERM_ARRAY(struct compile_essential) essential; /* by address */
-	uint32_t essential_name[BERM_ESSENTIAL_COUNT];
+	uint32_t essential_name[ESSENTIAL_COUNT];
 	struct berm_frontends front;
 	struct berm_numbers front_cls;			       /* [front.item] */
 	BERM_ARRAY(struct berm_addr) front_addr, backend_addr; /* sorted; of node frontends none */
@@ -398,7 +404,7 @@ int berm_compile_rule_ports(struct compiler *c, struct compile_rule *rule);
 int berm_compile_port_name(struct compiler *c, uint8_t plane, const char *name, uint32_t *ret);
 int berm_compile_spans(struct compiler *c);
 /* Does it pass on the way out, where the subject would deny implicitly and all who isolate it grant that. */
-bool berm_compile_sees(const struct compile_subject *s, enum berm_essential_kind what);
+bool berm_compile_sees(const struct compile_subject *s, enum compile_essential_kind what);
 size_t berm_compile_span_find(const struct compile_subject *s, uint32_t at);
 
 /* compile_matrix.c */
