@@ -48,21 +48,28 @@ static void scene(struct berm_model *m)
 	load(m, "shop", "kind: SegmentationPolicy\nname: db\nisolate: [Egress]\n");
 }
 
-static uint8_t ask(const struct berm_model *m, const char *peer, uint8_t plane, uint16_t port)
+static uint8_t answer(const struct berm_model *m, const struct berm_plan *plan, const char *peer,
+		      uint8_t plane, uint16_t port)
 {
 	struct question q = { .ep = &m->endpoints[0],
 			      .dir = BERM_EGRESS,
 			      .peer = objects_addr(peer),
 			      .plane = plane,
 			      .port = port };
+
+	interpret_check(plan);
+	return interpret(plan, &q).action;
+}
+
+static uint8_t ask(const struct berm_model *m, const char *peer, uint8_t plane, uint16_t port)
+{
 	struct berm_plan *plan = NULL;
 	struct berm_problems problems = { 0 };
 	struct berm_err err = { 0 };
 	uint8_t action;
 
 	ASSERT_OK(berm_compile(m, &plan, &problems, &err), &err);
-	interpret_check(plan);
-	action = interpret(plan, &q).action;
+	action = answer(m, plan, peer, plane, port);
 	berm_plan_free(plan);
 	EXPECT_EQ(problems.count, 0);
 	berm_problems_clear(&problems);
@@ -135,6 +142,41 @@ TEST(config_apiserver, "apiserver is TCP only; what says nothing opens nothing")
 	EXPECT_SHUT(&m, "10.1.0.53", UDP, 53);
 	load(&m, "berm-system", "kind: AgentConfig\nname: cluster\n");
 	expect_defaults(&m);
+	berm_model_clear(&m);
+}
+
+/* Who is DNS is seen of every pod: nothing that was seen before counts. */
+TEST(config_renewed,
+     "a compilation that is kept does not follow a change of an AgentConfig, and is right when it is renewed")
+{
+	struct berm_compiled *kept = NULL;
+	struct berm_problems problems = { 0 };
+	struct berm_err err = { 0 };
+	struct berm_model m;
+
+	scene(&m);
+	berm_model_changes_clear(&m);
+	ASSERT_OK(berm_compile_kept(&m, &kept, &problems, &err), &err);
+	EXPECT_EQ(answer(&m, berm_compiled_plan(kept), "10.1.0.53", BERM_PLANE_UDP, 53),
+		  BERM_ACTION_ALLOW);
+	for (int round = 0; round < 2; round++) {
+		if (round)
+			ASSERT_EQ(berm_model_remove_policy(&m, BERM_KIND_AGENT_CONFIG,
+							   "berm-system", "a"),
+				  0);
+		else
+			load(&m, "berm-system",
+			     "kind: AgentConfig\nname: a\nessentials: {dns: {pods: [{namespace: infra, podSelector: {}}]}}\n");
+		EXPECT_EQ(berm_compiled_follow(kept, &m.changes), -EAGAIN);
+		ASSERT_OK(berm_compiled_renew(&kept, &m.changes, &problems, &err), &err);
+		berm_model_changes_clear(&m);
+		EXPECT_EQ(answer(&m, berm_compiled_plan(kept), "10.1.0.53", BERM_PLANE_UDP, 53),
+			  round ? BERM_ACTION_ALLOW : BERM_ACTION_DENY);
+		EXPECT_EQ(answer(&m, berm_compiled_plan(kept), "10.1.0.54", BERM_PLANE_UDP, 53),
+			  round ? BERM_ACTION_DENY : BERM_ACTION_ALLOW);
+	}
+	EXPECT_EQ(problems.count, 0);
+	berm_compiled_free(kept);
 	berm_model_clear(&m);
 }
 
