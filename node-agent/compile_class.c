@@ -281,7 +281,6 @@ int berm_compile_know(struct compiler *c, const struct compile_peer *peer, bool 
 	return array_push(&c->peer, *peer);
 }
 
-
 bool berm_compile_has_services(const struct compiler *c)
 {
 	return c->front.item.count || c->essential.count || c->model->service_cidr_count;
