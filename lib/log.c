@@ -60,6 +60,11 @@ void berm_log_close(void)
 	state.fd = -1;
 }
 
+void berm_log_set_level(enum berm_log_level level)
+{
+	state.opts.level = state.opts.stderr_level = level;
+}
+
 static bool is_same_file(int fd, const char *path)
 {
 	struct stat a, b;

@@ -25,6 +25,8 @@ struct berm_log_opts {
 /* Directories are made. On failure stderr goes on working. */
 int berm_log_open(const struct berm_log_opts *opts, struct berm_err *err);
 void berm_log_close(void);
+/* From now on, of the file and of stderr. */
+void berm_log_set_level(enum berm_log_level level);
 
 /* berm_log(BERM_LOG_INFO, "pod-added", "pod=%s/%s ifindex=%u", ...). fmt may be NULL. Control characters
  * in the outcome are replaced, so one call is one line; free text belongs between \"%s\". */

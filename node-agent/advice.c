@@ -301,7 +301,9 @@ int berm_advise(const struct berm_advice *advice, struct berm_problems *problems
 		if (is_to_judge(&advice->document[i])) {
 			berm_advise_expiry(&a, &advice->document[i]);
 			berm_advise_ipsets(&a, &advice->document[i]);
+			berm_advise_schedules(&a, &advice->document[i]);
 		}
+	berm_advise_config(&a);
 	if (berm_advisor_narrow(&a, &now))
 		a.no_memory = true;
 	else

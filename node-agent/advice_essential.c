@@ -41,7 +41,7 @@ bool berm_advisor_is_dns_only(const struct advisor *a, const struct berm_said *s
 		struct berm_scope scope = berm_scope_of_peer(said->policy, peer);
 
 		if (peer->any || peer->is_block || peer->unsupported ||
-		    !berm_scope_covers(a->model, &berm_advisor_dns, &scope))
+		    !berm_advisor_is_dns(a, &scope))
 			return false;
 	}
 	return rule->port_count && rule->peer_count;

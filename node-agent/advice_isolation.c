@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "advisor.h"
+#include "essential.h"
 
 #define DNS_PORT 53
 
@@ -32,10 +33,25 @@ bool berm_advisor_may_meet(const struct advisor *a, const struct berm_policy *x,
 
 /* ---- what DNS and the API server need --------------------------------------------------------------------- */
 
-static char *const dns_name[] = { (char *)"kube-dns" };
-static struct berm_requirement dns_label = { (char *)"k8s-app", BERM_OP_IN, (char **)dns_name, 1 };
-static const struct berm_selector dns_pods = { &dns_label, 1 };
-const struct berm_scope berm_advisor_dns = { "kube-system", NULL, &dns_pods };
+void berm_advise_config(struct advisor *a)
+{
+	const struct berm_policy *first = NULL;
+
+	for (size_t i = 0; i < a->advice->count; i++) {
+		const struct berm_policy *policy = a->advice->document[i].policy;
+
+		if (policy->config && (!first || strcmp(policy->name, first->name) < 0))
+			first = policy;
+	}
+	a->dns = first && first->config->essential[BERM_ESSENTIAL_OF_DNS].is_given
+			 ? &first->config->essential[BERM_ESSENTIAL_OF_DNS]
+			 : berm_essential_default(BERM_ESSENTIAL_OF_DNS);
+}
+
+static struct berm_scope scope_of_dns(const struct advisor *a, size_t i)
+{
+	return (struct berm_scope){ a->dns->pods[i].ns, NULL, &a->dns->pods[i].selector };
+}
 
 static bool has_port(const struct berm_policy_rule *rule, uint8_t plane, uint16_t port)
 {
@@ -49,6 +65,29 @@ static bool has_port(const struct berm_policy_rule *rule, uint8_t plane, uint16_
 	return !rule->port_count;
 }
 
+/* Who is behind a Service that an AgentConfig names is not written there. */
+static bool may_be_dns(const struct advisor *a, const struct berm_scope *scope)
+{
+	for (size_t i = 0; i < a->dns->pods_count; i++) {
+		const struct berm_scope dns = scope_of_dns(a, i);
+
+		if (!berm_scope_is_disjoint(a->model, scope, &dns))
+			return true;
+	}
+	return a->dns->is_given && a->dns->service_count;
+}
+
+bool berm_advisor_is_dns(const struct advisor *a, const struct berm_scope *scope)
+{
+	for (size_t i = 0; i < a->dns->pods_count; i++) {
+		const struct berm_scope dns = scope_of_dns(a, i);
+
+		if (berm_scope_covers(a->model, &dns, scope))
+			return true;
+	}
+	return false;
+}
+
 /* Blocks may have its address: who can tell. */
 static bool may_reach_dns(const struct advisor *a, const struct berm_said *said)
 {
@@ -58,11 +97,19 @@ static bool may_reach_dns(const struct advisor *a, const struct berm_said *said)
 		const struct berm_peer_term *peer = &rule->peer[i];
 		struct berm_scope scope = berm_scope_of_peer(said->policy, peer);
 
-		if (peer->any || peer->is_block ||
-		    !berm_scope_is_disjoint(a->model, &scope, &berm_advisor_dns))
+		if (peer->any || peer->is_block || may_be_dns(a, &scope))
 			return true;
 	}
 	return !rule->peer_count;
+}
+
+static bool has_dns_port(const struct advisor *a, const struct berm_policy_rule *rule)
+{
+	for (size_t i = 0; i < a->dns->place_count; i++)
+		if (has_port(rule, BERM_PLANE_UDP, a->dns->place[i].port) ||
+		    has_port(rule, BERM_PLANE_TCP, a->dns->place[i].port))
+			return true;
+	return has_port(rule, BERM_PLANE_UDP, DNS_PORT) || has_port(rule, BERM_PLANE_TCP, DNS_PORT);
 }
 
 static bool may_reach_apiserver(const struct berm_policy_rule *rule)
@@ -80,9 +127,7 @@ static bool allows(const struct advisor *a, const struct advice_rule *r, uint8_t
 	if (rule->action != BERM_RULE_ALLOW || rule->dir != BERM_EGRESS || rule->unsupported)
 		return false;
 	if (essential == BERM_ESSENTIAL_DNS)
-		return (has_port(rule, BERM_PLANE_UDP, DNS_PORT) ||
-			has_port(rule, BERM_PLANE_TCP, DNS_PORT)) &&
-		       may_reach_dns(a, &r->said);
+		return has_dns_port(a, rule) && may_reach_dns(a, &r->said);
 	for (size_t i = 0; i < rule->port_count; i++)
 		if (rule->port[i].plane == BERM_PLANE_TCP)
 			return may_reach_apiserver(rule);

@@ -15,6 +15,9 @@ static bool ends(const struct advice_rule *first, const struct advice_rule *then
 	if (!berm_rule_is_enforced(first->said.policy, first->said.rule) &&
 	    berm_rule_is_enforced(then->said.policy, then->said.rule))
 		return false; /* who is tried decides nothing for who is in force */
+	if (!berm_schedule_covers(&first->said.policy->schedule, &then->said.policy->schedule) ||
+	    !berm_schedule_covers(&first->said.rule->schedule, &then->said.rule->schedule))
+		return false; /* there are times at which it is not there */
 	switch (first->said.rule->action) {
 	case BERM_RULE_LOG:
 		return false;

@@ -24,6 +24,7 @@ struct advisor {
 	size_t rule_count;
 	size_t steps; /* comparisons left */
 	bool has_pods;
+	const struct berm_essential *dns; /* what the essential opens */
 	/* of the document that was spoken of last */
 	const struct berm_advice_document *last;
 	cJSON *tree;
@@ -57,7 +58,8 @@ bool berm_advisor_isolates(const struct berm_policy *policy, enum berm_dir dir);
 /* May there be a pod in both? */
 bool berm_advisor_may_meet(const struct advisor *a, const struct berm_policy *x,
 			   const struct berm_policy *y);
-extern const struct berm_scope berm_advisor_dns;
+/* Has it only pods that answer DNS? */
+bool berm_advisor_is_dns(const struct advisor *a, const struct berm_scope *scope);
 bool berm_advisor_is_dns_only(const struct advisor *a, const struct berm_said *said);
 const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", "to" */
 
@@ -65,11 +67,14 @@ const char *berm_advisor_peers(const struct berm_policy_rule *rule); /* "from", 
 void berm_advise_expiry(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_ipsets(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_expectations(struct advisor *a);
+void berm_advise_schedules(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_order(struct advisor *a);
 void berm_advise_blocks(struct advisor *a, const struct advice_rule *r);
 void berm_advise_limits(struct advisor *a);
 void berm_advise_pods(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_ports(struct advisor *a, const struct advice_rule *r);
+/* The AgentConfig among the documents, if there is one. Before they are narrowed. */
+void berm_advise_config(struct advisor *a);
 void berm_advise_isolation(struct advisor *a, const struct berm_advice_document *document);
 void berm_advise_essentials(struct advisor *a, const struct advice_rule *r);
 void berm_advise_unions(struct advisor *a, const struct berm_advice_document *document);

@@ -26,6 +26,7 @@
 #include "reconcile.h"
 #include "resize.h"
 #include "server.h"
+#include "settings.h"
 #include "shield.h"
 #include "source_api.h"
 #include "source_cni.h"
@@ -45,12 +46,14 @@ struct berm_agent_opts {
 	struct berm_shield_opts shield;
 	uint32_t buckets; /* of the session table; 0: as it is */
 	bool missing_pass; /* packets on an interface without endpoint entry pass; else they are dropped */
+	enum berm_log_level log_level;
 	bool keep_install; /* the plugin stays where berm-install has put it */
 	struct berm_keeper_opts install;
 };
 
 struct berm_agent {
 	struct berm_agent_opts opts;
+	struct berm_settings settings; /* those of opts that may change */
 	uv_loop_t loop;
 	struct berm_maps maps;
 	struct berm_engine engine;

@@ -105,12 +105,13 @@ static char *text_of(struct berm_chunk *chunk, const struct berm_field *root)
 	return text;
 }
 
-/* Subject and isolate, nothing that allows. */
+/* Subject and isolate, nothing that allows, at any time: a mistake may be in the schedule. */
 static void strip(struct berm_policy *policy)
 {
 	berm_policy_cut_rules(policy, 0);
 	berm_policy_cut_flows(policy);
 	berm_policy_cut_expectations(policy);
+	berm_schedule_clear(&policy->schedule);
 	if (policy->disabled)
 		policy->isolate = 0;
 	policy->digest = berm_policy_digest(policy);

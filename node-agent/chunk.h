@@ -50,6 +50,7 @@ void berm_take_network(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_cluster_network(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_mapping(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_ipset(struct berm_chunk *chunk, const struct berm_field *root);
+void berm_take_agent_config(struct berm_chunk *chunk, const struct berm_field *root);
 void berm_take_segmentation(struct berm_chunk *chunk, const struct berm_field *root);
 
 /* What ObjectMeta says; texts belong to the tree. */

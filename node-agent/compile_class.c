@@ -174,16 +174,12 @@ static int sought_ports(struct compiler *c, const struct berm_pod *pod, uint32_t
 	return rc < 0 ? rc : 0;
 }
 
-static bool is_dns(const struct berm_pod *pod)
-{
-	const char *app = berm_labels_get(&pod->labels, "k8s-app");
-
-	return app && !strcmp(app, "kube-dns") && !strcmp(pod->ns, "kube-system");
-}
-
 int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret)
 {
-	*ret = (struct compile_about){ .mark = is_dns(pod) ? MARK_DNS : 0 };
+	bool is_dns =
+		berm_essential_has_pod(berm_essential_of(c->model, BERM_ESSENTIAL_OF_DNS), pod);
+
+	*ret = (struct compile_about){ .mark = is_dns ? MARK_DNS : 0 };
 	if (berm_compile_pod_groups(c, pod, &ret->set) || sought_ports(c, pod, &ret->ports))
 		return -ENOMEM;
 	return 0;

@@ -24,56 +24,23 @@ static int cmp_essential(const void *a, const void *b)
 	return rc ? rc : (x->port.name > y->port.name) - (x->port.name < y->port.name);
 }
 
-static bool has_port(const struct berm_service *s, const struct berm_slice_port *want)
+static int list_essential(struct compiler *c, enum berm_essential_kind kind)
 {
-	for (size_t i = 0; i < s->port_count; i++)
-		if (s->port[i].plane == want->plane &&
-		    !strcmp(s->port[i].name ? s->port[i].name : "", want->name ? want->name : ""))
-			return true;
-	return false;
-}
+	berm_essential_opens opens = { 0 };
+	int rc = berm_essential_places(c->model, kind, &opens);
 
-static int add_essentials(struct compiler *c, const struct berm_slice *slice,
-			  const struct berm_service *s, enum compile_essential_kind kind)
-{
-	for (size_t p = 0; p < slice->port_count; p++) {
-		struct compile_essential e = { .port.name = c->essential_name[kind] };
+	for (size_t i = 0; !rc && i < opens.count; i++) {
+		const struct berm_essential_open *open = &opens.item[i];
+		struct compile_essential e = {
+			.addr = open->addr,
+			.port = { c->essential_name[kind],
+				  (uint32_t)open->plane << 16 | open->port },
+		};
 
-		if (!has_port(s, &slice->port[p]) || slice->port[p].plane > BERM_PLANE_UDP ||
-		    (kind == ESSENTIAL_APISERVER && slice->port[p].plane != BERM_PLANE_TCP))
-			continue;
-		e.port.at = (uint32_t)slice->port[p].plane << 16 | slice->port[p].port;
-		for (size_t i = 0; i < slice->endpoint_count; i++) {
-			e.addr = slice->endpoint[i].addr;
-			if (array_push(&c->essential, e))
-				return -ENOMEM;
-		}
+		rc = array_push(&c->essential, e);
 	}
-	return 0;
-}
-
-static const struct berm_service *service_named(const struct berm_model *m, const char *ns,
-						const char *name)
-{
-	for (size_t i = 0; i < m->service_count; i++)
-		if (!strcmp(m->services[i]->ns, ns) && !strcmp(m->services[i]->name, name))
-			return m->services[i];
-	return NULL;
-}
-
-static int list_service(struct compiler *c, const char *ns, const char *name,
-			enum compile_essential_kind kind)
-{
-	const struct berm_service *s = service_named(c->model, ns, name);
-
-	for (size_t i = 0; s && i < c->model->slice_count; i++) {
-		const struct berm_slice *slice = c->model->slices[i];
-
-		if (slice->service && !strcmp(slice->ns, ns) && !strcmp(slice->service, name) &&
-		    add_essentials(c, slice, s, kind))
-			return -ENOMEM;
-	}
-	return 0;
+	array_free(&opens);
+	return rc;
 }
 
 /* Names that no container port can have, in no plane that there is. */
@@ -83,8 +50,8 @@ static int list_essentials(struct compiler *c)
 				   &c->essential_name[ESSENTIAL_DNS]) ||
 	    berm_compile_port_name(c, BERM_PLANE_COUNT, "*apiserver",
 				   &c->essential_name[ESSENTIAL_APISERVER]) ||
-	    list_service(c, "kube-system", "kube-dns", ESSENTIAL_DNS) ||
-	    list_service(c, "default", "kubernetes", ESSENTIAL_APISERVER))
+	    list_essential(c, BERM_ESSENTIAL_OF_DNS) ||
+	    list_essential(c, BERM_ESSENTIAL_OF_APISERVER))
 		return -ENOMEM;
 	if (c->essential.count)
 		qsort(c->essential.item, c->essential.count, sizeof(*c->essential.item),
@@ -138,9 +105,14 @@ int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *add
 
 /* ---- which matter ----------------------------------------------------------------------------------------- */
 
-static bool is_service(const struct berm_frontend *f, const char *ns, const char *name)
+static bool is_essential(const struct compiler *c, const struct berm_frontend *f)
 {
-	return f->service && !strcmp(f->service->ns, ns) && !strcmp(f->service->name, name);
+	for (int kind = 0; f->service && kind < BERM_ESSENTIAL_COUNT; kind++)
+		if (berm_essential_has_service(berm_essential_of(c->model,
+								 (enum berm_essential_kind)kind),
+					       f->service->ns, f->service->name))
+			return true;
+	return false;
 }
 
 static bool is_node_place(const struct berm_frontend *f)
@@ -159,15 +131,14 @@ static bool has_egress(const struct compiler *c)
 }
 
 /* For those who wait: DNS, and what would else pass as the own node. */
-static void drop_unused(struct berm_frontends *f)
+static void drop_unused(const struct compiler *c, struct berm_frontends *f)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < f->item.count; i++) {
 		const struct berm_frontend *this = &f->item.item[i];
 
-		if (is_node_place(this) || is_service(this, "kube-system", "kube-dns") ||
-		    is_service(this, "default", "kubernetes"))
+		if (is_node_place(this) || is_essential(c, this))
 			f->item.item[kept++] = *this;
 	}
 	f->item.count = kept;
@@ -229,7 +200,7 @@ int berm_compile_frontends(struct compiler *c)
 	if (berm_frontends_make(c->model, f) || list_essentials(c))
 		return -ENOMEM;
 	if (!is_used)
-		drop_unused(f);
+		drop_unused(c, f);
 	if (list_addresses(c))
 		return -ENOMEM;
 	if (is_used)

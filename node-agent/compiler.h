@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "compile.h"
 #include "digest.h"
+#include "essential.h"
 #include "frontend.h"
 #include "intern.h"
 #include "model.h"
@@ -262,7 +263,11 @@ struct compile_about { /* what can be told about an owner */
 
 /* Who is behind the Services that isolated pods may reach all the same. In a class such a place is a named port
  * with a name that no container can have. */
-enum compile_essential_kind { ESSENTIAL_DNS, ESSENTIAL_APISERVER, ESSENTIAL_COUNT };
+enum compile_essential_kind {
+	ESSENTIAL_DNS = BERM_ESSENTIAL_OF_DNS,
+	ESSENTIAL_APISERVER = BERM_ESSENTIAL_OF_APISERVER,
+	ESSENTIAL_COUNT = BERM_ESSENTIAL_COUNT
+};
 
 struct compile_essential {
 	struct berm_addr addr;

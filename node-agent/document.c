@@ -40,13 +40,13 @@ static const struct kind kinds[] = {
 	{ "SegmentationPolicy", NULL, berm_take_segmentation, true },
 	{ "LabelMapping", NULL, berm_take_mapping, true },
 	{ "IPSet", NULL, berm_take_ipset, true },
+	{ "AgentConfig", NULL, berm_take_agent_config, true },
 };
 
 /* Policies by name that other versions or other software know. */
 static const char *const unsupported_kinds[] = {
 	"AdminNetworkPolicy",
 	"BaselineAdminNetworkPolicy",
-	"AgentConfig",
 };
 
 static const struct kind *kind_of(const char *name)
@@ -72,13 +72,14 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 	struct berm_nearest nearest = { .word = name };
 	bool is_ours = chunk->sheet->carrier, is_later = is_unsupported(name);
 	struct berm_field kind;
-	char hint[96];
+	char hint[128];
 
 	berm_nearest_try(&nearest, "SegmentationPolicy");
 	berm_nearest_try(&nearest, "NetworkPolicy");
 	berm_nearest_try(&nearest, "ClusterNetworkPolicy");
 	berm_nearest_try(&nearest, "IPSet");
 	berm_nearest_try(&nearest, "LabelMapping");
+	berm_nearest_try(&nearest, "AgentConfig");
 	if ((!is_ours && !is_later && !nearest.best) || !berm_field_get(root, "kind", &kind))
 		return;
 	berm_chunk_title(chunk, name, NULL, NULL);
@@ -89,7 +90,7 @@ static void take_stranger(struct berm_chunk *chunk, const struct berm_field *roo
 		berm_field_problem(&kind, BERM_CODE_UNKNOWN_KIND,
 				   berm_nearest_text(&nearest,
 						     "known: SegmentationPolicy, NetworkPolicy, "
-						     "ClusterNetworkPolicy, IPSet, LabelMapping",
+						     "ClusterNetworkPolicy, IPSet, LabelMapping, AgentConfig",
 						     hint, sizeof(hint)),
 				   "'%.60s' is not a known kind", name);
 	if (is_ours || nearest.best)

@@ -32,7 +32,7 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(TENANCY, "tenancy", "more than the namespace of the document may say")                   \
 	X(BAD_CIDR, "bad-cidr", "no address block, or one with bits beyond its prefix")            \
 	X(BAD_EXCEPT, "bad-except", "an exception that is no real part of its block")              \
-	X(BAD_RANGE, "bad-range", "a range of ports that ends before it begins")                   \
+	X(BAD_RANGE, "bad-range", "a range of ports, or a window of time, that holds nothing")     \
 	X(BAD_ADDRESS, "bad-address", "no IP address, or that of the other end too")               \
 	X(BAD_TIME, "bad-time", "no time of RFC 3339 with an offset, or a day of no calendar")     \
 	X(BAD_EXPECT, "bad-expect", "an expectation that contradicts itself")                      \
@@ -52,6 +52,8 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(NO_IPSET, "no-such-ipset", "a rule names an IPSet that is not there")                    \
 	X(EXPECTATION, "expectation-fails", "what a document expects does not hold")               \
 	X(EXPIRED, "expired-rule", "a rule or document whose time is over: it does nothing")       \
+	X(SCHEDULE, "doubtful-schedule",                                                           \
+	  "a schedule without effect, or one that opens what is isolated")                         \
 	X(UNCHECKED, "not-checked", "too many rules to compare all with all")
 
 enum berm_problem_code {

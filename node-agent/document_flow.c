@@ -60,7 +60,7 @@ static void read_protocol(const struct berm_field *field, void *into)
 		((struct berm_policy_flow *)into)->plane = (uint8_t)plane;
 }
 
-static void read_address(const struct berm_field *field, struct berm_addr *out)
+void berm_read_address(const struct berm_field *field, struct berm_addr *out)
 {
 	const char *text = berm_field_text(field);
 	struct berm_err err = { 0 };
@@ -81,12 +81,12 @@ static void read_address(const struct berm_field *field, struct berm_addr *out)
 
 static void read_src(const struct berm_field *field, void *into)
 {
-	read_address(field, &((struct berm_policy_flow *)into)->src);
+	berm_read_address(field, &((struct berm_policy_flow *)into)->src);
 }
 
 static void read_dst(const struct berm_field *field, void *into)
 {
-	read_address(field, &((struct berm_policy_flow *)into)->dst);
+	berm_read_address(field, &((struct berm_policy_flow *)into)->dst);
 }
 
 static void read_port(const struct berm_field *field, uint16_t *out)

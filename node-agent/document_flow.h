@@ -11,4 +11,7 @@
 /* Makes policy->flow; what is wrong becomes a problem. */
 void berm_read_flows(const struct berm_field *list, struct berm_policy *policy);
 
+/* One IP address, no block. A problem was added if it stays as it was. */
+void berm_read_address(const struct berm_field *field, struct berm_addr *out);
+
 #endif /* BERM_DOCUMENT_FLOW_H */

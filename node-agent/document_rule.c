@@ -9,6 +9,7 @@
 #include "document_app.h"
 #include "document_peer.h"
 #include "document_port.h"
+#include "document_schedule.h"
 #include "moment.h"
 
 struct rule { /* being read */
@@ -228,6 +229,11 @@ static void read_expires(const struct berm_field *field, void *into)
 	berm_read_moment(field, &((struct rule *)into)->rule->expires);
 }
 
+static void read_schedule(const struct berm_field *field, void *into)
+{
+	berm_read_schedule(field, &((struct rule *)into)->rule->schedule);
+}
+
 static const struct berm_member network_ingress[] = {
 	{ "from", BERM_MEMBER_OPTIONAL, read_peers, NULL },
 	{ "to", BERM_MEMBER_OPTIONAL, refuse_to, NULL },
@@ -250,8 +256,9 @@ static const struct berm_member network_egress[] = {
 		{ "app", BERM_MEMBER_OPTIONAL, read_app, NULL },                                   \
 		{ "limits", BERM_MEMBER_OPTIONAL, read_limits, NULL },                             \
 		{ "log", BERM_MEMBER_OPTIONAL, read_log, NULL },                                   \
+		{ "expires", BERM_MEMBER_OPTIONAL, read_expires, NULL },                           \
 	{                                                                                          \
-		"expires", BERM_MEMBER_OPTIONAL, read_expires, NULL                                \
+		"schedule", BERM_MEMBER_OPTIONAL, read_schedule, NULL                              \
 	}
 
 static const struct berm_member segmentation_ingress[] = {

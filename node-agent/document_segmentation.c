@@ -12,6 +12,7 @@
 #include "document_flow.h"
 #include "document_own.h"
 #include "document_rule.h"
+#include "document_schedule.h"
 #include "document_selector.h"
 #include "document_workload.h"
 
@@ -156,6 +157,11 @@ static void read_expires(const struct berm_field *field, void *into)
 	berm_read_moment(field, &((struct segmentation *)into)->policy->expires);
 }
 
+static void read_schedule(const struct berm_field *field, void *into)
+{
+	berm_read_schedule(field, &((struct segmentation *)into)->policy->schedule);
+}
+
 /* A list of words to a bit mask. */
 static bool read_mask(const struct berm_field *field, const struct berm_word *words, size_t count,
 		      uint8_t *out)
@@ -293,6 +299,7 @@ static const struct berm_member table[] = {
 	{ "onPolicyChange", BERM_MEMBER_OPTIONAL, read_policy_change, NULL },
 	{ "denyWith", BERM_MEMBER_OPTIONAL, read_deny_with, NULL },
 	{ "expires", BERM_MEMBER_OPTIONAL, read_expires, NULL },
+	{ "schedule", BERM_MEMBER_OPTIONAL, read_schedule, NULL },
 	{ "ingress", BERM_MEMBER_OPTIONAL, read_ingress, NULL },
 	{ "egress", BERM_MEMBER_OPTIONAL, read_egress, NULL },
 	{ "flows", BERM_MEMBER_OPTIONAL, read_flows, NULL },

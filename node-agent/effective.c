@@ -14,12 +14,12 @@
 
 bool berm_policy_is_conditional(const struct berm_policy *written)
 {
-	if (written->expires)
+	if (written->expires || written->schedule.count)
 		return true;
 	for (size_t i = 0; i < written->rule_count; i++) {
 		const struct berm_policy_rule *rule = &written->rule[i];
 
-		if (rule->expires)
+		if (rule->expires || rule->schedule.count)
 			return true;
 		for (size_t p = 0; p < rule->peer_count; p++)
 			if (rule->peer[p].ipset)
@@ -65,12 +65,26 @@ static bool has_expired(struct berm_policy *out, int64_t expires, int64_t now_s)
 	return false;
 }
 
+static bool is_shut(struct berm_policy *out, const struct berm_schedule *schedule, int64_t now_s)
+{
+	int64_t since_s, until_s;
+	bool is_open;
+
+	if (!schedule->count)
+		return false;
+	is_open = berm_schedule_at(schedule, now_s, &since_s, &until_s);
+	out->since_s = since_s > out->since_s ? since_s : out->since_s;
+	out->until_s = until_s < out->until_s ? until_s : out->until_s;
+	return !is_open;
+}
+
 /* ---- peers ------------------------------------------------------------------------------------------------------- */
 
 struct making {
 	const struct berm_model *model;
 	const struct berm_policy *written;
 	struct berm_policy *out;
+	bool is_open; /* whatever the schedules say */
 };
 
 /* The part of a block that the excepts leave: false if nothing. */
@@ -173,6 +187,8 @@ static int take_rule(const struct making *m, const struct berm_policy_rule *rule
 
 	if (has_expired(m->out, rule->expires, m->model->now_s))
 		return 0;
+	if (!m->is_open && is_shut(m->out, &rule->schedule, m->model->now_s))
+		return 0;
 	blocks = count_blocks(m, rule, &has_set);
 	m->out->expanded += blocks;
 	if (has_set)
@@ -183,29 +199,38 @@ static int take_rule(const struct making *m, const struct berm_policy_rule *rule
 
 /* ---- the policy -------------------------------------------------------------------------------------------------- */
 
-int berm_effective_make(const struct berm_model *model, struct berm_policy *written, bool is_over,
-			struct berm_policy **ret)
+/* Without rules; NULL: no memory. */
+static struct berm_policy *copy(struct berm_policy *written)
 {
 	struct berm_policy *out = malloc(sizeof(*out));
-	struct making m = { .model = model, .written = written, .out = out };
-	int rc = 0;
 
 	if (!out)
-		return -ENOMEM;
+		return NULL;
 	*out = *written;
 	out->since_s = INT64_MIN;
 	out->until_s = INT64_MAX;
 	out->expanded = 0;
-	out->is_over = is_over;
 	out->rule_count = 0;
 	out->rule = calloc(written->rule_count + 1, sizeof(*out->rule));
 	out->written = written;
-	if (!out->rule)
-		rc = -ENOMEM;
-	else if (has_expired(out, written->expires, model->now_s))
+	if (out->rule)
+		return out;
+	free(out);
+	return NULL;
+}
+
+static int make(struct making *m, struct berm_policy **ret)
+{
+	struct berm_policy *out = m->out;
+	const struct berm_policy *written = m->written;
+	int rc = 0;
+
+	if (has_expired(out, written->expires, m->model->now_s))
 		out->disabled = true;
+	else if (!m->is_open && is_shut(out, &written->schedule, m->model->now_s))
+		out->is_shut = out->disabled = true;
 	for (size_t i = 0; !rc && !out->disabled && i < written->rule_count; i++)
-		rc = take_rule(&m, &written->rule[i]);
+		rc = take_rule(m, &written->rule[i]);
 	if (!rc) {
 		*ret = out;
 		return 0;
@@ -213,6 +238,41 @@ int berm_effective_make(const struct berm_model *model, struct berm_policy *writ
 	out->written = NULL;
 	berm_policy_free_effective(out);
 	return rc;
+}
+
+int berm_effective_make(const struct berm_model *model, struct berm_policy *written, bool is_over,
+			struct berm_policy **ret)
+{
+	struct making m = { .model = model, .written = written, .out = copy(written) };
+
+	if (!m.out)
+		return -ENOMEM;
+	m.out->is_over = is_over;
+	return make(&m, ret);
+}
+
+int berm_effective_open(const struct berm_model *model, const struct berm_policy *effective,
+			struct berm_policy **ret)
+{
+	struct making m = { .model = model,
+			    .written = effective->written,
+			    .out = copy(effective->written),
+			    .is_open = true };
+
+	if (!m.out)
+		return -ENOMEM;
+	m.out->is_over = effective->is_over;
+	return make(&m, ret);
+}
+
+bool berm_policy_has_schedule(const struct berm_policy *written)
+{
+	if (written->schedule.count)
+		return true;
+	for (size_t i = 0; i < written->rule_count; i++)
+		if (written->rule[i].schedule.count)
+			return true;
+	return false;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
@@ -313,15 +373,22 @@ static int tell_policy(const struct telling *t)
 	return rc;
 }
 
-/* They stand by name, before all other companions. */
+/* Of LabelMappings and AgentConfigs the first by name counts; they stand together. */
+static bool is_alone_in_force(const struct berm_policy *companion)
+{
+	return companion->kind == BERM_KIND_MAPPING || companion->kind == BERM_KIND_AGENT_CONFIG;
+}
+
 static int tell_second(const struct berm_model *model, size_t at, struct berm_problems *problems)
 {
 	struct telling t = { model, model->companions[at], problems };
+	size_t first = at;
 	char message[400];
 
-	snprintf(message, sizeof(message),
-		 "LabelMapping %s comes before it by name: this one does nothing",
-		 model->companions[0]->name);
+	while (first && model->companions[first - 1]->kind == t.policy->kind)
+		first--;
+	snprintf(message, sizeof(message), "%s %s comes before it by name: this one does nothing",
+		 berm_policy_kind_name(t.policy->kind), model->companions[first]->name);
 	return tell(&t, NULL, BERM_WARNING, message, "make one of them");
 }
 
@@ -330,7 +397,8 @@ int berm_effective_problems(const struct berm_model *model, struct berm_problems
 	int rc = 0;
 
 	for (size_t i = 1; !rc && i < model->companion_count; i++)
-		if (model->companions[i]->kind == BERM_KIND_MAPPING)
+		if (is_alone_in_force(model->companions[i]) &&
+		    model->companions[i - 1]->kind == model->companions[i]->kind)
 			rc = tell_second(model, i, problems);
 	for (size_t i = 0; !rc && i < model->policy_count; i++) {
 		struct telling t = { model, model->policies[i], problems };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * effective.h - what is in force of a policy whose meaning depends on more than itself: on IPSets that its peers name, and
- * on the time, if it or a rule of it expires. The compiler sees the effective policy and knows of neither.
+ * on the time, if it or a rule of it expires or has a schedule. The compiler sees the effective policy and knows of neither.
  * Pure: the same policy, IPSets and time give the same result. No clock, no I/O.
  */
 #ifndef BERM_EFFECTIVE_H
@@ -25,6 +25,12 @@ bool berm_policy_is_conditional(const struct berm_policy *written);
  */
 int berm_effective_make(const struct berm_model *model, struct berm_policy *written, bool is_over,
 			struct berm_policy **ret) must_check;
+
+/* The same with every schedule open, beside the one that it is made of: it borrows from that one's written policy, and is
+ * freed by berm_policy_free_effective(). */
+int berm_effective_open(const struct berm_model *model, const struct berm_policy *effective,
+			struct berm_policy **ret) must_check;
+bool berm_policy_has_schedule(const struct berm_policy *written);
 
 /* The IPSet that a policy of this namespace means by the name: its own, else that of the system's namespace. Or NULL. */
 const struct berm_ipset *berm_effective_ipset(const struct berm_model *model, const char *ns,

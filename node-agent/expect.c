@@ -298,7 +298,7 @@ static size_t list_questions(struct berm_expect_result *result, size_t count, st
 	return n;
 }
 
-int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_result *result,
+static int check_open(const struct berm_overlay *policies, struct berm_expect_result *result,
 		      size_t count, struct berm_err *err)
 {
 	size_t first = 0, total = list_questions(result, count, NULL);
@@ -311,6 +311,10 @@ int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_re
 	world.model.policies = policies->item;
 	world.model.policy_count = policies->count;
 	world.mapping = policies->model ? berm_model_mapping(policies->model) : NULL;
+	if (policies->model) { /* what the essentials are */
+		world.model.companions = policies->model->companions;
+		world.model.companion_count = policies->model->companion_count;
+	}
 	if (rc)
 		berm_fail(err, rc, "check the expectations of %zu documents", count);
 	else
@@ -319,5 +323,18 @@ int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_re
 		rc = world.has_failed ? berm_fail(err, -ENOMEM, "check expectations")
 				      : ask_world(&world, q, total, err);
 	world_close(&world);
+	return rc;
+}
+
+int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_result *result,
+		      size_t count, struct berm_err *err)
+{
+	struct berm_overlay open;
+	int rc = berm_overlay_open(policies, &open);
+
+	if (rc)
+		return berm_fail(err, rc, "check the expectations of %zu documents", count);
+	rc = check_open(&open, result, count, err);
+	berm_overlay_clear(&open);
 	return rc;
 }

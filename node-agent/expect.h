@@ -19,7 +19,7 @@ struct berm_expect_result { /* of one document */
 };
 
 /*
- * policies: all that would be in force. result: policy is filled in by the caller, one of
+ * policies: all that would be in force; every schedule of them is taken as open. result: policy is filled in by the caller, one of
  * these each; the rest is filled in here. -ENOMEM, -E2BIG: nothing is known.
  */
 int berm_expect_check(const struct berm_overlay *policies, struct berm_expect_result *result,

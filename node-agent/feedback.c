@@ -216,6 +216,15 @@ void berm_feedback_start(struct berm_feedback *feedback)
 	uv_timer_start(&feedback->timer, on_timer, berm_jitter(feedback->interval_ms / 4), 0);
 }
 
+void berm_feedback_set_interval(struct berm_feedback *feedback, unsigned int interval_s)
+{
+	if (!feedback || feedback->interval_ms == interval_s * 1000)
+		return;
+	feedback->interval_ms = interval_s * 1000;
+	if (uv_is_active((uv_handle_t *)&feedback->timer))
+		uv_timer_start(&feedback->timer, on_timer, berm_jitter(feedback->interval_ms), 0);
+}
+
 void berm_feedback_stop(struct berm_feedback *feedback)
 {
 	if (!feedback)

@@ -20,6 +20,8 @@ struct berm_feedback;
 int berm_feedback_new(const struct berm_agent *agent, unsigned int interval_s,
 		      struct berm_feedback **ret, struct berm_err *err) must_check;
 void berm_feedback_start(struct berm_feedback *feedback);
+/* From the next write on; the lease goes on as it began. Accepts NULL. */
+void berm_feedback_set_interval(struct berm_feedback *feedback, unsigned int interval_s);
 /* Before the API is stopped; free after the loop has run once more. Both accept NULL. */
 void berm_feedback_stop(struct berm_feedback *feedback);
 void berm_feedback_free(struct berm_feedback *feedback);

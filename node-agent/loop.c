@@ -173,7 +173,7 @@ static void set_missing_state(const struct berm_agent *agent)
 {
 	__u32 *flags = &agent->maps.node->flags;
 
-	if (agent->opts.missing_pass)
+	if (agent->settings.missing_pass)
 		__atomic_fetch_and(flags, ~(__u32)BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
 	else if (agent->engine.has_judged)
 		__atomic_fetch_or(flags, BERM_NODE_MISSING_DENY, __ATOMIC_SEQ_CST);
@@ -246,6 +246,7 @@ static void judge_now(struct loop *loop)
 		berm_api_need_services(agent->api,
 				       berm_model_has_egress_rules(&agent->engine.model));
 	settle(agent);
+	berm_settings_apply(agent);
 	memcpy(warning, agent->engine.last.warning, sizeof(warning));
 	take_time(loop);
 	berm_attest_endpoints(agent->attest);
@@ -820,6 +821,8 @@ int berm_agent_run(const struct berm_agent_opts *opts, struct berm_err *err)
 		return berm_fail(err, -ENOMEM, "start");
 	agent = &loop->agent;
 	agent->opts = *opts;
+	agent->settings =
+		(struct berm_settings){ opts->log_level, opts->missing_pass, opts->feedback_s };
 	loop->alarm = (struct berm_alarm){ .fd = -1, .ring = on_alarm, .ctx = loop };
 	agent->maps = (struct berm_maps)BERM_MAPS_CLOSED;
 	uv_loop_init(&agent->loop);

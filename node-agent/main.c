@@ -420,6 +420,7 @@ static int run(struct settings *settings, struct berm_err *err)
 	if (geteuid() != 0)
 		return berm_refuse(err, -EPERM, "berm-agent loads BPF programs: run it as root");
 	berm_document_set_apps(settings->agent.sessions.apps);
+	settings->agent.log_level = settings->log.level;
 	rc = berm_conflist_entry(settings->cni_settings, &entry, err);
 	settings->agent.install.conf.entry = entry;
 	if (!rc)

@@ -88,7 +88,7 @@ struct berm_model {
 	size_t slice_count;
 	struct berm_service_cidr **service_cidrs; /* sorted by name */
 	size_t service_cidr_count;
-	struct berm_policy **companions; /* IPSets: what policies refer to; sorted likewise */
+	struct berm_policy **companions; /* IPSets, LabelMappings, AgentConfigs; sorted likewise */
 	size_t companion_count;
 	int64_t now_s; /* unix time, for what expires; berm_model_set_time() */
 	struct berm_local_endpoint *endpoints; /* sorted by slot */

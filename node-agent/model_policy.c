@@ -144,6 +144,8 @@ static int companion_changed(struct berm_model *model, enum berm_policy_kind kin
 {
 	int rc = 0;
 
+	if (kind == BERM_KIND_AGENT_CONFIG)
+		return berm_model_changed(model, 0);
 	if (kind == BERM_KIND_MAPPING)
 		return berm_model_changed(model, berm_model_label_pods(model, NULL));
 	for (size_t i = 0; !rc && i < model->policy_count; i++) {

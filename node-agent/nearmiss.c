@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "maps.h"
+#include "moment.h"
 
 struct missing { /* of one rule, or of one of its peers */
 	unsigned int count;
@@ -119,7 +120,9 @@ static struct missing missing_of_term(const struct berm_model *model,
 {
 	struct missing m = { 0 };
 
-	if (term->unsupported)
+	if (term->ipset && term->unsupported)
+		lack(&m, "the IPSet %s held its address", term->ipset);
+	else if (term->unsupported)
 		lack(&m, "this version knew all of its peers");
 	else if (term->is_block)
 		lack_block(&m, term, &q->peer_addr);
@@ -226,6 +229,37 @@ static void keep(struct berm_miss *out, unsigned int *count, const struct berm_m
 	out[at] = *miss;
 }
 
+/* Out of its schedule, and else the same. */
+static void try_shut(const struct berm_model *model, const struct berm_miss_question *q,
+		     struct berm_miss *miss, int64_t opens_s)
+{
+	struct missing m = missing_of_peers(model, q, miss->policy, miss->rule);
+	char when[BERM_MOMENT_STRLEN];
+
+	lack_port(&m, q, miss->rule);
+	berm_moment_format(opens_s, when);
+	lack(&m, "its schedule were open (it opens at %s)", when);
+	miss->missing = m.count;
+	snprintf(miss->text, sizeof(miss->text), "if %s", m.text);
+}
+
+/* When the rule is there again; 0: it is there, or has expired. */
+static int64_t opens_at(const struct berm_policy *policy, const struct berm_policy_rule *rule,
+			int64_t now_s)
+{
+	const struct berm_schedule *both[] = { &policy->schedule, &rule->schedule };
+	int64_t since, until, opens = 0;
+
+	if ((policy->expires && policy->expires <= now_s) ||
+	    (rule->expires && rule->expires <= now_s))
+		return 0;
+	for (size_t i = 0; i < 2; i++)
+		if (both[i]->count && !berm_schedule_at(both[i], now_s, &since, &until) &&
+		    until > opens)
+			opens = until;
+	return opens;
+}
+
 static void try_rule(const struct berm_model *model, const struct berm_miss_question *q,
 		     struct berm_miss *miss)
 {
@@ -236,6 +270,28 @@ static void try_rule(const struct berm_model *model, const struct berm_miss_ques
 	snprintf(miss->text, sizeof(miss->text), "if %s", m.text);
 }
 
+static bool is_allowing(const struct berm_miss_question *q, const struct berm_policy_rule *rule)
+{
+	return rule->dir == q->dir && rule->action == BERM_RULE_ALLOW &&
+	       rule->mode == BERM_MODE_ENFORCE;
+}
+
+static void find_shut(const struct berm_model *model, const struct berm_miss_question *q,
+		      const struct berm_policy *written, struct berm_miss *out, unsigned int *count)
+{
+	if (!selects(model, written, q->pod))
+		return;
+	for (size_t r = 0; r < written->rule_count; r++) {
+		struct berm_miss miss = { .policy = written, .rule = &written->rule[r] };
+		int64_t opens = opens_at(written, miss.rule, model->now_s);
+
+		if (!opens || !is_allowing(q, miss.rule))
+			continue;
+		try_shut(model, q, &miss, opens);
+		keep(out, count, &miss);
+	}
+}
+
 unsigned int berm_near_misses(const struct berm_model *model, const struct berm_miss_question *q,
 			      struct berm_miss out[BERM_MISSES])
 {
@@ -244,13 +300,14 @@ unsigned int berm_near_misses(const struct berm_model *model, const struct berm_
 	for (size_t i = 0; i < model->policy_count; i++) {
 		const struct berm_policy *policy = model->policies[i];
 
+		if (policy->written)
+			find_shut(model, q, policy->written, out, &count);
 		if (!selects(model, policy, q->pod))
 			continue;
 		for (size_t r = 0; r < policy->rule_count; r++) {
 			struct berm_miss miss = { .policy = policy, .rule = &policy->rule[r] };
 
-			if (miss.rule->dir != q->dir || miss.rule->action != BERM_RULE_ALLOW ||
-			    miss.rule->mode != BERM_MODE_ENFORCE)
+			if (!is_allowing(q, miss.rule))
 				continue;
 			try_rule(model, q, &miss);
 			if (miss.missing) /* else it matches, and something before it decides */

@@ -50,22 +50,30 @@ int berm_overlay_make(const struct berm_model *model, struct berm_overlay *ret)
 	return 0;
 }
 
+/* Takes the effective policy. */
+static int keep_made(struct berm_overlay *overlay, struct berm_policy *effective)
+{
+	struct berm_policy **made =
+		reallocarray(overlay->made, overlay->made_count + 1, sizeof(*made));
+
+	if (!made) {
+		berm_policy_free_effective(effective);
+		return -ENOMEM;
+	}
+	overlay->made = made;
+	made[overlay->made_count++] = effective;
+	return 0;
+}
+
 static int make_effective(struct berm_overlay *overlay, struct berm_policy *written,
 			  struct berm_policy **ret)
 {
-	struct berm_policy **made;
-
 	*ret = written;
 	if (!berm_policy_is_conditional(written))
 		return 0;
-	made = reallocarray(overlay->made, overlay->made_count + 1, sizeof(*made));
-	if (!made)
-		return -ENOMEM;
-	overlay->made = made;
 	if (berm_effective_make(overlay->model, written, false, ret))
 		return -ENOMEM;
-	made[overlay->made_count++] = *ret;
-	return 0;
+	return keep_made(overlay, *ret);
 }
 
 int berm_overlay_put(struct berm_overlay *overlay, struct berm_policy *policy)
@@ -104,6 +112,31 @@ bool berm_overlay_remove(struct berm_overlay *overlay, enum berm_policy_kind kin
 	memmove(overlay->item + at, overlay->item + at + 1,
 		(overlay->count - at) * sizeof(*overlay->item));
 	return true;
+}
+
+int berm_overlay_open(const struct berm_overlay *overlay, struct berm_overlay *ret)
+{
+	struct berm_overlay out = { .model = overlay->model, .count = overlay->count };
+	int rc = 0;
+
+	out.item = calloc(overlay->count + 1, sizeof(*out.item));
+	if (!out.item)
+		return -ENOMEM;
+	for (size_t i = 0; !rc && i < overlay->count; i++) {
+		const struct berm_policy *policy = overlay->item[i];
+
+		out.item[i] = overlay->item[i];
+		if (!policy->written || !berm_policy_has_schedule(policy->written))
+			continue;
+		rc = berm_effective_open(overlay->model, policy, &out.item[i]);
+		if (!rc)
+			rc = keep_made(&out, out.item[i]);
+	}
+	if (rc)
+		berm_overlay_clear(&out);
+	else
+		*ret = out;
+	return rc;
 }
 
 void berm_overlay_clear(struct berm_overlay *overlay)

@@ -19,6 +19,8 @@ int berm_overlay_put(struct berm_overlay *overlay, struct berm_policy *policy) m
 /* false: there is none */
 bool berm_overlay_remove(struct berm_overlay *overlay, enum berm_policy_kind kind, const char *ns,
 			 const char *name);
+/* A copy in which every schedule is open; it borrows from the first, and goes before it. */
+int berm_overlay_open(const struct berm_overlay *overlay, struct berm_overlay *ret) must_check;
 void berm_overlay_clear(struct berm_overlay *overlay);
 
 #endif /* BERM_OVERLAY_H */

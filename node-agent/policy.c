@@ -22,6 +22,7 @@ static void rule_clear(struct berm_policy_rule *rule)
 		peer_clear(&rule->peer[i]);
 	for (size_t i = 0; i < rule->port_count; i++)
 		free(rule->port[i].name);
+	berm_schedule_clear(&rule->schedule);
 	free(rule->peer);
 	free(rule->port);
 	free(rule->name);
@@ -93,6 +94,8 @@ void berm_policy_free(struct berm_policy *policy)
 	berm_selector_clear(&policy->pod_subject);
 	berm_ipset_clear(&policy->set);
 	berm_mapping_clear(&policy->mapping);
+	berm_schedule_clear(&policy->schedule);
+	berm_agent_config_free(policy->config);
 	free(policy->ns);
 	free(policy->name);
 	free(policy->source);
@@ -105,11 +108,13 @@ static const char *const kind_name[BERM_KIND_COUNT] = {
 	[BERM_KIND_CLUSTER] = "ClusterNetworkPolicy",
 	[BERM_KIND_MAPPING] = "LabelMapping",
 	[BERM_KIND_IPSET] = "IPSet",
+	[BERM_KIND_AGENT_CONFIG] = "AgentConfig",
 };
 
 bool berm_policy_is_companion(enum berm_policy_kind kind)
 {
-	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING;
+	return kind == BERM_KIND_IPSET || kind == BERM_KIND_MAPPING ||
+	       kind == BERM_KIND_AGENT_CONFIG;
 }
 
 const char *berm_policy_kind_name(enum berm_policy_kind kind)
@@ -191,6 +196,39 @@ static void mix_mapping(struct berm_digester *d, const struct berm_mapping *mapp
 	}
 }
 
+static void mix_essential(struct berm_digester *d, const struct berm_essential *essential)
+{
+	berm_digest_u64(d, essential->is_given);
+	berm_digest_u64(d, essential->service_count);
+	for (size_t i = 0; i < essential->service_count; i++) {
+		mix_text(d, essential->service[i].ns);
+		mix_text(d, essential->service[i].name);
+	}
+	berm_digest_u64(d, essential->pods_count);
+	for (size_t i = 0; i < essential->pods_count; i++) {
+		mix_text(d, essential->pods[i].ns);
+		mix_selector(d, &essential->pods[i].selector);
+	}
+	berm_digest_u64(d, essential->place_count);
+	for (size_t i = 0; i < essential->place_count; i++) {
+		berm_digest_bytes(d, essential->place[i].addr.w,
+				  sizeof(essential->place[i].addr.w));
+		berm_digest_u64(d, essential->place[i].port);
+	}
+}
+
+/* Of AgentConfigs only: the digests of all else are as they were. */
+static void mix_config(struct berm_digester *d, const struct berm_agent_config *config)
+{
+	if (!config)
+		return;
+	for (int i = 0; i < BERM_ESSENTIAL_COUNT; i++)
+		mix_essential(d, &config->essential[i]);
+	berm_digest_u64(d, config->has_log_level | config->has_missing_state << 1 |
+				   config->missing_pass << 2 | (uint64_t)config->log_level << 8 |
+				   (uint64_t)config->feedback_s << 16);
+}
+
 static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 {
 	berm_digest_u64(d, peer->any | peer->is_block << 1 | peer->unsupported << 2 |
@@ -204,6 +242,18 @@ static void mix_peer(struct berm_digester *d, const struct berm_peer_term *peer)
 	mix_text(d, peer->ipset);
 }
 
+/* What has no schedule has the digest that it had before there were any. */
+static void mix_schedule(struct berm_digester *d, const struct berm_schedule *schedule)
+{
+	if (!schedule->count)
+		return;
+	berm_digest_text(d, "schedule");
+	berm_digest_u64(d, schedule->count);
+	for (size_t i = 0; i < schedule->count; i++)
+		berm_digest_u64(d, schedule->open[i].first_s | (uint64_t)schedule->open[i].end_s
+								       << 32);
+}
+
 static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rule)
 {
 	mix_text(d, rule->name);
@@ -215,6 +265,7 @@ static void mix_rule(struct berm_digester *d, const struct berm_policy_rule *rul
 	berm_digest_u64(d, rule->sample | (uint64_t)rule->burst << 32);
 	berm_digest_u64(d, rule->interval_ns);
 	berm_digest_u64(d, (uint64_t)rule->expires);
+	mix_schedule(d, &rule->schedule);
 	berm_digest_u64(d, rule->peer_count);
 	for (size_t i = 0; i < rule->peer_count; i++)
 		mix_peer(d, &rule->peer[i]);
@@ -287,7 +338,9 @@ uint64_t berm_policy_digest(const struct berm_policy *policy)
 				    (uint64_t)policy->rejects << 16 |
 				    (uint64_t)policy->on_change << 24);
 	berm_digest_u64(&d, (uint64_t)policy->expires);
+	mix_schedule(&d, &policy->schedule);
 	mix_mapping(&d, &policy->mapping);
+	mix_config(&d, policy->config);
 	berm_digest_u64(&d, policy->set.count);
 	for (size_t i = 0; i < policy->set.count; i++)
 		mix_cidr(&d, &policy->set.cidr[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * policy.h - the normal form of every document: one struct for SegmentationPolicy, NetworkPolicy,
- * ClusterNetworkPolicy and their companions IPSet and LabelMapping. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
+ * ClusterNetworkPolicy and their companions IPSet, LabelMapping and AgentConfig. document.c makes it (strictly checked), compile.c reads it. No I/O, no kernel.
  *
  * All strings and arrays belong to the policy (berm_policy_free). Absent strings are NULL.
  */
@@ -13,8 +13,10 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "agentconfig.h"
 #include "cidr.h"
 #include "ipset.h"
+#include "schedule.h"
 #include "selector.h"
 #include "workload.h"
 
@@ -48,6 +50,7 @@ enum berm_policy_kind {
 	BERM_KIND_CLUSTER, /* ClusterNetworkPolicy */
 	BERM_KIND_MAPPING, /* LabelMapping */
 	BERM_KIND_IPSET, /* companions of policies, no policies themselves: only the members so marked mean anything */
+	BERM_KIND_AGENT_CONFIG, /* AgentConfig: another companion; the last of all kinds */
 	BERM_KIND_COUNT
 };
 
@@ -93,8 +96,9 @@ struct berm_policy_rule {
 	uint32_t burst;	      /* so many at once */
 	bool unsupported; /* of a ClusterNetworkPolicy, a field this version does not know: an Allow matches
 			     nothing, anything else denies all */
-	int64_t expires;  /* unix time; 0: never */
-	bool is_expanded; /* of an effective policy: the list of peers is its own */
+	int64_t expires;	       /* unix time; 0: never */
+	struct berm_schedule schedule; /* when it is there */
+	bool is_expanded;	       /* of an effective policy: the list of peers is its own */
 };
 
 /* A rule about one connection: both addresses and both ports. */
@@ -134,8 +138,9 @@ struct berm_policy {
 	int priority; /* 0..1000, lower first; NetworkPolicy: unused */
 	char *ns;     /* namespace of the document; "" for a ClusterNetworkPolicy */
 	char *name;
-	struct berm_ipset set;	     /* of an IPSet */
-	struct berm_mapping mapping; /* of a LabelMapping */
+	struct berm_ipset set;		  /* of an IPSet */
+	struct berm_mapping mapping;	  /* of a LabelMapping */
+	struct berm_agent_config *config; /* of an AgentConfig, else NULL */
 	bool cluster_wide; /* subject may be in any namespace: from berm-system, or a ClusterNetworkPolicy */
 	bool disabled;	     /* mode: disabled */
 	bool audit;	     /* mode: audit */
@@ -154,12 +159,14 @@ struct berm_policy {
 	size_t expect_count;
 	uint64_t digest; /* of the normal form: layout, comments and key order do not change it */
 	uint64_t since; /* version of the model that it came with; berm_model_put_policy() sets it */
-	int64_t expires; /* unix time; 0: never */
+	int64_t expires;	       /* unix time; 0: never */
+	struct berm_schedule schedule; /* when it is there */
 	/* Of an effective policy (effective.h), else zero: */
 	struct berm_policy *written; /* what the document says; belongs to this one */
 	int64_t since_s, until_s;    /* what this one is, it is from since on and before until */
 	size_t expanded;	     /* blocks of the IPSets in it */
 	bool is_over;		     /* ...which are too many: it has none */
+	bool is_shut;		     /* disabled by its schedule, for now */
 	/* where it came from, for messages */
 	char *source; /* "file.yaml", or "configmap shop/x key policy.yaml" from an API server */
 	int line;     /* of the document, in source */
@@ -191,7 +198,7 @@ void berm_policy_cut_expectations(struct berm_policy *policy);
 /* What policy->digest must be: over everything the document says, so not digest, since, source and line. */
 uint64_t berm_policy_digest(const struct berm_policy *policy);
 
-/* IPSet, LabelMapping: says nothing of itself. */
+/* IPSet, LabelMapping, AgentConfig: says nothing of itself. */
 bool berm_policy_is_companion(enum berm_policy_kind kind);
 /* "SegmentationPolicy", "application": as users write them. */
 const char *berm_policy_kind_name(enum berm_policy_kind kind);

@@ -11,6 +11,8 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "essential.h"
+#include "timetable.h"
 
 #define MAX_PROBLEMS 1000 /* in one answer */
 
@@ -509,6 +511,7 @@ cJSON *berm_status_json(const struct berm_agent *agent)
 	add_number(root, "tampered", agent->tampered);
 	add_usage(root, agent);
 	add_session_settings(root, &agent->opts.sessions);
+	berm_settings_add(root, agent);
 	add_session_table(root, agent);
 	cJSON_AddItemToObject(root, "problems", problems_json(agent));
 	add_last_apply(root, &agent->engine);
@@ -655,6 +658,17 @@ static size_t count_subjects(const struct berm_model *model, const struct berm_p
 	return count;
 }
 
+/* What the policy grants; what these open is told once for all. */
+static void add_essentials(cJSON *object, const struct berm_policy *policy)
+{
+	cJSON *array = cJSON_AddArrayToObject(object, "essentials");
+
+	for (int kind = 0; kind < BERM_ESSENTIAL_COUNT; kind++)
+		if (policy->kind != BERM_KIND_NETWORK && policy->essentials & 1 << kind)
+			cJSON_AddItemToArray(array, cJSON_CreateString(berm_essential_name(
+							    (enum berm_essential_kind)kind)));
+}
+
 static void add_policy_facts(cJSON *object, const struct berm_model *model,
 			     const struct berm_policy *policy)
 {
@@ -677,10 +691,13 @@ static void add_policy_facts(cJSON *object, const struct berm_model *model,
 	if (policy->on_change != BERM_CHANGE_RECHECK)
 		add_text(object, "on_policy_change",
 			 policy->on_change == BERM_CHANGE_KEEP ? "keep" : "reset");
+	if (policy->isolate & 1 << BERM_EGRESS)
+		add_essentials(object, policy);
 	add_number(object, "subjects", count_subjects(model, policy));
 	add_number(object, "rules", policy->rule_count);
 	if (policy->flow_count)
 		add_number(object, "flows", policy->flow_count);
+	berm_timetable_add(object, policy, model->now_s);
 }
 
 struct policy_list {
@@ -724,6 +741,8 @@ static const char *policy_state(const struct berm_engine *engine,
 		return berm_standing_name(id->standing);
 	if (!berm_engine_is_in_force(engine, policy))
 		return "pending";
+	if (policy->is_shut && !policy->written->disabled)
+		return "outside-schedule";
 	if (policy->written && policy->disabled && !policy->written->disabled)
 		return "expired";
 	if (policy->audit)
@@ -754,6 +773,7 @@ static void add_policy(const struct berm_intake_policy *id, void *ctx)
 cJSON *berm_policies_json(const struct berm_agent *agent)
 {
 	struct policy_list list = { .agent = agent, .array = cJSON_CreateArray() };
+	cJSON *root;
 
 	if (!list.array || berm_intake_problems(agent->intake, &list.problems)) {
 		berm_problems_clear(&list.problems);
@@ -762,7 +782,10 @@ cJSON *berm_policies_json(const struct berm_agent *agent)
 	}
 	berm_intake_each_policy(agent->intake, add_policy, &list);
 	berm_problems_clear(&list.problems);
-	return root_with("policies", list.array);
+	root = root_with("policies", list.array);
+	if (root)
+		berm_settings_add(root, agent);
+	return root;
 }
 
 /* ---- rules -------------------------------------------------------------------------------------------------------------- */

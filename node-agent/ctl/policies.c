@@ -16,6 +16,8 @@ static enum ctl_tone state_tone(const cJSON *item)
 		return CTL_WARN;
 	if (!strcmp(state, "audit"))
 		return CTL_WARN;
+	if (!strcmp(state, "outside-schedule"))
+		return CTL_DIM;
 	return strcmp(state, "disabled") ? CTL_BAD : CTL_DIM;
 }
 
@@ -55,6 +57,7 @@ static const struct ctl_column columns[] = {
 	{ .title = "TIER", .path = "tier" },
 	{ .title = "PRIORITY", .path = "priority", .flags = CTL_COL_WIDE | CTL_COL_RIGHT },
 	{ .title = "STATE", .path = "state", .tone = state_tone },
+	{ .title = "CHANGES", .path = "changes", .flags = CTL_COL_WIDE },
 	{ .title = "ISOLATES", .path = "isolate" },
 	{ .title = "PODS", .path = "subjects", .flags = CTL_COL_RIGHT },
 	{ .title = "RULES", .path = "rules", .flags = CTL_COL_RIGHT },

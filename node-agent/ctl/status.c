@@ -45,6 +45,17 @@ static void print_agent(const cJSON *doc, FILE *out)
 			ctl_number_at(apply, "took_us") / 1000);
 }
 
+/* Only what somebody has written. */
+static void print_config(const cJSON *doc, FILE *out)
+{
+	const cJSON *settings = ctl_at(doc, "config.settings");
+
+	if (*ctl_string_at(doc, "config.by"))
+		fprintf(out, FIELD "%s: log level %s, missing state %s\n", "config",
+			ctl_string_at(doc, "config.by"), ctl_string_at(settings, "log_level"),
+			ctl_string_at(settings, "missing_state"));
+}
+
 static void print_data_path(const cJSON *doc, FILE *out)
 {
 	const cJSON *program;
@@ -244,6 +255,7 @@ void ctl_status_print(const struct ctl_options *options, const cJSON *doc, FILE 
 
 	print_head(doc, ctl_has_color(options, out), out);
 	print_agent(doc, out);
+	print_config(doc, out);
 	print_data_path(doc, out);
 	print_counts(doc, out);
 	print_events(doc, out);

@@ -53,8 +53,8 @@ static void take_agent_facts(cJSON *doc, cJSON *agent, const cJSON *status)
 {
 	static const char *const facts[] = { "version",	   "pid",   "uptime_seconds", "rss_bytes",
 					     "last_apply", "usage", "session_table" };
-	static const char *const top[] = { "policies", "problems",   "install",
-					   "uplink",   "api_server", "watches" };
+	static const char *const top[] = { "policies",	 "problems", "install", "uplink",
+					   "api_server", "watches",  "config" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(facts); i++)
 		if (ctl_at(status, facts[i]))

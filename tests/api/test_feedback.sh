@@ -57,6 +57,18 @@ test_status() {
 	equal invalid "$(node_status '.policies["invalid"] // .policies["invalid-isolating"]')" 1
 }
 
+#: an AgentConfig shortens the interval of a running agent, whose own would be an hour
+test_interval() {
+	start_walled --feedback=3600
+	jq -n '{metadata: {name: "agents", namespace: "berm-system", labels: {"berm.dev/policy": "v1"}},
+		data: {"config.yaml": "kind: AgentConfig\nname: cluster\nsettings: {feedback: 1}\n"}}' | put configmaps
+	wait_until status_is .config.settings.feedback 1
+	wait_until node_status_is .enforcing true
+	segment web 'oops: 1
+'
+	wait_until node_status_is '.problems | length' 1
+}
+
 #: forty documents at fault: the status stays within 8 KiB, names some and counts the others
 test_many_problems() {
 	local i

@@ -67,10 +67,13 @@ static int do_mark(char **arg)
 	return 0;
 }
 
+/* Also in the endpoint: while it names the interface, what the programs remember of it counts. */
 static int do_forget_iface(char **arg)
 {
-	uint32_t ifindex = number(arg[0]);
+	uint32_t ifindex = number(arg[0]), slot;
 
+	if (!bpf_map_lookup_elem(maps.fd[BERM_MAP_ifaces], &ifindex, &slot))
+		maps.endpoints[slot % BERM_MAX_ENDPOINTS].ifindex = 0;
 	return bpf_map_delete_elem(maps.fd[BERM_MAP_ifaces], &ifindex);
 }
 

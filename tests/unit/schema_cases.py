@@ -28,10 +28,10 @@ ODD = [None, True, False, 0, 1, -1, 255, 256, 1000, 1001, 65535, 65536, 80, 80.0
        "é" * 100, "é" * 101, "x" * 253, "x" * 254, "berm-system", "shop", "Ingress", "Egress", "ICMP", "any", [], {}, [None],
        [{}], ["a"], {"a": None}, {"a": "b"}, "10.0.0.0/8", "10.0.0.1/8", "10.0.0.0", "fd00::/8", "::/0", "1.2.3/8",
        "::ffff:10.0.0.0/104", "010.0.0.0/8", "10.0.0.0/33", "10.0.0.0/08", "10.1.2.3", "010.1.2.3", "fd00::1", "::ffff:10.1.2.3", "shop/api", "shop/",
-       "2099-02-30T00:00:00Z", "2099-01-31", "2099-01-31T00:00:00", "2099-01-31T24:00:00Z", "1969-12-31T23:59:60Z", ["Ingress", "Ingress"], ["Egress", "Ingress"]]
+       "2099-02-30T00:00:00Z", "08:00", "24:00", "24:01", "8:00", "00:00", "+01:00", "-14:59", "+15:00", "UTC", "Z", "Mon", "mon", "Mon-Fri", "Sun-Mon", "Mon-", [{}], [{"from": "00:00"}], "2099-01-31", "2099-01-31T00:00:00", "2099-01-31T24:00:00Z", "1969-12-31T23:59:60Z", ["Ingress", "Ingress"], ["Egress", "Ingress"]]
 LATER = {
-    "mode": ["audit", "disabled", "learn"], "scope": ["any"], "fqdns": [["a.example"]], "schedule": [{"from": "2026-01-01T00:00:00Z"}],
-    "spec": [{}], "zebra": [1], "nodes": [{}], "domainNames": [["a.example"]],
+    "mode": ["audit", "disabled", "learn"], "scope": ["any"], "fqdns": [["a.example"]], "schedule": [{"from": "2026-01-01T00:00:00Z"}, [{"days": ["Mon-Fri"], "from": "08:00"}], [{"timeZone": "Europe/Berlin"}]],
+    "feedback": [0, 1, 3600, 3601], "timeoutTCP": [600], "spec": [{}], "zebra": [1], "nodes": [{}], "domainNames": [["a.example"]],
 }
 
 
@@ -235,7 +235,7 @@ def wrong_schemas(schema):
 
     yield "open", changed(lambda s: s.pop("additionalProperties"))
     yield "a required field less", changed(lambda s: s["required"].remove(s["required"][-1]))
-    field = next(name for name in schema["properties"] if name in ("priority", "spec", "cidrs", "role"))
+    field = next(name for name in schema["properties"] if name in ("priority", "spec", "cidrs", "role", "settings"))
     yield f"without {field}", changed(lambda s: s["properties"].pop(field))
 
 

@@ -37,6 +37,12 @@ struct finding_case {
 #define DNS_PEER                                                                                   \
 	"to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, "     \
 	"podSelector: {matchLabels: {k8s-app: kube-dns}}}]"
+#define DNS_ELSEWHERE                                                                              \
+	"to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: infra}}, "           \
+	"podSelector: {matchLabels: {app: unbound}}}]"
+#define CONFIG                                                                                                   \
+	"{kind: AgentConfig, name: a, essentials: {dns: {addresses: [{address: 192.0.2.53, port: 5300}], pods: " \
+	"[{namespace: infra, podSelector: {matchLabels: {app: unbound}}}]}}}\n---\n"
 #define BLOCKS(list) SEG("a", IN "ingress: [{from: [" list "]}]")
 
 static const struct finding_case shadowed[] = {
@@ -182,6 +188,17 @@ static const struct finding_case isolation[] = {
 	{ "covered, not all of it", SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]"),
 	  BERM_CODE_COVERED, 1, 0, "egress[0]",
 	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}, {port: 54}]}]") },
+	{ "covered by what an AgentConfig says",
+	  SEG("a", OUT "egress: [{" DNS_ELSEWHERE ", ports: [{port: 53}]}]") CONFIG,
+	  BERM_CODE_COVERED, 1, 0, "egress[0]",
+	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]") CONFIG },
+	{ "DNS on a port of an AgentConfig",
+	  SEG("a", OUT
+	      "essentials: [], egress: [{to: [{ipBlock: {cidr: 192.0.2.53/32}}], ports: [{port: 5300}]}]"),
+	  BERM_CODE_CUTS_DNS, 1, 0, "essentials",
+	  SEG("a", OUT
+	      "essentials: [], egress: [{to: [{ipBlock: {cidr: 192.0.2.53/32}}], ports: [{port: 5300}]}]")
+		  CONFIG },
 	{ "covered, but another isolates",
 	  SEG("a", OUT "egress: [{" DNS_PEER ", ports: [{port: 53}]}]"), BERM_CODE_COVERED, 1, 0,
 	  "egress[0]",
@@ -247,6 +264,26 @@ static const struct finding_case expiry[] = {
 	  SEG("a", IN "ingress: [{" RULE_OF("web") "}]")
 		  SEG("b",
 		      "isolate: [], expires: \"2001-01-01T00:00:00Z\", ingress: [{action: Deny}]") },
+	{ "a schedule that is always open",
+	  SEG("a", IN "schedule: [{days: [Mon-Sun]}], ingress: [{}]"), BERM_CODE_SCHEDULE, 1, 0,
+	  "schedule: it is open all the time",
+	  SEG("a", "isolate: [], schedule: [{days: [Mon-Sat]}], ingress: [{}]") },
+	{ "a schedule that does not open again",
+	  SEG("a", IN
+	      "ingress: [{schedule: [{from: \"00:00\", to: \"00:01\"}, {to: \"00:02\"}], expires: \"2001-01-01T00:00:00Z\"}, "
+	      "{schedule: [{}]}]"),
+	  BERM_CODE_SCHEDULE, 1, 0, "ingress[1].schedule: it is open all the time",
+	  SEG("a",
+	      IN "ingress: [{schedule: [{to: \"00:02\"}], expires: \"2999-01-01T00:00:00Z\"}]") },
+	{ "isolated at times only", SEG("a", IN "schedule: [{from: \"08:00\"}]"),
+	  BERM_CODE_SCHEDULE, 1, 0, "schedule: outside its schedule the document isolates nobody",
+	  SEG("a", IN "ingress: [{schedule: [{from: \"08:00\"}]}]") },
+	{ "a rule shadows another that is there at its times only",
+	  SEG("a",
+	      IN "ingress: [{schedule: [{days: [Mon-Fri]}]}, {schedule: [{days: [Tue]}], " RULE_OF(
+		      "web") "}]"),
+	  BERM_CODE_SHADOWED, 1, 0, "ingress[1]",
+	  SEG("a", IN "ingress: [{schedule: [{days: [Mon-Fri]}]}, {" RULE_OF("web") "}]") },
 	{ "a companion selects no pods", SEG("a", "isolate: []") POD("web", "http"),
 	  BERM_CODE_NO_POD, 1, 0, "shop/a",
 	  "{kind: LabelMapping, name: m}\n---\n{kind: IPSet, name: s, cidrs: []}\n---\n" POD("web",

@@ -130,7 +130,7 @@ TEST(document_kinds)
 		  "5:11: error: Deployment: kind: 'Deployment' is not a known kind; known: ", 1 },
 		{ "in a ConfigMap: Pod", MAP "data:\n  a.yaml: |\n    kind: Pod\n", "'Pod' is not a known kind", 1 },
 		{ "in a ConfigMap: AdminNetworkPolicy", MAP "data:\n  a.yaml: |\n    kind: AdminNetworkPolicy\n", "kind AdminNetworkPolicy is not supported by this", 1 },
-		{ "in a ConfigMap: AgentConfig", MAP "data:\n  a.yaml: |\n    kind: AgentConfig\n", "not supported by this", 1 },
+		{ "in a ConfigMap: BaselineAdminNetworkPolicy", MAP "data:\n  a.yaml: |\n    kind: BaselineAdminNetworkPolicy\n", "not supported by this", 1 },
 		{ "in a ConfigMap: a List", MAP "data:\n  a.yaml: |\n    kind: List\n", "'List' is not a known kind", 1 },
 	}, *c;
 

@@ -464,3 +464,147 @@ TEST(expires_digest, "the digest is over documents, not over the time")
 	EXPECT_TRUE(berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest != digest);
 	berm_model_clear(&m);
 }
+
+/* ---- schedules --------------------------------------------------------------------------------------------------------- */
+
+/* T0 is a Friday, 08:00 UTC. */
+#define OFFICE_HOURS                                                                               \
+	"kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"                                 \
+	"ingress:\n- {name: office, from: [{ipBlock: {cidr: 192.0.2.0/24}}], "                     \
+	"schedule: [{days: [Mon-Fri], from: \"08:00:10\", to: \"08:00:20\"}]}\n"                   \
+	"- {name: always, from: [{ipBlock: {cidr: 192.0.3.0/24}}]}\n"
+
+TEST(schedule_rule,
+     "a rule is there inside its windows and not outside, and says when that changes")
+{
+	struct berm_model m;
+	uint64_t version;
+
+	scene(&m);
+	load(&m, "shop", OFFICE_HOURS);
+	EXPECT_OUT(&m, "192.0.2.7");
+	EXPECT_IN(&m, "192.0.3.7");
+	EXPECT_EQ(berm_model_next_time(&m), T0 + 10);
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 10), 0);
+	EXPECT_IN(&m, "192.0.2.7");
+	version = m.version;
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 19), 0);
+	EXPECT_EQ(m.version, version);
+	EXPECT_EQ(berm_model_next_time(&m), T0 + 20);
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 20), 0);
+	EXPECT_OUT(&m, "192.0.2.7");
+	EXPECT_IN(&m, "192.0.3.7");
+	EXPECT_EQ(berm_model_next_time(&m), T0 + 3 * 86400 + 10); /* Monday */
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 15), 0);		  /* the clock is set back */
+	EXPECT_IN(&m, "192.0.2.7");
+	EXPECT_STR_EQ(told(&m), "");
+	berm_model_clear(&m);
+}
+
+TEST(schedule_document,
+     "a document outside its windows is as if it were not there: what it isolates is open")
+{
+	struct berm_model m;
+	const struct berm_policy *policy;
+
+	scene(&m);
+	load(&m, "shop",
+	     "kind: SegmentationPolicy\nname: wall\nisolate: [Ingress]\n"
+	     "schedule: [{from: \"22:00\", to: \"08:00:10\"}]\n");
+	EXPECT_OUT(&m, "192.0.2.7");
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 10), 0);
+	EXPECT_IN(&m, "192.0.2.7");
+	policy = berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "wall");
+	EXPECT_TRUE(policy->is_shut && policy->disabled && !policy->written->disabled);
+	EXPECT_EQ(berm_model_next_time(&m), T0 + 14 * 3600);
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 14 * 3600), 0);
+	EXPECT_OUT(&m, "192.0.2.7");
+	berm_model_clear(&m);
+}
+
+TEST(schedule_expires, "what expires inside a window does not open again")
+{
+	struct berm_model m;
+
+	scene(&m);
+	load(&m, "shop",
+	     "kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"
+	     "ingress: [{expires: 2027-01-15T08:00:15Z, schedule: [{from: \"08:00:10\", to: \"08:00:20\"}]}]\n");
+	EXPECT_OUT(&m, "192.0.2.7");
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 10), 0);
+	EXPECT_IN(&m, "192.0.2.7");
+	EXPECT_EQ(berm_model_next_time(&m), T0 + 15);
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 15), 0);
+	EXPECT_OUT(&m, "192.0.2.7");
+	EXPECT_EQ(berm_model_next_time(&m), INT64_MAX);
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 86400 + 10), 0);
+	EXPECT_OUT(&m, "192.0.2.7");
+	berm_model_clear(&m);
+}
+
+TEST(schedule_digest,
+     "the digest is over the windows and not over the time; other windows are another document")
+{
+	struct berm_model m;
+	uint64_t before;
+
+	scene(&m);
+	load(&m, "shop", OFFICE_HOURS);
+	before = berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest;
+	ASSERT_EQ(berm_model_set_time(&m, T0 + 10), 0);
+	EXPECT_EQ(berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest, before);
+	load(&m, "shop",
+	     "kind: SegmentationPolicy\nname: db\nisolate: [Ingress]\n"
+	     "ingress:\n- {name: office, from: [{ipBlock: {cidr: 192.0.2.0/24}}], "
+	     "schedule: [{days: [Mon-Fri], from: \"08:00:10\", to: \"08:00:21\"}]}\n"
+	     "- {name: always, from: [{ipBlock: {cidr: 192.0.3.0/24}}]}\n");
+	EXPECT_TRUE(berm_model_policy(&m, BERM_KIND_SEGMENTATION, "shop", "db")->digest != before);
+	berm_model_clear(&m);
+}
+
+TEST(schedule_broken, "a broken document isolates at all times, whatever its schedule says")
+{
+	static struct documents d;
+
+	documents_parse_in(&d, "shop",
+			   "kind: SegmentationPolicy\nname: a\nisolate: [Ingress]\npriority: -1\n"
+			   "schedule: [{days: [Mon]}]\n");
+	ASSERT_EQ(d.objects.count, 1);
+	ASSERT_TRUE(d.objects.item[0].isolation != NULL);
+	EXPECT_EQ(d.objects.item[0].isolation->isolate, 1 << BERM_INGRESS);
+	EXPECT_EQ(d.objects.item[0].isolation->schedule.count, 0);
+	documents_clear(&d);
+}
+
+TEST(schedule_document_errors, "a schedule is read strictly; what is wrong with it is said:")
+{
+	static const struct {
+		const char *name, *text, *want;
+	} cases[] = {
+		{ "no list", "{from: \"08:00\"}", "schedule: want a list" },
+		{ "empty", "[]", "a schedule without windows never opens" },
+		{ "no days", "[{days: []}]", "schedule[0].days: a window without days never opens" },
+		{ "a day", "[{days: [Montag]}]", "schedule[0].days[0]: 'Montag' is no day and no range of days" },
+		{ "a clock", "[{from: \"8:00\"}]", "schedule[0].from: '8:00' is not a time of the day" },
+		{ "from the end", "[{from: \"24:00\"}]", "no window begins at the end of a day" },
+		{ "the same", "[{from: \"08:00\", to: \"08:00\"}]", "schedule[0]: it ends when it begins" },
+		{ "a zone", "[{timeZone: Europe/Berlin}]", "zones by name are not read" },
+		{ "misspelt", "[{timezone: UTC}]", "did you mean 'timeZone'?" },
+		{ "many", "[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]", "at most 16" },
+		{ "good", "[{days: [Sat-Sun, Wed], from: 08:00, to: 24:00, timeZone: \"-05:00\"}, {}]", NULL },
+	}, *c;
+	static struct documents d;
+	char text[400];
+
+	for_each_case(c, cases) {
+		snprintf(text, sizeof(text),
+			 "kind: SegmentationPolicy\nname: a\nisolate: []\nschedule: %s\n", c->text);
+		documents_parse_in(&d, "shop", text);
+		if (c->want)
+			EXPECT_STR_HAS(d.report, c->want);
+		else
+			EXPECT_STR_EQ(d.report, "");
+		EXPECT_EQ(d.objects.count && d.objects.item[0].policy != NULL, !c->want);
+		documents_clear(&d);
+	}
+}

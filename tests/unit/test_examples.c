@@ -78,5 +78,5 @@ TEST(examples_in_docs, "the documents in docs/policy.md have no problems")
 		p = end + 3;
 		blocks++;
 	}
-	EXPECT_EQ(blocks, 9);
+	EXPECT_EQ(blocks, 11);
 }

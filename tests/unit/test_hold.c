@@ -24,15 +24,17 @@ static const char *check_document(const char *text)
 	static char why[900];
 	struct berm_expect_result result = { 0 };
 	struct berm_model model = { .now_s = 1800000000 };
-	struct berm_overlay all = { 0 };
+	struct berm_overlay all = { 0 }, open = { 0 };
 	struct berm_err err = { 0 };
 
 	documents_parse(&d, text);
 	result.policy = documents_policy(&d);
 	ASSERT_EQ(berm_overlay_make(&model, &all), 0);
 	ASSERT_EQ(berm_overlay_put(&all, (struct berm_policy *)result.policy), 0);
-	ASSERT_OK(berm_expect_check(&all, &result, 1, &err), &err);
+	ASSERT_EQ(berm_overlay_open(&all, &open), 0);
+	ASSERT_OK(berm_expect_check(&open, &result, 1, &err), &err);
 	snprintf(why, sizeof(why), "%s", result.fails ? result.why : "holds");
+	berm_overlay_clear(&open);
 	berm_overlay_clear(&all);
 	documents_clear(&d);
 	return why;
@@ -63,6 +65,24 @@ TEST(expect_effective,
 	EXPECT_STR_EQ(check_document(text), "holds");
 	snprintf(text, sizeof(text), WORKLOADS, "2020-01-01T00:00:00Z");
 	EXPECT_STR_HAS(check_document(text), "expected Allow, found Deny");
+}
+
+/* 1800000000 is a Friday. */
+TEST(expect_schedule,
+     "an expectation is about what is there while schedules are open, whatever the time is now")
+{
+	static const char fmt[] =
+		"kind: SegmentationPolicy\nname: w\nnamespace: shop\nisolate: [Ingress]\nschedule: [{days: [%s]}]\n"
+		"ingress:\n- {from: [{ipBlock: {cidr: 192.0.2.0/24}}], schedule: [{days: [%s]}], ports: [{port: 80}]}\n"
+		"expect:\n- {from: 192.0.2.1, to: shop/db, port: 80, verdict: Allow}\n"
+		"- {from: 192.0.3.1, to: shop/db, port: 80, verdict: Deny}\n";
+	static const char *const days[] = { "Mon-Sun", "Fri", "Mon" };
+	char text[1024];
+
+	for (size_t i = 0; i < 9; i++) {
+		snprintf(text, sizeof(text), fmt, days[i / 3], days[i % 3]);
+		EXPECT_STR_EQ(check_document(text), "holds");
+	}
 }
 
 TEST(expect_verdicts, "an expectation is judged by the compiler on ends that nobody has")

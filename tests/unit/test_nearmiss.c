@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_nearmiss.c - what is said to be missing, and which rules are said to be near. */
+#include <stdlib.h>
+
 #include "nearmiss.h"
 #include "objects.h"
 #include "test.h"
@@ -135,5 +137,46 @@ TEST(order,
 	EXPECT_STR_EQ(miss[0].rule->name, "near");
 	EXPECT_STR_EQ(miss[1].rule->name, "nearer-too");
 	EXPECT_STR_EQ(miss[2].rule->name, "middle");
+	berm_model_clear(&m);
+}
+
+static const char *first_text(const struct berm_model *m, const struct berm_miss_question *q)
+{
+	static struct berm_miss miss[BERM_MISSES];
+
+	return berm_near_misses(m, q, miss) ? miss[0].text : "";
+}
+
+/* 1800000000 is 2027-01-15T08:00:00Z, a Friday. */
+TEST(schedule,
+     "a rule that is shut by its schedule, or by that of its document, and what else it lacks")
+{
+	static const struct berm_window monday = { 1, 0, BERM_DAY_S, 0 },
+					today = { 1 << 4, 0, BERM_DAY_S, 0 };
+	struct berm_model m = { .now_s = 1800000000 };
+	struct berm_policy *p = shop(&m), written = *p;
+	struct berm_miss_question q;
+
+	/* the written one has the rule, the effective one none: both are this test's */
+	objects_peer_pods(rule(&written, "web", "tcp:5432"), NULL, "app=web");
+	ASSERT_EQ(berm_schedule_make(&monday, 1, &written.rule[0].schedule), 0);
+	ASSERT_EQ(berm_schedule_make(&today, 1, &written.schedule), 0);
+	p->written = &written;
+	q = from(&m, "shop", "web", 5432);
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if its schedule were open (it opens at 2027-01-18T00:00:00Z)");
+	q = from(&m, "shop", "web", 80);
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if the port were TCP 5432 and its schedule were open (it opens at 2027-01-18T00:00:00Z)");
+	m.now_s += 3 * 86400; /* the rule would be there, the document is not */
+	q = from(&m, "shop", "web", 5432);
+	EXPECT_STR_EQ(first_text(&m, &q),
+		      "if its schedule were open (it opens at 2027-01-22T00:00:00Z)");
+	written.rule[0].expires = m.now_s;
+	EXPECT_STR_EQ(first_text(&m, &q), "");
+	p->written = NULL;
+	berm_policy_cut_rules(&written, 0);
+	free(written.rule);
+	berm_schedule_clear(&written.schedule);
 	berm_model_clear(&m);
 }
