@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "attest.h"
+#include "confirm.h"
 #include "endpoints.h"
 #include "engine.h"
 #include "err.h"
@@ -57,6 +58,7 @@ struct berm_agent {
 	struct berm_lastgood *store;
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_history *history;
+	struct berm_confirms *confirms;
 	struct berm_files *files; /* exactly one of these two */
 	struct berm_api *api;
 	struct berm_feedback *feedback; /* NULL: nothing is written */

@@ -342,12 +342,37 @@ static void note(struct berm_intake *intake, struct berm_source *source)
 	DL_APPEND2(intake->noted, source, noted_prev, noted_next);
 }
 
+int64_t berm_intake_now_s(const struct berm_intake *intake)
+{
+	return intake->now_s ? intake->now_s(intake->ctx) : intake->model->now_s;
+}
+
+/* Who must be confirmed, and what goes back to what it was. */
+static int visit(struct load *load)
+{
+	const struct berm_intake *intake = load->intake;
+	struct berm_confirm_visit visit = {
+		.source = load->source->name,
+		.before = berm_lastgood_of(intake->store, load->source->name),
+		.written_s = load->source->written_s,
+		.is_live = intake->is_live,
+	};
+
+	if (!intake->confirms)
+		return 0;
+	if (load->objects.guard_count)
+		visit.now_s = berm_intake_now_s(intake);
+	return berm_confirms_visit(intake->confirms, &visit, &load->objects, &load->problems);
+}
+
 /* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
  * next load, which the caller owes, sorts it out. */
 static int commit(struct load *load, struct berm_err *err)
 {
 	size_t most;
 
+	if (visit(load))
+		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
 	if (berm_lastgood_resolve(load->intake->store, load->source->name, &load->objects,
 				  &load->resolution, err))
 		return -ENOMEM;
@@ -434,10 +459,28 @@ void berm_intake_drop(struct berm_intake *intake, struct berm_source *source)
 
 	berm_lastgood_forget(intake->store, source->name);
 	berm_holds_forget(&intake->holds, source->name);
+	if (intake->confirms)
+		berm_confirms_forget(intake->confirms, source->name);
 	for (i = 0; i < source->object_count; i++)
 		unclaim(intake, source->object[i], source);
 	source->object_count = 0;
 	berm_source_clear(source);
+}
+
+/* ---- versions that must be confirmed --------------------------------------------------------------------- */
+
+void berm_intake_go_live(struct berm_intake *intake)
+{
+	if (intake->confirms && !intake->is_live)
+		berm_confirms_retain(intake->confirms);
+	intake->is_live = true;
+}
+
+void berm_intake_expire(struct berm_intake *intake)
+{
+	if (intake->confirms)
+		berm_confirms_expire(intake->confirms, berm_intake_now_s(intake), intake->reload,
+				     intake->ctx);
 }
 
 /* ---- documents that wait ------------------------------------------------------------------------------- */

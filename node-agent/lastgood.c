@@ -32,6 +32,8 @@ const char *berm_standing_name(enum berm_standing standing)
 		[BERM_STANDING_ISOLATING] = "invalid-isolating",
 		[BERM_STANDING_INVALID] = "invalid",
 		[BERM_STANDING_HELD] = "held",
+		[BERM_STANDING_UNCONFIRMED] = "unconfirmed",
+		[BERM_STANDING_ROLLED_BACK] = "rolled-back",
 	};
 
 	return name[standing];
@@ -235,16 +237,22 @@ static int hold(struct resolving *r, struct berm_object *o, const struct berm_ke
 
 static int resolve_good(struct resolving *r, struct berm_object *o, const struct berm_kept *old)
 {
+	static const enum berm_standing standing[] = {
+		[BERM_NOT_GUARDED] = BERM_STANDING_ENFORCED,
+		[BERM_GUARD_WAITING] = BERM_STANDING_UNCONFIRMED,
+		[BERM_GUARD_BACK] = BERM_STANDING_ROLLED_BACK,
+	};
+	bool must_look = o->policy->expect_count && o->guarding != BERM_GUARD_BACK;
 	struct berm_policy *last = NULL;
-	int rc = old && o->policy->expect_count ? parse_kept(r, old, &last) : 0;
+	int rc = old && must_look ? parse_kept(r, old, &last) : 0;
 
 	if (rc)
 		return rc;
-	if (o->policy->expect_count && (!last || last->digest != o->policy->digest))
+	if (must_look && (!last || last->digest != o->policy->digest))
 		return hold(r, o, old, last);
 	berm_policy_free(last);
 	rc = remember(r, o, NULL);
-	return rc ? rc : resolved_add(r, o, BERM_STANDING_ENFORCED, NULL);
+	return rc ? rc : resolved_add(r, o, standing[o->guarding], NULL);
 }
 
 static int resolve_object(struct resolving *r, struct berm_object *o)
@@ -418,7 +426,7 @@ static void take_policies(struct resolving *r)
 			continue;
 		if (item->is_held)
 			take_held(item, o);
-		else if (item->standing == BERM_STANDING_ENFORCED)
+		else if (berm_standing_is_good(item->standing))
 			item->policy = take_if(item, &o->policy);
 		else if (item->standing == BERM_STANDING_ISOLATING)
 			item->policy = take_if(item, &o->isolation);
@@ -606,6 +614,14 @@ int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources
 			forget(&store->record[i]);
 	}
 	return 0;
+}
+
+const struct berm_kept_source *berm_lastgood_of(const struct berm_lastgood *store,
+						const char *source)
+{
+	const struct record *record = find_record(store, source);
+
+	return record ? &record->kept : NULL;
 }
 
 /* ---- disk ------------------------------------------------------------------------------------------ */

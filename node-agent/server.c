@@ -153,6 +153,11 @@ static enum MHD_Result get_history(struct call *call)
 	return send_json(call, MHD_HTTP_OK, berm_history_json(call->server->agent->history));
 }
 
+static enum MHD_Result get_confirmations(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_confirms_json(call->server->agent->confirms));
+}
+
 /* ---- suspended calls ------------------------------------------------------------------------------------------ */
 
 static void run_soon(struct berm_server *server);
@@ -539,6 +544,7 @@ static const struct route {
 	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
 	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
 	{ "GET", "/v1/history", get_history },	     { "GET", "/v1/objects", get_objects },
+	{ "GET", "/v1/confirmations", get_confirmations },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)
