@@ -22,6 +22,7 @@
 #include "lastgood.h"
 #include "maps.h"
 #include "overdue.h"
+#include "pins.h"
 #include "pressure.h"
 #include "reconcile.h"
 #include "resize.h"
@@ -31,6 +32,7 @@
 #include "source_cni.h"
 #include "source_files.h"
 #include "timeouts.h"
+#include "undo.h"
 
 struct berm_agent_opts {
 	const char *manifests; /* or: */
@@ -59,6 +61,9 @@ struct berm_agent {
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_history *history;
 	struct berm_confirms *confirms;
+	struct berm_pins *pins;
+	struct berm_undo *undo;
+	struct berm_replaced replaced; /* since the last generation */
 	struct berm_files *files; /* exactly one of these two */
 	struct berm_api *api;
 	struct berm_feedback *feedback; /* NULL: nothing is written */

@@ -145,7 +145,7 @@ bool berm_take_guard(struct berm_chunk *chunk, const struct berm_field *root,
 			  guard.digest);
 	if (!read_within(&note, &guard) || !read_confirmed(meta, &guard))
 		return false;
-	guard.line = berm_field_line(&note);
+	guard.line = chunk->sheet->kind ? 0 : berm_field_line(&note);
 	if (chunk->sheet->kind) { /* what a file says of it was so when somebody copied it */
 		read_managed(meta->self.node, &guard);
 		if (!guard.written_s)

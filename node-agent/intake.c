@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "cleanup.h"
+#include "intake_pin.h"
 #include "log.h"
 
 struct load { /* what the source says now, on its way into the model */
@@ -87,6 +88,7 @@ static void model_remove(struct berm_intake *intake, const struct berm_object_id
 		rc = berm_model_remove_pod(model, id->ns, id->name);
 		break;
 	case BERM_OBJ_POLICY:
+		berm_intake_released(intake, id->policy_kind, id->ns, id->name);
 		rc = berm_model_remove_policy(model, id->policy_kind, id->ns, id->name);
 		break;
 	case BERM_OBJ_SERVICE:
@@ -262,7 +264,7 @@ static int take_policy(struct load *load, struct berm_resolved *policy)
 	rc = claim(load, &id, policy->standing, line_of(load, policy), &put);
 	if (rc || !put || !policy->policy)
 		return rc;
-	return berm_model_put_policy(load->intake->model, TAKE_PTR(policy->policy));
+	return berm_intake_put(load->intake, TAKE_PTR(policy->policy));
 }
 
 /* Pods and namespaces of a source that cannot be read whole stay, whether they are seen in the rest or not. */
@@ -473,6 +475,8 @@ void berm_intake_go_live(struct berm_intake *intake)
 {
 	if (intake->confirms && !intake->is_live)
 		berm_confirms_retain(intake->confirms);
+	if (!intake->is_live)
+		berm_intake_restore(intake);
 	intake->is_live = true;
 }
 
@@ -528,7 +532,7 @@ static int accept(struct berm_intake *intake, struct berm_held *held)
 	old = berm_claims_owner(object);
 	if (!old || strcmp(old->file, held->source) != 0)
 		return 0;
-	return berm_model_put_policy(intake->model, TAKE_PTR(held->policy));
+	return berm_intake_put(intake, TAKE_PTR(held->policy));
 }
 
 int berm_intake_settle(struct berm_intake *intake, struct berm_err *err)

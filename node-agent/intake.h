@@ -16,11 +16,14 @@
 #include "hold.h"
 #include "lastgood.h"
 #include "model.h"
+#include "pins.h"
 
 struct berm_intake {
 	struct berm_model *model;    /* borrowed */
 	struct berm_lastgood *store; /* borrowed */
 	struct berm_confirms *confirms; /* borrowed; NULL: whoever asks for confirmation is in force at once */
+	struct berm_pins *pins;	/* borrowed; NULL: there are none */
+	struct berm_replaced *replaced; /* borrowed; NULL: nobody asks what was before */
 	bool is_live;		     /* every source has been read once */
 	struct berm_claims claims;
 	struct berm_holds holds;
@@ -61,6 +64,15 @@ int64_t berm_intake_now_s(const struct berm_intake *intake);
 void berm_intake_go_live(struct berm_intake *intake);
 /* Reads those sources again that had to be confirmed by now. */
 void berm_intake_expire(struct berm_intake *intake);
+
+/*
+ * Puts a policy (NULL: none) in the place of what the source says of it, until that says something else (pins.h). Takes the
+ * policy; was: of what it is made, copied. -ENOMEM.
+ */
+int berm_intake_pin(struct berm_intake *intake, const struct berm_kept *was,
+		    struct berm_policy *policy) must_check;
+/* All is as the sources say, which are read again for it. */
+void berm_intake_unpin(struct berm_intake *intake);
 
 /* Do new versions wait for their expectations to be looked at, or at again? */
 bool berm_intake_is_unsettled(const struct berm_intake *intake);

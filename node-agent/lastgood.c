@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "lastgood_file.h"
 #include "model.h" /* BERM_SYSTEM_NAMESPACE */
+#include "undo.h"
 
 struct record { /* one source */
 	struct berm_kept_source kept;
@@ -22,6 +23,7 @@ struct berm_lastgood {
 	char *dir;
 	struct record *record; /* sorted by kept.source */
 	size_t count;
+	struct berm_replaced *replaced; /* borrowed; NULL: nobody asks */
 };
 
 const char *berm_standing_name(enum berm_standing standing)
@@ -472,12 +474,33 @@ static void sort_out(struct berm_resolution *out)
 	out->count = kept;
 }
 
-static void hand_over(struct resolving *r, struct record *record, struct berm_resolution *out)
+/* What is not in `next` any more, or is another one there. Both sorted. */
+static void note_replaced(const struct berm_lastgood *store, const struct berm_kept_source *old,
+			  const struct berm_kept_source *next)
+{
+	for (size_t i = 0; store->replaced && i < old->count; i++) {
+		const struct berm_kept *was = &old->item[i];
+		const struct berm_kept *now =
+			berm_kept_source_find(next, was->kind, was->ns, was->name);
+
+		if (!now || strcmp(now->text, was->text) != 0)
+			berm_replaced_note(store->replaced, was);
+	}
+}
+
+void berm_lastgood_watch(struct berm_lastgood *store, struct berm_replaced *replaced)
+{
+	store->replaced = replaced;
+}
+
+static void hand_over(const struct berm_lastgood *store, struct resolving *r, struct record *record,
+		      struct berm_resolution *out)
 {
 	take_texts(r); /* before the sorting, which loses whose they are */
 	take_policies(r);
 	berm_kept_source_sort(&r->next);
 	sort_out(&r->out);
+	note_replaced(store, &record->kept, &r->next);
 	record->is_dirty |= record->is_gone || !berm_kept_source_is_same(&record->kept, &r->next);
 	record->is_gone = false;
 	r->next.source = TAKE_PTR(record->kept.source);
@@ -517,7 +540,7 @@ int berm_lastgood_resolve(struct berm_lastgood *store, const char *source,
 		rc = rc ? rc : resolve_all(&r);
 	}
 	if (!rc)
-		hand_over(&r, record, out);
+		hand_over(store, &r, record, out);
 	resolving_end(&r);
 	return rc ? berm_fail(err, rc, "resolve the documents of %s", source) : 0;
 }
@@ -565,6 +588,8 @@ int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 		berm_kept_clear(&fresh);
 		return -ENOMEM;
 	}
+	if (store->replaced)
+		berm_replaced_note(store->replaced, at);
 	berm_kept_clear(at);
 	*at = fresh;
 	berm_kept_source_sort(&record->kept);
@@ -575,9 +600,12 @@ int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 
 /* ---- forgetting ----------------------------------------------------------------------------------- */
 
-static void forget(struct record *record)
+static void forget(const struct berm_lastgood *store, struct record *record)
 {
+	static const struct berm_kept_source nothing;
 	char *source = TAKE_PTR(record->kept.source);
+
+	note_replaced(store, &record->kept, &nothing);
 
 	berm_kept_source_clear(&record->kept);
 	record->kept.source = source;
@@ -590,7 +618,7 @@ void berm_lastgood_forget(struct berm_lastgood *store, const char *source)
 	struct record *record = find_record(store, source);
 
 	if (record)
-		forget(record);
+		forget(store, record);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -611,7 +639,7 @@ int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources
 		const char *source = store->record[i].kept.source;
 
 		if (!bsearch(&source, sorted, count, sizeof(*sorted), compare_texts))
-			forget(&store->record[i]);
+			forget(store, &store->record[i]);
 	}
 	return 0;
 }

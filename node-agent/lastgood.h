@@ -25,6 +25,7 @@
 
 struct berm_lastgood;
 struct berm_kept_source; /* lastgood_file.h */
+struct berm_replaced;	 /* undo.h */
 
 enum berm_standing {
 	BERM_STANDING_ENFORCED,	 /* as written */
@@ -98,6 +99,9 @@ int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources
 /* What it has of a source, NULL: nothing. Borrowed until the next change. */
 const struct berm_kept_source *berm_lastgood_of(const struct berm_lastgood *store,
 						const char *source);
+
+/* Every version that another one takes the place of is noted there from now on; borrowed. NULL: nobody asks. */
+void berm_lastgood_watch(struct berm_lastgood *store, struct berm_replaced *replaced);
 
 /* Write what has changed. On failure (disk full) the error names the file; nothing is lost from memory,
  * what could not be written stays due, call again later. Nothing due: 0 and no system call. */

@@ -241,7 +241,9 @@ static void settle(struct berm_agent *agent)
 
 static void write_history(struct berm_agent *agent)
 {
+	struct berm_changes changes = { 0 };
 	struct berm_generation now = { .generation = agent->engine.last.generation,
+				       .changes = &changes,
 				       .time_s = clock_ns(CLOCK_REALTIME) / 1000000000 };
 	struct berm_policyset set;
 
@@ -255,6 +257,9 @@ static void write_history(struct berm_agent *agent)
 	now.digest = set.digest;
 	if (berm_history_add(agent->history, &agent->engine.model, &now))
 		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	else
+		berm_undo_add(agent->undo, agent->history, &changes, &agent->replaced);
+	berm_changes_clear(&changes);
 	berm_policyset_clear(&set);
 }
 
@@ -373,7 +378,11 @@ static int save_all(struct berm_agent *agent, struct berm_err *err)
 
 	if (!rc) /* what was before must be on disk before what is now takes its place there */
 		rc = berm_lastgood_save(agent->store, err);
-	history_rc = berm_history_save(agent->history, &second);
+	history_rc = berm_pins_save(agent->pins, &second);
+	if (!history_rc)
+		history_rc = berm_undo_save(agent->undo, agent->history, &second);
+	if (!history_rc)
+		history_rc = berm_history_save(agent->history, &second);
 
 	if (!rc && history_rc)
 		*err = second;
@@ -680,6 +689,31 @@ static int open_confirms(struct berm_agent *agent, struct berm_err *err)
 	return 0;
 }
 
+/* What a rollback needs: what was, and what is held. */
+static int open_undo(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/undo", agent->opts.state_dir);
+	rc = berm_undo_open(path, &agent->undo, err);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s/rollback.json", agent->opts.state_dir);
+	rc = berm_pins_open(path, &agent->pins, &why);
+	if (rc && !agent->pins) {
+		*err = why;
+		return rc;
+	}
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "rollback-not-read", "error=\"%s\"", why.msg);
+	agent->intake->pins = agent->pins;
+	agent->intake->replaced = &agent->replaced;
+	berm_lastgood_watch(agent->store, &agent->replaced);
+	return 0;
+}
+
 static int open_source(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_api_opts opts = agent->opts.api;
@@ -742,6 +776,8 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 		rc = open_source(agent, err);
 	if (!rc)
 		rc = open_confirms(agent, err);
+	if (!rc)
+		rc = open_undo(agent, err);
 	if (!rc)
 		rc = berm_endpoints_new(&agent->maps, &agent->engine.model, agent->opts.node,
 					&agent->endpoints, err);
@@ -828,7 +864,10 @@ static void close_parts(struct berm_agent *agent)
 	berm_files_close(agent->files);
 	berm_api_free(agent->api);
 	berm_confirms_close(agent->confirms);
+	berm_pins_close(agent->pins);
+	berm_undo_close(agent->undo);
 	berm_lastgood_close(agent->store);
+	berm_replaced_clear(&agent->replaced);
 	berm_history_close(agent->history);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);
