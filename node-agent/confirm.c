@@ -272,6 +272,7 @@ static int add_problem(const struct berm_confirm_record *record, const struct be
 		       struct berm_problems *problems)
 {
 	bool is_waiting = record->state == BERM_CONFIRM_WAITING;
+	bool is_back = record->state == BERM_CONFIRM_BACK;
 	char message[400], document[400], how[400], hint[500];
 
 	explain(record, message, sizeof(message));
@@ -282,13 +283,13 @@ static int add_problem(const struct berm_confirm_record *record, const struct be
 	else
 		snprintf(how, sizeof(how), "the annotation berm.dev/confirmed: \"%s\"",
 			 record->digest);
-	snprintf(hint, sizeof(hint), "%s it with %s%s", is_waiting ? "keep" : "take", how,
+	snprintf(hint, sizeof(hint), "%s it with %s%s", is_back ? "take" : "keep", how,
 		 is_waiting ? "" : ", or write another one");
 	return berm_problems_add(problems,
 				 &(struct berm_problem){
 					 .severity = is_waiting ? BERM_WARNING : BERM_ERROR,
-					 .code = is_waiting ? BERM_CODE_UNCONFIRMED
-							    : BERM_CODE_ROLLED_BACK,
+					 .code = is_back ? BERM_CODE_ROLLED_BACK
+							 : BERM_CODE_UNCONFIRMED,
 					 .source = record->source,
 					 .line = guard->line,
 					 .column = guard->line ? 1 : 0,

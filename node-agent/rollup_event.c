@@ -94,17 +94,25 @@ static void note_told(struct berm_rollup *rollup, const struct berm_digest *sum)
 		free(told);
 }
 
+static const char *reason_of(const struct berm_problem *problem)
+{
+	if (problem->code == BERM_CODE_UNCONFIRMED)
+		return "PolicyUnconfirmed";
+	return problem->code == BERM_CODE_ROLLED_BACK ? "PolicyRolledBack" : "PolicyInvalid";
+}
+
 static void tell_problem(struct berm_rollup *rollup, const struct berm_problem *problem)
 {
 	char source[400], key[254], message[1100];
 	struct berm_apinote note = { .is_warning = true,
-				     .reason = "PolicyInvalid",
+				     .reason = reason_of(problem),
 				     .subject = message,
 				     .message = message };
 	struct berm_digester digester;
 	struct berm_digest sum;
 
-	if (problem->severity != BERM_ERROR || !problem->source)
+	if ((problem->severity != BERM_ERROR && problem->code != BERM_CODE_UNCONFIRMED) ||
+	    !problem->source)
 		return;
 	split_key(problem, source, key);
 	format_problem(problem, key, message);

@@ -30,6 +30,9 @@ confirmation() { rest GET /v1/confirmations | jq -r "[.confirmations[] | $1] | j
 confirmation_is() { [ "$(confirmation "$1")" = "$2" ]; }
 problem_has() { [[ "$(status '[.problems[].message] | join(" ")')" == *"$1"* ]]; }
 
+events() { order '{"do": "all", "resource": "events"}' | jq -r --arg reason "$1" ".items[] | select(.reason == \$reason) | $2"; }
+event_matches() { grep -qE "$2" <<<"$(events "$1" .message)"; }
+
 start_segmented() {
 	segment web
 	ready_agent "$@"
@@ -41,7 +44,7 @@ start_segmented() {
 test_back() {
 	local lists
 
-	start_segmented
+	start_segmented --feedback=1
 	lists=$(asked 'configmaps stream')
 	guarded spy 8s 3
 	becomes_walled_for_spy
@@ -50,6 +53,8 @@ test_back() {
 	becomes_walled
 	equal state "$(confirmation .state)" rolled-back
 	[ "$(asked 'configmaps stream')" -gt "$lists" ] || fail "the server was not asked"
+	wait_until event_matches PolicyUnconfirmed 'is awaiting confirmation until .*; keep it with .kubectl berm confirm shop/wall'
+	wait_until event_matches PolicyRolledBack 'was not confirmed until .*: rolled back to the version before'
 	agent_stop
 	ready_agent
 	walled
