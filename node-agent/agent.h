@@ -64,7 +64,7 @@ struct berm_agent {
 	struct berm_pins *pins;
 	struct berm_undo *undo;
 	struct berm_replaced replaced; /* since the last generation */
-	struct berm_files *files; /* exactly one of these two */
+	struct berm_files *files;      /* exactly one of these two */
 	struct berm_api *api;
 	struct berm_feedback *feedback; /* NULL: nothing is written */
 	struct berm_intake *intake;	/* of that one */

@@ -44,8 +44,8 @@ static bool is_in(const char *key, const char *carrier)
 	return key && !strncmp(key, carrier, len) && (!key[len] || key[len] == '/');
 }
 
-static const struct berm_object *find_object(const struct berm_objects *objects, const char *carrier,
-					     const struct berm_kept *kept)
+static const struct berm_object *find_object(const struct berm_objects *objects,
+					     const char *carrier, const struct berm_kept *kept)
 {
 	for (size_t i = 0; i < objects->count; i++) {
 		const struct berm_object *o = &objects->item[i];
@@ -347,8 +347,8 @@ static int visit_one(struct berm_confirms *confirms, const struct berm_confirm_v
 	struct berm_confirm_record *record = find_record(confirms, guard->key);
 	struct berm_confirm_facts facts = {
 		.is_confirmed = guard->is_confirmed,
-		.deadline_s = (guard->written_s ? guard->written_s : visit->written_s) +
-			      guard->within_s,
+		.deadline_s =
+			(guard->written_s ? guard->written_s : visit->written_s) + guard->within_s,
 		.now_s = visit->now_s,
 	};
 	struct berm_kept_source before = before_of(visit, record);

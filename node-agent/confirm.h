@@ -42,8 +42,9 @@ void berm_confirms_close(struct berm_confirms *confirms); /* accepts NULL; write
 
 struct berm_confirm_visit { /* one source has been read */
 	const char *source;
-	const struct berm_kept_source *before; /* what it said that was good; NULL: nothing is known */
-	int64_t written_s;		       /* of a file; 0: its objects say it themselves */
+	const struct berm_kept_source
+		*before;   /* what it said that was good; NULL: nothing is known */
+	int64_t written_s; /* of a file; 0: its objects say it themselves */
 	int64_t now_s;
 	bool is_live; /* every source has been read once: what is new now was not there before */
 };

@@ -168,10 +168,9 @@ int berm_confirms_open(const char *path, int64_t now_s, struct berm_confirms **r
 	confirms->since_s = now_s;
 	rc = berm_file_read(path, MAX_BYTES, &text, &size, err);
 	if (!rc && take(confirms, text, size))
-		rc = berm_refuse(
-			err, -EBADMSG,
-			"%s is damaged, or of another version: versions that nobody has confirmed stay in force on this node",
-			path);
+		rc = berm_refuse(err, -EBADMSG,
+				 "%s is damaged, or of another version: versions that nobody has confirmed stay in force on this node",
+				 path);
 	confirms->is_dirty = rc != 0;
 	*ret = confirms;
 	return rc == -ENOENT ? 0 : rc;

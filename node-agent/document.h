@@ -114,7 +114,7 @@ struct berm_object {
 	enum berm_guarding {
 		BERM_NOT_GUARDED,
 		BERM_GUARD_WAITING, /* its ConfigMap's version has not been confirmed yet */
-		BERM_GUARD_BACK,    /* it has been in force before, and is again: whatever it expects */
+		BERM_GUARD_BACK, /* it has been in force before, and is again: whatever it expects */
 	} guarding;
 	/* of a good policy: where text stands in the file; borrows what was parsed. Unknown to an item of a List */
 	struct berm_place place;

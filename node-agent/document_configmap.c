@@ -170,7 +170,8 @@ static void read_carrier(struct carrier *c, const struct berm_field *root)
 	chunk->sheet->carrier = c->meta.ns; /* what is unreadable in here is this namespace's */
 	check_label(&c->meta);
 	if (berm_take_guard(chunk, root, &c->meta, c->key))
-		(void)berm_field_members(root, table, ARRAY_SIZE(table), c); /* errors are counted */
+		(void)berm_field_members(root, table, ARRAY_SIZE(table),
+					 c); /* errors are counted */
 	if (chunk->reader.errors && chunk->sheet->out->unreadable_count == had)
 		berm_chunk_unreadable(chunk, c->key, NULL);
 	chunk->sheet->carrier = outer;

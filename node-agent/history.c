@@ -120,8 +120,8 @@ static void note_change(struct berm_changes *all, const char *title, bool had_be
 {
 	char *copy = strdup(title);
 
-	if (!copy ||
-	    (all->count == all->room && berm_array_grow(&all->item, &all->room, sizeof(*all->item)))) {
+	if (!copy || (all->count == all->room &&
+		      berm_array_grow(&all->item, &all->room, sizeof(*all->item)))) {
 		free(copy);
 		all->is_incomplete = true;
 		return;

@@ -21,10 +21,11 @@
 struct berm_intake {
 	struct berm_model *model;    /* borrowed */
 	struct berm_lastgood *store; /* borrowed */
-	struct berm_confirms *confirms; /* borrowed; NULL: whoever asks for confirmation is in force at once */
-	struct berm_pins *pins;	/* borrowed; NULL: there are none */
+	struct berm_confirms
+		*confirms; /* borrowed; NULL: whoever asks for confirmation is in force at once */
+	struct berm_pins *pins;		/* borrowed; NULL: there are none */
 	struct berm_replaced *replaced; /* borrowed; NULL: nobody asks what was before */
-	bool is_live;		     /* every source has been read once */
+	bool is_live;			/* every source has been read once */
 	struct berm_claims claims;
 	struct berm_holds holds;
 	struct berm_source *noted; /* those that have something to tell */
@@ -41,7 +42,7 @@ struct berm_source {
 	const char *kind;	   /* of an object of an API server; NULL: a file */
 	struct berm_intake *noted; /* has problems or isolates: it stands in this one's list */
 	struct berm_source *noted_prev, *noted_next;
-	uint32_t round; /* loads so far */
+	uint32_t round;	   /* loads so far */
 	int64_t written_s; /* of a file: its time; 0: its objects say it themselves */
 	struct berm_claimed **object;
 	size_t object_count;

@@ -38,8 +38,7 @@ static int put_pinned(struct berm_intake *intake, const struct berm_pin *pin)
 
 int berm_intake_put(struct berm_intake *intake, struct berm_policy *policy)
 {
-	struct berm_pin *pin =
-		berm_pins_find(intake->pins, policy->kind, policy->ns, policy->name);
+	struct berm_pin *pin = berm_pins_find(intake->pins, policy->kind, policy->ns, policy->name);
 	int rc;
 
 	if (pin && pin->said == policy->digest) {
@@ -98,10 +97,9 @@ static void note_now(struct berm_intake *intake, const struct berm_kept *was)
 	const struct berm_pin *pin = berm_pins_find(intake->pins, was->kind, was->ns, was->name);
 	const struct berm_kept_source *said;
 	const struct berm_kept *now = pin ? &pin->is : NULL;
-	struct berm_object_id id = { .kind = BERM_OBJ_POLICY,
-				     .policy_kind = was->kind,
-				     .ns = was->ns,
-				     .name = was->name };
+	struct berm_object_id id = {
+		.kind = BERM_OBJ_POLICY, .policy_kind = was->kind, .ns = was->ns, .name = was->name
+	};
 	const struct berm_claimed *object = berm_claims_find(&intake->claims, &id);
 	const struct berm_claim *owner = object ? berm_claims_owner(object) : NULL;
 

@@ -12,7 +12,6 @@ void berm_intake_released(struct berm_intake *intake, enum berm_policy_kind kind
 			  const char *name);
 /* After a start, once everything is listed: what no source has is put into the model again. */
 void berm_intake_restore(struct berm_intake *intake);
-int berm_intake_pin_problem(const struct berm_intake *intake,
-			    struct berm_problems *out) must_check;
+int berm_intake_pin_problem(const struct berm_intake *intake, struct berm_problems *out) must_check;
 
 #endif /* BERM_INTAKE_PIN_H */

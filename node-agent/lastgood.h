@@ -35,7 +35,7 @@ enum berm_standing {
 	BERM_STANDING_HELD, /* good, but its expectations do not hold: the last good version stays, or its
 			     * subject is isolated without allows. INVALID if neither is to be had */
 	BERM_STANDING_UNCONFIRMED, /* as written, and somebody must confirm it yet (confirm.h) */
-	BERM_STANDING_ROLLED_BACK,  /* nobody has: the version before is in force */
+	BERM_STANDING_ROLLED_BACK, /* nobody has: the version before is in force */
 };
 
 /* In force as a good document, and the same on every node. */

@@ -192,10 +192,9 @@ int berm_pins_open(const char *path, struct berm_pins **ret, struct berm_err *er
 	rc = berm_file_read(path, MAX_BYTES, &text, &size, err);
 	if (!rc && take(pins, text, size)) {
 		forget(pins);
-		rc = berm_refuse(
-			err, -EBADMSG,
-			"%s is damaged, or of another version: what was rolled back is as the documents say again",
-			path);
+		rc = berm_refuse(err, -EBADMSG,
+				 "%s is damaged, or of another version: what was rolled back is as the documents say again",
+				 path);
 	}
 	*ret = pins;
 	return rc == -ENOENT ? 0 : rc;

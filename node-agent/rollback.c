@@ -91,10 +91,9 @@ static cJSON *answer(const struct going *going, double generation, bool is_dry)
 			add_change(unknown, &step->was, "none");
 		else if (going->is_change[i])
 			add_change(changes, &step->was,
-				   !going->made[i] ? "remove"
-				   : in_force(going->rollback->intake, &step->was)
-					   ? "change"
-					   : "restore");
+				   !going->made[i]				   ? "remove"
+				   : in_force(going->rollback->intake, &step->was) ? "change"
+										   : "restore");
 	}
 	return root;
 }

@@ -574,11 +574,16 @@ static const struct route {
 	const char *method, *path;
 	route_fn fn;
 } routes[] = {
-	{ "GET", "/v1/status", get_status },	     { "GET", "/v1/endpoints", get_endpoints },
-	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
-	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
-	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
-	{ "GET", "/v1/history", get_history },	     { "GET", "/v1/objects", get_objects },
+	{ "GET", "/v1/status", get_status },
+	{ "GET", "/v1/endpoints", get_endpoints },
+	{ "POST", "/v1/endpoints", post_endpoints },
+	{ "GET", "/v1/policies", get_policies },
+	{ "GET", "/v1/rules", get_rules },
+	{ "GET", "/v1/flows", get_flows },
+	{ "POST", "/v1/explain", post_explain },
+	{ "POST", DIFF_PATH, post_diff },
+	{ "GET", "/v1/history", get_history },
+	{ "GET", "/v1/objects", get_objects },
 	{ "GET", "/v1/confirmations", get_confirmations },
 	{ "POST", "/v1/rollback", post_rollback },
 };

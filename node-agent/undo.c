@@ -145,8 +145,8 @@ static char *print(const struct berm_changes *changes, const struct berm_replace
 
 	for (size_t i = 0; ok && i < changes->count; i++) {
 		const struct berm_change *change = &changes->item[i];
-		cJSON *step = step_json(change,
-					find_titled(titled, replaced->count, change->title));
+		cJSON *step =
+			step_json(change, find_titled(titled, replaced->count, change->title));
 
 		ok = cJSON_AddItemToArray(list, step);
 		if (!ok)

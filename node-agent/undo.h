@@ -25,8 +25,8 @@ struct berm_replaced {
 void berm_replaced_note(struct berm_replaced *replaced, const struct berm_kept *kept);
 void berm_replaced_clear(struct berm_replaced *replaced);
 
-struct berm_undo_step { /* what one policy was before */
-	struct berm_kept was; /* text NULL: see below */
+struct berm_undo_step {		     /* what one policy was before */
+	struct berm_kept was;	     /* text NULL: see below */
 	bool was_absent, is_unknown; /* unknown: its text did not change, or nobody kept it */
 };
 
@@ -50,8 +50,9 @@ int berm_undo_save(struct berm_undo *undo, const struct berm_history *history,
 		   struct berm_err *err) must_check;
 
 struct berm_undo_wish {
-	double generation;  /* below 0: the one before the newest */
-	const char *policy; /* "ns/name", or "name" of one without namespace: only that, as it was before it last changed; NULL: all */
+	double generation; /* below 0: the one before the newest */
+	const char *
+		policy; /* "ns/name", or "name" of one without namespace: only that, as it was before it last changed; NULL: all */
 };
 
 /*

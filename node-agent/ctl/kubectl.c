@@ -34,8 +34,8 @@ struct outside {
 	int arg_count;
 	const char *confirm; /* [NS/]NAME of `confirm`, NULL: none */
 	char *confirm_ns;    /* NULL: that of the context */
-	bool is_endless;    /* -f or -w */
-	bool is_for_people; /* a table: say which node it is of */
+	bool is_endless;     /* -f or -w */
+	bool is_for_people;  /* a table: say which node it is of */
 };
 
 struct agent { /* one pod */
@@ -507,8 +507,8 @@ static int words_configmap(const struct outside *out, const char *verb, const ch
 
 	if (rc)
 		return rc;
-	words_add(words, (const char *const[]){ verb, "configmap", slash ? slash + 1 : which,
-						NULL });
+	words_add(words,
+		  (const char *const[]){ verb, "configmap", slash ? slash + 1 : which, NULL });
 	if (slash)
 		words_add(words, (const char *const[]){ "-n", out->confirm_ns, NULL });
 	return 0;
@@ -538,7 +538,9 @@ static int confirm_read(const struct outside *out, char digest[BERM_GUARD_DIGEST
 	notes = ctl_at(object, "metadata.annotations");
 	berm_guard_digest(ctl_at(object, "data"), ctl_at(object, "binaryData"), digest);
 	*ret = cJSON_GetObjectItemCaseSensitive(notes, BERM_CONFIRM_WITHIN) != NULL;
-	rc = cJSON_IsObject(object) ? 0 : berm_refuse(err, -EBADMSG, "kubectl's answer is no ConfigMap");
+	rc = cJSON_IsObject(object)
+		     ? 0
+		     : berm_refuse(err, -EBADMSG, "kubectl's answer is no ConfigMap");
 	cJSON_Delete(object);
 	return rc;
 }

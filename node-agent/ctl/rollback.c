@@ -19,7 +19,8 @@ static void print_list(const cJSON *list, const char *end)
 	const cJSON *item;
 
 	cJSON_ArrayForEach(item, list)
-		printf("%s: %s%s\n", ctl_string_at(item, "action"), ctl_string_at(item, "policy"), end);
+		printf("%s: %s%s\n", ctl_string_at(item, "action"), ctl_string_at(item, "policy"),
+		       end);
 }
 
 static void print_answer(const struct args *args, const cJSON *doc)

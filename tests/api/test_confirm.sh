@@ -33,6 +33,14 @@ problem_has() { [[ "$(status '[.problems[].message] | join(" ")')" == *"$1"* ]];
 events() { order '{"do": "all", "resource": "events"}' | jq -r --arg reason "$1" ".items[] | select(.reason == \$reason) | $2"; }
 event_matches() { grep -qE "$2" <<<"$(events "$1" .message)"; }
 
+# The server's clock goes on, and everybody hears it.
+pass_s() {
+	SKEW=$((SKEW + $1))
+	mood "skew=$SKEW"
+	order '{"do": "relevel"}' >/dev/null
+	cut_all
+}
+
 start_segmented() {
 	segment web
 	ready_agent "$@"
@@ -46,10 +54,15 @@ test_back() {
 
 	start_segmented --feedback=1
 	lists=$(asked 'configmaps stream')
-	guarded spy 8s 3
+	guarded spy 2h 3600
 	becomes_walled_for_spy
 	equal state "$(confirmation .state)" waiting
-	equal until "$(confirmation '.until | fromdate - now | . > 2 and . < 6')" true
+	equal until "$(confirmation '.until | fromdate - now | . > 3000 and . < 3605')" true
+	pass_s 3000
+	wait_until asked_past 'configmaps stream' "$lists"
+	walled_for_spy
+	equal state "$(confirmation .state)" waiting
+	guarded spy 2s 0
 	becomes_walled
 	equal state "$(confirmation .state)" rolled-back
 	[ "$(asked 'configmaps stream')" -gt "$lists" ] || fail "the server was not asked"
@@ -59,7 +72,7 @@ test_back() {
 	ready_agent
 	walled
 	equal state "$(confirmation .state)" rolled-back
-	guarded spy 60s 0 # written again
+	guarded spy 1h 0 # written again
 	becomes_walled_for_spy
 	segment web # not guarded any more
 	becomes_walled
@@ -71,16 +84,17 @@ test_confirmed() {
 	local digest
 
 	start_segmented
-	guarded spy 4s 0 0123456789abcdef
+	guarded spy 1h 0 0123456789abcdef
 	becomes_walled_for_spy
 	digest=$(confirmation .digest)
-	guarded spy 4s 0 "$digest"
+	guarded spy 1h 0 "$digest"
 	wait_until confirmation_is .state ""
-	guarded web 4s 0 "$digest" # another version
+	guarded web 1h 0 "$digest" # another version
 	becomes_walled
+	pass_s 4000
 	wait_until confirmation_is .state rolled-back
 	becomes_walled_for_spy
-	guarded web 4s 10 "$(confirmation .digest)"
+	guarded web 1h 4000 "$(confirmation .digest)"
 	becomes_walled
 	wait_until confirmation_is .state ""
 }
@@ -88,8 +102,8 @@ test_confirmed() {
 #: without the server nobody goes back; as soon as it answers, if it still says so
 test_server_away() {
 	start_segmented
-	guarded spy 4s 0
-	becomes_walled_for_spy
+	guarded spy 5s 0
+	wait_until confirmation_is .state waiting
 	order '{"do": "mood", "set": {"status": 503}}' >/dev/null
 	cut_all
 	wait_until eval '[ "$(confirmation ".until | fromdate < now - 2")" = true ]'
@@ -147,17 +161,19 @@ test_clock() {
 	SKEW=5000
 	mood skew=5000
 	cut_all
-	guarded spy 60s 0
+	guarded spy 1h 0 # by our own clock, in two hours and more
 	becomes_walled_for_spy
-	equal state "$(confirmation .state)" waiting
+	equal until "$(confirmation '.until | fromdate - now | . > 8000')" true
 	agent_stop
 	SKEW=-5000
 	mood skew=-5000
-	guarded spy 5s 0 # by our own clock its deadline was long ago
+	guarded spy 1h 0 # by our own clock its deadline was long ago
 	ready_agent
 	walled_for_spy
 	equal state "$(confirmation .state)" waiting
+	pass_s 4000 # by our own clock, still
 	becomes_walled
+	equal state "$(confirmation .state)" rolled-back
 }
 
 run_tests "$@"

@@ -54,7 +54,8 @@ TEST(span, "hours, minutes and seconds, each once and in this order")
 
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
-TEST(confirm_decide, "confirmed stays; else until the deadline, then back if there is something to go back to")
+TEST(confirm_decide,
+     "confirmed stays; else until the deadline, then back if there is something to go back to")
 {
 	static const struct {
 		const char *name;
@@ -174,8 +175,8 @@ static void say(const struct version *v)
 
 	*notes = *data = '\0';
 	if (v->within)
-		snprintf(notes, sizeof(notes), "\"berm.dev/confirm-within\":\"%s\"%s%s%s", v->within,
-			 v->confirmed ? ",\"berm.dev/confirmed\":\"" : "",
+		snprintf(notes, sizeof(notes), "\"berm.dev/confirm-within\":\"%s\"%s%s%s",
+			 v->within, v->confirmed ? ",\"berm.dev/confirmed\":\"" : "",
 			 v->confirmed ? v->confirmed : "", v->confirmed ? "\"" : "");
 	if (v->name)
 		snprintf(data, sizeof(data),
@@ -218,12 +219,14 @@ static const char *digest(void)
 	cJSON *doc = berm_confirms_json(node.confirms);
 	const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "confirmations"), 0);
 
-	snprintf(out, sizeof(out), "%s", cJSON_GetStringValue(cJSON_GetObjectItem(first, "digest")));
+	snprintf(out, sizeof(out), "%s",
+		 cJSON_GetStringValue(cJSON_GetObjectItem(first, "digest")));
 	cJSON_Delete(doc);
 	return out;
 }
 
-TEST(confirm_node, "a version is in force at once, goes back when the source is read after the deadline, not before")
+TEST(confirm_node,
+     "a version is in force at once, goes back when the source is read after the deadline, not before")
 {
 	start("a", T0);
 	say(&(struct version){ "one", 80, .written = T0 - 100 });
@@ -238,7 +241,7 @@ TEST(confirm_node, "a version is in force at once, goes back when the source is 
 	node.now_s = T0 + 300;
 	berm_intake_expire(&node.intake);
 	berm_intake_expire(&node.intake);
-	EXPECT_EQ(node.reloads, 1);		  /* once */
+	EXPECT_EQ(node.reloads, 1);	       /* once */
 	EXPECT_STR_EQ(is(), "one:81 waiting"); /* nobody has answered */
 	say(&(struct version){ "one", 81, "5m", .written = T0 });
 	EXPECT_STR_EQ(is(), "one:80 rolled-back");
@@ -253,7 +256,8 @@ TEST(confirm_node, "a version is in force at once, goes back when the source is 
 	stop();
 }
 
-TEST(confirm_confirmed, "a confirmation is one version's; late it brings it into force, and it is what the next goes back to")
+TEST(confirm_confirmed,
+     "a confirmation is one version's; late it brings it into force, and it is what the next goes back to")
 {
 	char first[BERM_GUARD_DIGEST];
 
@@ -297,7 +301,8 @@ TEST(confirm_restart, "what was before is known after a restart, whenever the ag
 	stop();
 }
 
-TEST(confirm_late, "a node that never had the version before keeps the new one, and knows it after a restart")
+TEST(confirm_late,
+     "a node that never had the version before keeps the new one, and knows it after a restart")
 {
 	start("a", T0);
 	say(&(struct version){ "one", 81, "5m", .written = T0 - 500 });
@@ -309,14 +314,16 @@ TEST(confirm_late, "a node that never had the version before keeps the new one, 
 	say(&(struct version){ "one", 81, .written = T0 - 500 });
 	EXPECT_STR_EQ(is(), "one:81 -");
 	stop();
-	test_file("a/unconfirmed.json", "{\"format\":1,\"since\":"); /* damaged: as if it were new, but for its documents */
+	test_file("a/unconfirmed.json",
+		  "{\"format\":1,\"since\":"); /* damaged: as if it were new, but for its documents */
 	start("a", T0 + 20);
 	say(&(struct version){ "one", 82, "5m", .written = T0 - 500 });
 	EXPECT_STR_EQ(is(), "one:81 rolled-back");
 	stop();
 }
 
-TEST(confirm_new, "one that is new goes altogether, if it was not there when the node began to look")
+TEST(confirm_new,
+     "one that is new goes altogether, if it was not there when the node began to look")
 {
 	static const struct {
 		const char *name;
@@ -367,7 +374,8 @@ TEST(confirm_expect, "what goes back has been in force before: its expectations 
 	stop();
 }
 
-TEST(confirm_gone, "with its source or its guard a version waits no more; what a stale file has is forgotten")
+TEST(confirm_gone,
+     "with its source or its guard a version waits no more; what a stale file has is forgotten")
 {
 	start("a", T0);
 	say(&(struct version){ "one", 80, .written = T0 - 100 });
