@@ -60,9 +60,8 @@ static __always_inline __u32 throttle_restart(struct berm_throttle *t, const str
 	return suppressed;
 }
 
-/* May an event go out? *suppressed: how many did not since the last one. */
-static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir dir,
-					    __u32 *suppressed)
+static __always_inline struct berm_throttle *throttle_find(const struct pkt *p, enum berm_dir dir,
+							   struct throttle_key *ret_key)
 {
 	struct throttle_key k = {
 		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
@@ -71,16 +70,32 @@ static __always_inline bool throttle_admits(const struct pkt *p, enum berm_dir d
 	};
 	__u32 index =
 		((k.what ^ k.which << 40) * 0x9e3779b97f4a7c15ull >> 32) % BERM_THROTTLE_ENTRIES;
-	struct berm_throttle *t = bpf_map_lookup_elem(&berm_throttle, &index);
 
-	if (!t)
-		return true;
-	if (throttle_is(t, &k) && !throttle_is_over(t, p->now)) {
-		ADD(t->suppressed, 1);
+	*ret_key = k;
+	return bpf_map_lookup_elem(&berm_throttle, &index);
+}
+
+/* Has there been an event of this key a moment ago? Then this one is counted, and that is all: what nearly every
+ * denied packet of a flood goes through, so without a call (a return costs 10 ns where returns are mitigated). */
+static __always_inline bool throttle_holds(const struct pkt *p, enum berm_dir dir)
+{
+	struct throttle_key k;
+	struct berm_throttle *t = throttle_find(p, dir, &k);
+
+	if (!t || !throttle_is(t, &k) || throttle_is_over(t, p->now))
 		return false;
-	}
-	*suppressed = throttle_restart(t, &k, p->now);
+	ADD(t->suppressed, 1);
+	account_stat(BERM_STAT_EVENT_SUPPRESSED);
 	return true;
+}
+
+/* An event goes out. How many did not since the last one. */
+static __always_inline __u32 throttle_open(const struct pkt *p, enum berm_dir dir)
+{
+	struct throttle_key k;
+	struct berm_throttle *t = throttle_find(p, dir, &k);
+
+	return t ? throttle_restart(t, &k, p->now) : 0;
 }
 
 static __always_inline void event_fill(struct berm_event *e, const struct pkt *p, enum berm_dir dir)
@@ -118,15 +133,12 @@ static __always_inline void event_account(struct berm_event *e, struct berm_coun
 static __noinline int event_send(struct pkt *p, __u32 dir)
 {
 	struct berm_counters *c = counters();
-	__u32 suppressed = 0;
 	struct berm_event *e;
+	__u32 suppressed;
 
 	if (!c)
 		return 0;
-	if (!throttle_admits(p, dir & 1, &suppressed)) {
-		c->stat[BERM_STAT_EVENT_SUPPRESSED]++;
-		return 0;
-	}
+	suppressed = throttle_open(p, dir & 1);
 	e = bpf_ringbuf_reserve(&berm_events, sizeof(*e), 0);
 	if (!e) {
 		c->stat[BERM_STAT_EVENT_LOST]++;
@@ -141,7 +153,7 @@ static __noinline int event_send(struct pkt *p, __u32 dir)
 
 static __always_inline void event(struct pkt *p, enum berm_dir dir)
 {
-	if (!cfg_explain && event_is_wanted(p))
+	if (!cfg_explain && event_is_wanted(p) && !throttle_holds(p, dir))
 		(void)event_send(p, dir);
 }
 

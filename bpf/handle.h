@@ -28,17 +28,50 @@
 #include "sweep.h"
 #include "move.h"
 
+static __always_inline bool slot_is_of(__u32 slot, __u32 ifindex)
+{
+	struct berm_endpoint *ep = bpf_map_lookup_elem(&berm_endpoints, &slot);
+
+	return ep && READ(ep->ifindex) == ifindex;
+}
+
+/* The slot of an interface, 0 = none. Global: the verifier proves it once. */
+__noinline int slot_ask(__u32 ifindex)
+{
+	__u32 *found = bpf_map_lookup_elem(&berm_ifaces, &ifindex), slot;
+
+	if (!found)
+		return 0;
+	slot = READ(*found) % BERM_MAX_ENDPOINTS;
+	if (!cfg_explain)
+		WRITE(iface_hot[ifindex % IFACE_HOT], (__u64)ifindex << 32 | slot);
+	return slot;
+}
+
+/*
+ * The same. What berm_ifaces has said is remembered beside the programs, for a look-up in a hash is a tenth of what a
+ * denied packet costs. It is believed only while the endpoint names this very interface, so a slot that was given up,
+ * or to another, is asked for again.
+ */
+static __always_inline __u32 slot_find(__u32 ifindex)
+{
+	__u64 hot = READ(iface_hot[ifindex % IFACE_HOT]);
+	__u32 slot = (__u32)hot % BERM_MAX_ENDPOINTS;
+
+	if (hot >> 32 == ifindex && slot_is_of(slot, ifindex))
+		return slot;
+	return (__u32)slot_ask(ifindex) % BERM_MAX_ENDPOINTS;
+}
+
 /* The pod behind this interface. The epoch is read before anything that it covers. */
 static __always_inline bool endpoint_find(struct pkt *p)
 {
-	__u32 ifindex = p->skb->ifindex;
-	__u32 *slot = bpf_map_lookup_elem(&berm_ifaces, &ifindex);
+	__u32 ifindex = p->skb->ifindex, slot = unknown_here(slot_find(ifindex)); /* the ways meet */
 
-	if (slot) {
-		p->slot = READ(*slot) % BERM_MAX_ENDPOINTS;
-		p->epoch = READ(berm_node.epoch[p->slot]);
-		p->ep = bpf_map_lookup_elem(&berm_endpoints, &p->slot);
-	}
+	slot %= BERM_MAX_ENDPOINTS;
+	p->slot = slot;
+	p->epoch = READ(berm_node.epoch[slot]);
+	p->ep = bpf_map_lookup_elem(&berm_endpoints, &p->slot);
 	if (p->slot && p->ep && READ(p->ep->ifindex) == ifindex)
 		return true;
 	p->slot = 0;

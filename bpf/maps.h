@@ -26,6 +26,10 @@ const volatile __u32 cfg_timeout_s[BERM_TIMEOUT_ROOM] = {
 /* One page-aligned block, shared with user space by mmap. libbpf calls the map ".data.node". */
 struct berm_node berm_node SEC(".data.node") = { .abi = BERM_ABI_VERSION };
 
+/* ifindex << 32 | slot, by the low bits of ifindex: slot_find(). Each load of the programs begins with an empty one. */
+#define IFACE_HOT 4096
+__u64 iface_hot[IFACE_HOT];
+
 /* BPF_F_MMAPABLE puts element 0 on a page boundary; without it every bucket would straddle cache lines
  * (kernel/bpf/arraymap.c, array_map_alloc). Maps with a spin lock refuse the mmap itself. */
 struct {

@@ -27,15 +27,14 @@ static __noinline int sample_send(struct pkt *p, __u32 dir)
 {
 	struct berm_counters *c = counters();
 	struct berm_sample *s;
-	__u32 suppressed = 0;
+	__u32 suppressed;
 
 	if (!c)
 		return 0;
 	p->cls = SAMPLE_CLASS | (p->hash & (SAMPLES_AT_ONCE - 1));
-	if (!throttle_admits(p, dir & 1, &suppressed)) {
-		c->stat[BERM_STAT_EVENT_SUPPRESSED]++;
+	if (throttle_holds(p, dir & 1))
 		return 0;
-	}
+	suppressed = throttle_open(p, dir & 1);
 	s = bpf_ringbuf_reserve(&berm_events, sizeof(*s), 0);
 	if (!s) {
 		c->stat[BERM_STAT_EVENT_LOST]++;

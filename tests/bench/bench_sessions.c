@@ -50,7 +50,7 @@ static void report(const char *bench, double value, const char *unit, double lim
 	fflush(stdout);
 }
 
-/* Sessions of a pod that the agent finds alive, by its device and that one's address: those of others it would free. */
+/* Sessions of a pod that the agent finds alive, by its device and the address in its namespace: those of others it would free. */
 static struct datapath *fill(uint32_t flows)
 {
 	static const uint32_t timeouts[BERM_TIMEOUT_COUNT];
@@ -58,7 +58,9 @@ static struct datapath *fill(uint32_t flows)
 	struct generator *g;
 
 	dp->maps.node->flags = BERM_NODE_MISSING_DENY;
-	ASSERT_EQ(system("ip link set end2 address " POD_MAC), 0);
+	ASSERT_EQ(system("mkdir -p /run/netns && ip netns add pod && ip link set end2 netns pod && "
+			 "ip -n pod link set end2 address " POD_MAC " up"),
+		  0);
 	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { "10.9.0.1" }, .mac = POD_MAC });
 	g = generator_load(dp, 0);
 	generator_establish(g, (struct flood){ .ifindex = 2,
