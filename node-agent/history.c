@@ -331,7 +331,8 @@ static void print_text(FILE *out, const char *text)
 	}
 	string = cJSON_CreateString(text);
 	quoted = string ? cJSON_PrintUnformatted(string) : NULL;
-	fputs(quoted ? quoted : "", out); /* without memory it is no JSON, and begins anew next time */
+	fputs(quoted ? quoted : "",
+	      out); /* without memory it is no JSON, and begins anew next time */
 	free(quoted);
 	cJSON_Delete(string);
 }
