@@ -331,17 +331,16 @@ static int take_steps(const cJSON *root, const char *policy, struct berm_undo_st
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "steps"), *object;
 	int rc = cJSON_IsArray(list) ? 0 : -EBADMSG;
 
-	if (!rc)
-		cJSON_ArrayForEach(object, list) {
-			struct berm_undo_step step;
+	cJSON_ArrayForEach(object, list) {
+		struct berm_undo_step step;
 
-			if (!read_step(object, &step))
-				rc = -EBADMSG;
-			if (rc || !is_wanted(&step.was, policy))
-				berm_kept_clear(&step.was);
-			else
-				rc = put_step(steps, &step);
-		}
+		if (!read_step(object, &step))
+			rc = -EBADMSG;
+		if (rc || !is_wanted(&step.was, policy))
+			berm_kept_clear(&step.was);
+		else
+			rc = put_step(steps, &step);
+	}
 	return rc;
 }
 

@@ -150,12 +150,12 @@ static void stop(void)
 }
 
 struct version {
-	const char *name;      /* of the document; NULL: the ConfigMap has none */
-	int port;	       /* what tells its versions apart */
-	const char *within;    /* NULL: not guarded */
-	const char *confirmed; /* NULL: not */
-	int64_t written, created;
-	const char *more; /* of the document */
+	const char *name;		   /* of the document; NULL: the ConfigMap has none */
+	int port;			   /* what tells its versions apart */
+	const char *within;		   /* NULL: not guarded */
+	const char *confirmed;		   /* NULL: not */
+	int64_t written, created, guarded; /* guarded 0: when it was written */
+	const char *more;		   /* of the document */
 };
 
 static const char *moment(int64_t at)
@@ -186,9 +186,11 @@ static void say(const struct version *v)
 	snprintf(text, sizeof(text),
 		 "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\","
 		 "\"creationTimestamp\":\"%s\",\"labels\":{\"berm.dev/policy\":\"v1\"},\"annotations\":{%s},"
-		 "\"managedFields\":[{\"manager\":\"a\",\"time\":\"%s\",\"fieldsV1\":{\"f:data\":{},\"f:metadata\":"
+		 "\"managedFields\":[{\"manager\":\"a\",\"time\":\"%s\",\"fieldsV1\":{\"f:data\":{}}},"
+		 "{\"manager\":\"b\",\"time\":\"%s\",\"fieldsV1\":{\"f:metadata\":"
 		 "{\"f:annotations\":{\"f:berm.dev/confirm-within\":{}}}}}]},\"data\":{%s}}",
-		 moment(v->created ? v->created : T0 - 1000), notes, moment(v->written), data);
+		 moment(v->created ? v->created : T0 - 1000), notes, moment(v->written),
+		 moment(v->guarded ? v->guarded : v->written), data);
 	ASSERT_OK(berm_intake_load(&node.intake, &node.source, text, strlen(text), &err), &err);
 }
 
@@ -328,13 +330,16 @@ TEST(confirm_new,
 	static const struct {
 		const char *name;
 		bool is_live;
-		int64_t written, created; /* since the node's first start */
+		int64_t written, created, guarded; /* since the node's first start */
 		const char *want;
 	} cases[] = {
-		{ "it came", true, 100, 100, "rolled-back" },
-		{ "it came while the agent was off", false, 100, 100, "rolled-back" },
-		{ "it was there before the node", false, -100, -100, "one:80 kept" },
-		{ "it came and changed while the agent was off", false, 150, 100, "one:80 kept" },
+		{ "it came", true, 100, 100, 100, "rolled-back" },
+		{ "it came while the agent was off", false, 100, 100, 100, "rolled-back" },
+		{ "it was there before the node", false, -100, -100, -100,
+		  "one:80 kept" },
+		{ "it came and changed while the agent was off", false, 150, 100, 100,
+		  "one:80 kept" },
+		{ "it came, and was guarded only later", false, 100, 100, 150, "one:80 kept" },
 	}, *c;
 	char dir[8];
 
@@ -349,7 +354,7 @@ TEST(confirm_new,
 		}
 		node.now_s = T0 + 100000;
 		say(&(struct version){ "one", 80, "5m", .written = T0 + c->written,
-				       .created = T0 + c->created });
+				       .created = T0 + c->created, .guarded = T0 + c->guarded });
 		EXPECT_STR_EQ(is(), c->want);
 		stop();
 	}
