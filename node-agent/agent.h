@@ -12,6 +12,7 @@
 
 #include "attest.h"
 #include "breach.h"
+#include "confirm.h"
 #include "endpoints.h"
 #include "engine.h"
 #include "err.h"
@@ -22,6 +23,7 @@
 #include "lastgood.h"
 #include "maps.h"
 #include "overdue.h"
+#include "pins.h"
 #include "pressure.h"
 #include "reconcile.h"
 #include "resize.h"
@@ -32,6 +34,7 @@
 #include "source_cni.h"
 #include "source_files.h"
 #include "timeouts.h"
+#include "undo.h"
 
 struct berm_agent_opts {
 	const char *manifests; /* or: */
@@ -62,7 +65,11 @@ struct berm_agent {
 	struct berm_problems start_problems; /* of the last-good store, when it was opened */
 	struct berm_history *history;
 	struct berm_breaches *breaches;
-	struct berm_files *files; /* exactly one of these two */
+	struct berm_confirms *confirms;
+	struct berm_pins *pins;
+	struct berm_undo *undo;
+	struct berm_replaced replaced; /* since the last generation */
+	struct berm_files *files;      /* exactly one of these two */
 	struct berm_api *api;
 	struct berm_feedback *feedback; /* NULL: nothing is written */
 	struct berm_intake *intake;	/* of that one */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cleanup.h"
 
@@ -20,6 +21,8 @@ struct berm_apihttp {
 	CURLM *multi;
 	uv_timer_t timer;
 	struct berm_apiget *first;
+	int64_t date_s;	  /* the server's clock, as its last answer had it; 0: it has not said */
+	uint64_t date_ns; /* when that was (uv_hrtime) */
 };
 
 struct berm_apiget {
@@ -235,12 +238,38 @@ static size_t on_body(char *text, size_t one, size_t size, void *ctx)
 }
 
 /* Each line of the head; the empty one ends it. */
+static void read_date(struct berm_apihttp *http, const char *text, size_t size)
+{
+	static const char name[] = "Date:";
+	char value[64];
+	time_t date;
+
+	if (size < sizeof(name) || size - sizeof(name) >= sizeof(value) ||
+	    strncasecmp(text, name, sizeof(name) - 1) != 0)
+		return;
+	memcpy(value, text + sizeof(name) - 1, size - sizeof(name) + 1);
+	value[size - sizeof(name) + 1] = '\0';
+	date = curl_getdate(value, NULL);
+	if (date <= 0)
+		return;
+	http->date_s = date;
+	http->date_ns = uv_hrtime();
+}
+
+int64_t berm_apihttp_now_s(const struct berm_apihttp *http)
+{
+	uint64_t since_ns = uv_hrtime() - http->date_ns;
+
+	return http->date_s ? http->date_s + (int64_t)(since_ns / 1000000000) : 0;
+}
+
 static size_t on_head(char *text, size_t one, size_t size, void *ctx)
 {
 	struct berm_apiget *get = ctx;
 	long status = 0;
 
 	(void)one; /* is 1 */
+	read_date(get->http, text, size);
 	(void)curl_easy_getinfo(get->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (get->opts.opened && status == 200 && size && (*text == '\r' || *text == '\n'))
 		get->opts.opened(get->opts.ctx);

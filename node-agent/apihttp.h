@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "err.h"
@@ -42,6 +43,8 @@ struct berm_apiget_opts {
 /* config is borrowed. */
 int berm_apihttp_open(uv_loop_t *loop, const struct berm_kubeconfig *config,
 		      struct berm_apihttp **ret, struct berm_err *err) must_check;
+/* Unix time by the server's clock, as its last answer had it; 0: it has not said. */
+int64_t berm_apihttp_now_s(const struct berm_apihttp *http);
 /* Cancels everything; what belongs to the loop is closed, the loop must run once more before free. */
 void berm_apihttp_stop(struct berm_apihttp *http);
 void berm_apihttp_free(struct berm_apihttp *http); /* accepts NULL */

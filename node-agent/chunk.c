@@ -64,7 +64,7 @@ void berm_chunk_add(struct berm_chunk *chunk, const struct berm_object *object)
 	out->item[out->count++] = copy;
 }
 
-static void unreadable_clear(struct berm_unreadable *u)
+void berm_unreadable_clear(struct berm_unreadable *u)
 {
 	free(u->key);
 	free(u->ns);
@@ -88,7 +88,7 @@ void berm_chunk_unreadable(struct berm_chunk *chunk, const char *key, struct ber
 	item = ok ? grown(out->unreadable, out->unreadable_count, sizeof(*item)) : NULL;
 	if (!item) {
 		chunk->sheet->no_memory = true;
-		unreadable_clear(&u);
+		berm_unreadable_clear(&u);
 		return;
 	}
 	out->unreadable = item;
@@ -165,8 +165,11 @@ void berm_objects_clear(struct berm_objects *objects)
 	for (size_t i = 0; i < objects->count; i++)
 		berm_object_clear(&objects->item[i]);
 	for (size_t i = 0; i < objects->unreadable_count; i++)
-		unreadable_clear(&objects->unreadable[i]);
+		berm_unreadable_clear(&objects->unreadable[i]);
+	for (size_t i = 0; i < objects->guard_count; i++)
+		berm_guard_clear(&objects->guard[i]);
 	free(objects->item);
 	free(objects->unreadable);
+	free(objects->guard);
 	*objects = (struct berm_objects){ 0 };
 }

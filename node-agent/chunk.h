@@ -74,7 +74,6 @@ void berm_chunk_title(struct berm_chunk *chunk, const char *kind, const char *ns
  * What came of a chunk. add copies ns and name and takes the object in *object, also on failure.
  * unreadable takes the isolation (may be NULL); key NULL: the chunk's own.
  */
-void berm_object_clear(struct berm_object *object);
 void berm_chunk_add(struct berm_chunk *chunk, const struct berm_object *object);
 void berm_chunk_unreadable(struct berm_chunk *chunk, const char *key,
 			   struct berm_policy *isolation);

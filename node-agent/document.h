@@ -54,7 +54,9 @@ enum berm_severity { BERM_WARNING, BERM_ERROR };
 	X(EXPIRED, "expired-rule", "a rule or document whose time is over: it does nothing")       \
 	X(SCHEDULE, "doubtful-schedule",                                                           \
 	  "a schedule without effect, or one that opens what is isolated")                         \
-	X(UNCHECKED, "not-checked", "too many rules to compare all with all")
+	X(UNCHECKED, "not-checked", "too many rules to compare all with all")                      \
+	X(UNCONFIRMED, "unconfirmed", "a version that somebody must confirm in time")              \
+	X(ROLLED_BACK, "rolled-back", "nobody has confirmed the version in time")
 
 enum berm_problem_code {
 #define X(id, name, help) BERM_CODE_##id,
@@ -113,6 +115,11 @@ struct berm_object {
 	char *carrier; /* namespace of the ConfigMap it came in; NULL: a plain object */
 	char *text;    /* of a policy, as written, for the last-good store; NULL if broken */
 	int line;      /* of the document in the file; 0 = unknown */
+	enum berm_guarding {
+		BERM_NOT_GUARDED,
+		BERM_GUARD_WAITING, /* its ConfigMap's version has not been confirmed yet */
+		BERM_GUARD_BACK, /* it has been in force before, and is again: whatever it expects */
+	} guarding;
 	/* of a good policy: where text stands in the file; borrows what was parsed. Unknown to an item of a List */
 	struct berm_place place;
 	bool has_place;
@@ -126,11 +133,27 @@ struct berm_unreadable {
 		*isolation; /* if that much of a nameless document could be read, else NULL */
 };
 
+#define BERM_GUARD_DIGEST 17 /* 16 hex digits and a NUL */
+
+/* A ConfigMap with the annotation berm.dev/confirm-within. */
+struct berm_guard {
+	char *key; /* "file#configmap/ns/name" */
+	char *ns, *name;
+	int64_t within_s;
+	int64_t written_s; /* the data, by the server's clock; 0: a file, which does not say */
+	int64_t created_s, guarded_s; /* the object, the annotation; 0 unknown */
+	char digest[BERM_GUARD_DIGEST];
+	bool is_confirmed; /* berm.dev/confirmed is that digest */
+	int line;	   /* of the annotation */
+};
+
 struct berm_objects {
 	struct berm_object *item;
 	size_t count;
 	struct berm_unreadable *unreadable; /* one per chunk */
 	size_t unreadable_count;
+	struct berm_guard *guard;
+	size_t guard_count;
 };
 
 /*
@@ -166,6 +189,9 @@ int berm_document_parse_kept(const char *source, const struct berm_object *kept,
 			     struct berm_policy **ret, struct berm_err *err) must_check;
 
 void berm_objects_clear(struct berm_objects *objects);
+void berm_object_clear(struct berm_object *object); /* what it holds, not itself */
+void berm_unreadable_clear(struct berm_unreadable *unreadable);
+void berm_guard_clear(struct berm_guard *guard);
 void berm_problems_clear(struct berm_problems *problems);
 /* Copies the problem; control characters in its texts become '?'. -ENOMEM: nothing is added. */
 int berm_problems_add(struct berm_problems *problems,

@@ -9,6 +9,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_guard.h"
 #include "document_selector.h"
 
 /* ---- subject --------------------------------------------------------------------------------------- */
@@ -147,6 +148,7 @@ static bool start_policy(struct berm_chunk *chunk, const struct berm_field *root
 	policy->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
 	policy->ns = berm_reader_copy(&chunk->reader, "");
 	berm_read_meta(root, true, false, &meta);
+	berm_warn_guard(&meta);
 	policy->name = meta.name ? berm_reader_copy(&chunk->reader, meta.name) : NULL;
 	berm_chunk_title(chunk, "ClusterNetworkPolicy", NULL, policy->name);
 	if (meta.ns && berm_field_get(&meta.self, "namespace", &ns))

@@ -5,6 +5,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_guard.h"
 #include "tree.h"
 
 struct carrier { /* being read */
@@ -136,16 +137,6 @@ static void check_label(const struct berm_meta *meta)
 		berm_field_error(&label, "write v1", "this version of documents is not known");
 }
 
-static void warn_confirm(const struct berm_meta *meta)
-{
-	struct berm_field annotation;
-
-	if (meta->annotations.node &&
-	    berm_field_get(&meta->annotations, "berm.dev/confirm-within", &annotation))
-		berm_field_warn(&annotation, "confirm or take back by hand",
-				"not supported by this version");
-}
-
 /* The key of everything in it. */
 static bool name_carrier(struct carrier *c)
 {
@@ -178,8 +169,9 @@ static void read_carrier(struct carrier *c, const struct berm_field *root)
 
 	chunk->sheet->carrier = c->meta.ns; /* what is unreadable in here is this namespace's */
 	check_label(&c->meta);
-	warn_confirm(&c->meta);
-	(void)berm_field_members(root, table, ARRAY_SIZE(table), c); /* errors are counted */
+	if (berm_take_guard(chunk, root, &c->meta, c->key))
+		(void)berm_field_members(root, table, ARRAY_SIZE(table),
+					 c); /* errors are counted */
 	if (chunk->reader.errors && chunk->sheet->out->unreadable_count == had)
 		berm_chunk_unreadable(chunk, c->key, NULL);
 	chunk->sheet->carrier = outer;

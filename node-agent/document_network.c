@@ -8,6 +8,7 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "document_guard.h"
 #include "document_rule.h"
 #include "document_selector.h"
 
@@ -177,6 +178,7 @@ static bool start_policy(struct berm_chunk *chunk, const struct berm_field *root
 	policy->source = berm_reader_copy(&chunk->reader, chunk->sheet->source);
 	berm_chunk_title(chunk, "NetworkPolicy", NULL, NULL);
 	berm_read_meta(root, true, false, &meta);
+	berm_warn_guard(&meta);
 	policy->ns = berm_reader_copy(&chunk->reader, home_of(&meta, chunk->sheet->carrier));
 	policy->name = meta.name ? berm_reader_copy(&chunk->reader, meta.name) : NULL;
 	if (!policy->ns)

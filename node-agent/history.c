@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "fsutil.h"
 
@@ -104,13 +105,37 @@ static void add_digest(cJSON *object, const char *key, uint64_t digest)
 struct change {
 	cJSON *list;
 	size_t count;
+	struct berm_changes *all; /* NULL: nobody asks */
 };
+
+void berm_changes_clear(struct berm_changes *changes)
+{
+	for (size_t i = 0; i < changes->count; i++)
+		free(changes->item[i].title);
+	free(changes->item);
+	*changes = (struct berm_changes){ 0 };
+}
+
+static void note_change(struct berm_changes *all, const char *title, bool had_before)
+{
+	char *copy = strdup(title);
+
+	if (!copy || (all->count == all->room &&
+		      berm_array_grow(&all->item, &all->room, sizeof(*all->item)))) {
+		free(copy);
+		all->is_incomplete = true;
+		return;
+	}
+	all->item[all->count++] = (struct berm_change){ copy, had_before };
+}
 
 /* before and after: one may be NULL. */
 static void add_change(struct change *change, const struct known *before, const struct known *after)
 {
 	cJSON *item;
 
+	if (change->all)
+		note_change(change->all, (after ? after : before)->title, before != NULL);
 	if (++change->count > BERM_HISTORY_NAMED)
 		return;
 	item = cJSON_CreateObject();
@@ -127,11 +152,11 @@ struct lists {
 	size_t old_count, now_count;
 };
 
-static void add_changes(cJSON *entry, const struct lists *l)
+static void add_changes(cJSON *entry, const struct lists *l, struct berm_changes *all)
 {
-	struct change added = { cJSON_AddArrayToObject(entry, "added"), 0 };
-	struct change changed = { cJSON_AddArrayToObject(entry, "changed"), 0 };
-	struct change removed = { cJSON_AddArrayToObject(entry, "removed"), 0 };
+	struct change added = { cJSON_AddArrayToObject(entry, "added"), 0, all };
+	struct change changed = { cJSON_AddArrayToObject(entry, "changed"), 0, all };
+	struct change removed = { cJSON_AddArrayToObject(entry, "removed"), 0, all };
 	size_t i = 0, k = 0;
 
 	while (i < l->old_count || k < l->now_count) {
@@ -166,7 +191,7 @@ static cJSON *new_entry(const struct berm_generation *now, const struct lists *l
 	cJSON_AddStringToObject(entry, "time", text);
 	cJSON_AddNumberToObject(entry, "policies", (double)l->now_count);
 	cJSON_AddStringToObject(entry, "digest", now->digest);
-	add_changes(entry, l);
+	add_changes(entry, l, now->changes);
 	return entry;
 }
 
@@ -367,6 +392,11 @@ int berm_history_save(struct berm_history *history, struct berm_err *err)
 	rc = rc ? rc : berm_file_write(history->path, text, size, 0600, err);
 	history->is_dirty = rc != 0;
 	return rc ? berm_wrap(err, rc, "the history of generations is not on disk") : 0;
+}
+
+const cJSON *berm_history_entry(const struct berm_history *history, size_t i)
+{
+	return i < BERM_HISTORY_ENTRIES ? cJSON_GetArrayItem(history->entries, (int)i) : NULL;
 }
 
 cJSON *berm_history_json(const struct berm_history *history)

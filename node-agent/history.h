@@ -16,10 +16,22 @@
 
 struct berm_history;
 
+struct berm_change {
+	char *title; /* "SegmentationPolicy shop/db" */
+	bool had_before;
+};
+struct berm_changes { /* zeroed at first */
+	struct berm_change *item;
+	size_t count, room;
+	bool is_incomplete; /* no memory */
+};
+void berm_changes_clear(struct berm_changes *changes);
+
 struct berm_generation {
 	uint64_t generation;
 	const char *digest; /* of the policy set, policyset.h */
 	int64_t time_s;
+	struct berm_changes *changes; /* all of them, to be filled in; NULL: nobody asks */
 };
 
 /* path: its file, which may be absent. A damaged one is told in *err, and the history begins anew; *ret is NULL only without
@@ -34,6 +46,9 @@ int berm_history_add(struct berm_history *history, const struct berm_model *mode
 		     const struct berm_generation *now) must_check;
 /* Nothing new: 0 and no system call. */
 int berm_history_save(struct berm_history *history, struct berm_err *err) must_check;
+
+/* 0: the newest; NULL: there are not so many. */
+const cJSON *berm_history_entry(const struct berm_history *history, size_t i);
 
 /* {history: [...]}, newest first (docs/rest-api.md); NULL without memory. */
 cJSON *berm_history_json(const struct berm_history *history);

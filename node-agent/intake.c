@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "cleanup.h"
+#include "intake_pin.h"
 #include "log.h"
 
 struct load { /* what the source says now, on its way into the model */
@@ -87,6 +88,7 @@ static void model_remove(struct berm_intake *intake, const struct berm_object_id
 		rc = berm_model_remove_pod(model, id->ns, id->name);
 		break;
 	case BERM_OBJ_POLICY:
+		berm_intake_released(intake, id->policy_kind, id->ns, id->name);
 		rc = berm_model_remove_policy(model, id->policy_kind, id->ns, id->name);
 		break;
 	case BERM_OBJ_SERVICE:
@@ -262,7 +264,7 @@ static int take_policy(struct load *load, struct berm_resolved *policy)
 	rc = claim(load, &id, policy->standing, line_of(load, policy), &put);
 	if (rc || !put || !policy->policy)
 		return rc;
-	return berm_model_put_policy(load->intake->model, TAKE_PTR(policy->policy));
+	return berm_intake_put(load->intake, TAKE_PTR(policy->policy));
 }
 
 /* Pods and namespaces of a source that cannot be read whole stay, whether they are seen in the rest or not. */
@@ -342,12 +344,37 @@ static void note(struct berm_intake *intake, struct berm_source *source)
 	DL_APPEND2(intake->noted, source, noted_prev, noted_next);
 }
 
+int64_t berm_intake_now_s(const struct berm_intake *intake)
+{
+	return intake->now_s ? intake->now_s(intake->ctx) : intake->model->now_s;
+}
+
+/* Who must be confirmed, and what goes back to what it was. */
+static int visit(struct load *load)
+{
+	const struct berm_intake *intake = load->intake;
+	struct berm_confirm_visit visit = {
+		.source = load->source->name,
+		.before = berm_lastgood_of(intake->store, load->source->name),
+		.written_s = load->source->written_s,
+		.is_live = intake->is_live,
+	};
+
+	if (!intake->confirms)
+		return 0;
+	if (load->objects.guard_count)
+		visit.now_s = berm_intake_now_s(intake);
+	return berm_confirms_visit(intake->confirms, &visit, &load->objects, &load->problems);
+}
+
 /* On -ENOMEM half-way the model has some of the new and all of the old objects: nothing has gone, and the
  * next load, which the caller owes, sorts it out. */
 static int commit(struct load *load, struct berm_err *err)
 {
 	size_t most;
 
+	if (visit(load))
+		return berm_fail(err, -ENOMEM, "load %s", load->source->name);
 	if (berm_lastgood_resolve(load->intake->store, load->source->name, &load->objects,
 				  &load->resolution, err))
 		return -ENOMEM;
@@ -434,10 +461,30 @@ void berm_intake_drop(struct berm_intake *intake, struct berm_source *source)
 
 	berm_lastgood_forget(intake->store, source->name);
 	berm_holds_forget(&intake->holds, source->name);
+	if (intake->confirms)
+		berm_confirms_forget(intake->confirms, source->name);
 	for (i = 0; i < source->object_count; i++)
 		unclaim(intake, source->object[i], source);
 	source->object_count = 0;
 	berm_source_clear(source);
+}
+
+/* ---- versions that must be confirmed --------------------------------------------------------------------- */
+
+void berm_intake_go_live(struct berm_intake *intake)
+{
+	if (intake->confirms && !intake->is_live)
+		berm_confirms_retain(intake->confirms);
+	if (!intake->is_live)
+		berm_intake_restore(intake);
+	intake->is_live = true;
+}
+
+void berm_intake_expire(struct berm_intake *intake)
+{
+	if (intake->confirms)
+		berm_confirms_expire(intake->confirms, berm_intake_now_s(intake), intake->reload,
+				     intake->ctx);
 }
 
 /* ---- documents that wait ------------------------------------------------------------------------------- */
@@ -485,7 +532,7 @@ static int accept(struct berm_intake *intake, struct berm_held *held)
 	old = berm_claims_owner(object);
 	if (!old || strcmp(old->file, held->source) != 0)
 		return 0;
-	return berm_model_put_policy(intake->model, TAKE_PTR(held->policy));
+	return berm_intake_put(intake, TAKE_PTR(held->policy));
 }
 
 int berm_intake_settle(struct berm_intake *intake, struct berm_err *err)

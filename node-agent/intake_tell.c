@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "intake.h"
+#include "intake_pin.h"
 
 static int twice_problem(const struct berm_claimed *object, struct berm_problems *out)
 {
@@ -43,12 +43,32 @@ int berm_intake_problems(const struct berm_intake *intake, struct berm_problems 
 		for (i = 0; i < source->problems.count; i++)
 			if (berm_problems_add(out, &source->problems.item[i]))
 				return -ENOMEM;
-	if (berm_holds_problems(&intake->holds, out))
+	if (berm_holds_problems(&intake->holds, out) || berm_intake_pin_problem(intake, out))
 		return -ENOMEM;
 	HASH_ITER(hh, intake->claims.all, object, next)
 		if (object->count > 1 && twice_problem(object, out))
 			return -ENOMEM;
 	return 0;
+}
+
+static bool is_pinned(const struct berm_intake *intake, const struct berm_object_id *id)
+{
+	return berm_pins_find(intake->pins, id->policy_kind, id->ns, id->name) != NULL;
+}
+
+/* Policies that no source has any more. */
+static void each_restored(const struct berm_intake *intake,
+			  void (*fn)(const struct berm_intake_policy *policy, void *ctx), void *ctx)
+{
+	for (size_t i = 0; intake->pins && i < intake->pins->count; i++) {
+		const struct berm_pin *pin = &intake->pins->item[i];
+
+		if (!pin->said)
+			fn(&(struct berm_intake_policy){ pin->is.kind, BERM_STANDING_ROLLED_BACK,
+							 pin->is.ns, pin->is.name, "rollback",
+							 pin->is.line },
+			   ctx);
+	}
 }
 
 void berm_intake_each_policy(const struct berm_intake *intake,
@@ -64,11 +84,15 @@ void berm_intake_each_policy(const struct berm_intake *intake,
 			claim = &object->claim[0];
 		if (object->id.kind != BERM_OBJ_POLICY || !claim)
 			continue;
-		fn(&(struct berm_intake_policy){ object->id.policy_kind, claim->standing,
+		fn(&(struct berm_intake_policy){ object->id.policy_kind,
+						 is_pinned(intake, &object->id)
+							 ? BERM_STANDING_ROLLED_BACK
+							 : claim->standing,
 						 object->id.ns, object->id.name, claim->file,
 						 claim->line },
 		   ctx);
 	}
+	each_restored(intake, fn, ctx);
 }
 
 static int compare_text(const void *a, const void *b)

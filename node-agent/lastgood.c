@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "lastgood_file.h"
 #include "model.h" /* BERM_SYSTEM_NAMESPACE */
+#include "undo.h"
 
 struct record { /* one source */
 	struct berm_kept_source kept;
@@ -22,6 +23,7 @@ struct berm_lastgood {
 	char *dir;
 	struct record *record; /* sorted by kept.source */
 	size_t count;
+	struct berm_replaced *replaced; /* borrowed; NULL: nobody asks */
 };
 
 const char *berm_standing_name(enum berm_standing standing)
@@ -33,6 +35,8 @@ const char *berm_standing_name(enum berm_standing standing)
 		[BERM_STANDING_INVALID] = "invalid",
 		[BERM_STANDING_HELD] = "held",
 		[BERM_STANDING_HELD_BARE] = "held",
+		[BERM_STANDING_UNCONFIRMED] = "unconfirmed",
+		[BERM_STANDING_ROLLED_BACK] = "rolled-back",
 	};
 
 	return name[standing];
@@ -246,16 +250,22 @@ static int hold(struct resolving *r, struct berm_object *o, const struct berm_ke
 
 static int resolve_good(struct resolving *r, struct berm_object *o, const struct berm_kept *old)
 {
+	static const enum berm_standing standing[] = {
+		[BERM_NOT_GUARDED] = BERM_STANDING_ENFORCED,
+		[BERM_GUARD_WAITING] = BERM_STANDING_UNCONFIRMED,
+		[BERM_GUARD_BACK] = BERM_STANDING_ROLLED_BACK,
+	};
+	bool must_look = o->policy->expect_count && o->guarding != BERM_GUARD_BACK;
 	struct berm_policy *last = NULL;
-	int rc = old && o->policy->expect_count ? parse_kept(r, old, &last) : 0;
+	int rc = old && must_look ? parse_kept(r, old, &last) : 0;
 
 	if (rc)
 		return rc;
-	if (o->policy->expect_count && (!last || last->digest != o->policy->digest))
+	if (must_look && (!last || last->digest != o->policy->digest))
 		return hold(r, o, old, last);
 	berm_policy_free(last);
 	rc = remember(r, o, NULL);
-	return rc ? rc : resolved_add(r, o, BERM_STANDING_ENFORCED, NULL);
+	return rc ? rc : resolved_add(r, o, standing[o->guarding], NULL);
 }
 
 static int resolve_object(struct resolving *r, struct berm_object *o)
@@ -429,7 +439,7 @@ static void take_policies(struct resolving *r)
 			continue;
 		if (item->is_held)
 			take_held(item, o);
-		else if (item->standing == BERM_STANDING_ENFORCED)
+		else if (berm_standing_is_good(item->standing))
 			item->policy = take_if(item, &o->policy);
 		else if (item->standing == BERM_STANDING_ISOLATING)
 			item->policy = take_if(item, &o->isolation);
@@ -475,12 +485,33 @@ static void sort_out(struct berm_resolution *out)
 	out->count = kept;
 }
 
-static void hand_over(struct resolving *r, struct record *record, struct berm_resolution *out)
+/* What is not in `next` any more, or is another one there. Both sorted. */
+static void note_replaced(const struct berm_lastgood *store, const struct berm_kept_source *old,
+			  const struct berm_kept_source *next)
+{
+	for (size_t i = 0; store->replaced && i < old->count; i++) {
+		const struct berm_kept *was = &old->item[i];
+		const struct berm_kept *now =
+			berm_kept_source_find(next, was->kind, was->ns, was->name);
+
+		if (!now || strcmp(now->text, was->text) != 0)
+			berm_replaced_note(store->replaced, was);
+	}
+}
+
+void berm_lastgood_watch(struct berm_lastgood *store, struct berm_replaced *replaced)
+{
+	store->replaced = replaced;
+}
+
+static void hand_over(const struct berm_lastgood *store, struct resolving *r, struct record *record,
+		      struct berm_resolution *out)
 {
 	take_texts(r); /* before the sorting, which loses whose they are */
 	take_policies(r);
 	berm_kept_source_sort(&r->next);
 	sort_out(&r->out);
+	note_replaced(store, &record->kept, &r->next);
 	record->is_dirty |= record->is_gone || !berm_kept_source_is_same(&record->kept, &r->next);
 	record->is_gone = false;
 	r->next.source = TAKE_PTR(record->kept.source);
@@ -520,7 +551,7 @@ int berm_lastgood_resolve(struct berm_lastgood *store, const char *source,
 		rc = rc ? rc : resolve_all(&r);
 	}
 	if (!rc)
-		hand_over(&r, record, out);
+		hand_over(store, &r, record, out);
 	resolving_end(&r);
 	return rc ? berm_fail(err, rc, "resolve the documents of %s", source) : 0;
 }
@@ -568,6 +599,8 @@ int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 		berm_kept_clear(&fresh);
 		return -ENOMEM;
 	}
+	if (store->replaced)
+		berm_replaced_note(store->replaced, at);
 	berm_kept_clear(at);
 	*at = fresh;
 	berm_kept_source_sort(&record->kept);
@@ -578,9 +611,12 @@ int berm_lastgood_accept(struct berm_lastgood *store, const char *source,
 
 /* ---- forgetting ----------------------------------------------------------------------------------- */
 
-static void forget(struct record *record)
+static void forget(const struct berm_lastgood *store, struct record *record)
 {
+	static const struct berm_kept_source nothing;
 	char *source = TAKE_PTR(record->kept.source);
+
+	note_replaced(store, &record->kept, &nothing);
 
 	berm_kept_source_clear(&record->kept);
 	record->kept.source = source;
@@ -593,7 +629,7 @@ void berm_lastgood_forget(struct berm_lastgood *store, const char *source)
 	struct record *record = find_record(store, source);
 
 	if (record)
-		forget(record);
+		forget(store, record);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -614,9 +650,17 @@ int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources
 		const char *source = store->record[i].kept.source;
 
 		if (!bsearch(&source, sorted, count, sizeof(*sorted), compare_texts))
-			forget(&store->record[i]);
+			forget(store, &store->record[i]);
 	}
 	return 0;
+}
+
+const struct berm_kept_source *berm_lastgood_of(const struct berm_lastgood *store,
+						const char *source)
+{
+	const struct record *record = find_record(store, source);
+
+	return record ? &record->kept : NULL;
 }
 
 /* ---- disk ------------------------------------------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #ifndef BERM_LASTGOOD_H
 #define BERM_LASTGOOD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "document.h"
@@ -23,6 +24,8 @@
 #include "policy.h"
 
 struct berm_lastgood;
+struct berm_kept_source; /* lastgood_file.h */
+struct berm_replaced;	 /* undo.h */
 
 enum berm_standing {
 	BERM_STANDING_ENFORCED,	 /* as written */
@@ -31,10 +34,19 @@ enum berm_standing {
 	BERM_STANDING_INVALID, /* broken, never seen good here, subject not readable: no policy */
 	BERM_STANDING_HELD, /* good, but its expectations do not hold: the last good version stays, or its
 			     * subject is isolated without allows */
-	BERM_STANDING_HELD_BARE, /* likewise, and neither is to be had: no policy */
+	BERM_STANDING_HELD_BARE,   /* likewise, and neither is to be had: no policy */
+	BERM_STANDING_UNCONFIRMED, /* as written, and somebody must confirm it yet (confirm.h) */
+	BERM_STANDING_ROLLED_BACK, /* nobody has: the version before is in force */
 };
 
-/* "enforced", "invalid-last-good", "invalid-isolating", "invalid", "held" (docs/rest-api.md). */
+/* In force as a good document, and the same on every node. */
+static inline bool berm_standing_is_good(enum berm_standing standing)
+{
+	return standing == BERM_STANDING_ENFORCED || standing == BERM_STANDING_UNCONFIRMED ||
+	       standing == BERM_STANDING_ROLLED_BACK;
+}
+
+/* "enforced", "invalid-last-good", "invalid-isolating", "invalid", "held", "unconfirmed", "rolled-back" (docs/rest-api.md). */
 const char *berm_standing_name(enum berm_standing standing);
 /* Is there some version of it, or something in its place, for the model? */
 bool berm_standing_has_policy(enum berm_standing standing);
@@ -87,6 +99,13 @@ void berm_lastgood_forget(struct berm_lastgood *store, const char *source);
 /* After a start, once everything is listed: forget the sources that are not in the list. */
 int berm_lastgood_retain(struct berm_lastgood *store, const char *const *sources,
 			 size_t count) must_check;
+
+/* What it has of a source, NULL: nothing. Borrowed until the next change. */
+const struct berm_kept_source *berm_lastgood_of(const struct berm_lastgood *store,
+						const char *source);
+
+/* Every version that another one takes the place of is noted there from now on; borrowed. NULL: nobody asks. */
+void berm_lastgood_watch(struct berm_lastgood *store, struct berm_replaced *replaced);
 
 /* Write what has changed. On failure (disk full) the error names the file; nothing is lost from memory,
  * what could not be written stays due, call again later. Nothing due: 0 and no system call. */

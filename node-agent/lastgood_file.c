@@ -73,6 +73,29 @@ void berm_kept_clear(struct berm_kept *kept)
 	free(kept->text);
 }
 
+static bool copy_text(const char *text, char **out)
+{
+	*out = text ? strdup(text) : NULL;
+	return !text || *out;
+}
+
+int berm_kept_copy(const struct berm_kept *kept, struct berm_kept *out)
+{
+	struct berm_kept copy = { .kind = kept->kind, .line = kept->line };
+	bool ok = copy_text(kept->key, &copy.key);
+
+	ok &= copy_text(kept->carrier, &copy.carrier);
+	ok &= copy_text(kept->ns, &copy.ns);
+	ok &= copy_text(kept->name, &copy.name);
+	ok &= copy_text(kept->text, &copy.text);
+	if (!ok) {
+		berm_kept_clear(&copy);
+		return -ENOMEM;
+	}
+	*out = copy;
+	return 0;
+}
+
 void berm_kept_source_clear(struct berm_kept_source *kept)
 {
 	for (size_t i = 0; i < kept->count; i++)
@@ -107,18 +130,27 @@ static bool add_text(cJSON *object, const char *name, const char *text)
 	return !text || cJSON_AddStringToObject(object, name, text);
 }
 
-static bool add_document(cJSON *list, const struct berm_kept *kept)
+cJSON *berm_kept_json(const struct berm_kept *kept)
 {
 	cJSON *o = cJSON_CreateObject();
 
-	if (!cJSON_AddItemToArray(list, o)) { /* takes o; only a NULL fails */
-		cJSON_Delete(o);
-		return false;
-	}
-	return add_text(o, "kind", berm_policy_kind_name(kept->kind)) &&
-	       add_text(o, "namespace", kept->ns) && add_text(o, "name", kept->name) &&
-	       add_text(o, "key", kept->key) && add_text(o, "carrier", kept->carrier) &&
-	       cJSON_AddNumberToObject(o, "line", kept->line) && add_text(o, "text", kept->text);
+	if (o && add_text(o, "kind", berm_policy_kind_name(kept->kind)) &&
+	    add_text(o, "namespace", kept->ns) && add_text(o, "name", kept->name) &&
+	    add_text(o, "key", kept->key) && add_text(o, "carrier", kept->carrier) &&
+	    cJSON_AddNumberToObject(o, "line", kept->line) && add_text(o, "text", kept->text))
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
+static bool add_document(cJSON *list, const struct berm_kept *kept)
+{
+	cJSON *o = berm_kept_json(kept);
+
+	if (cJSON_AddItemToArray(list, o)) /* takes o; only a NULL fails */
+		return true;
+	cJSON_Delete(o);
+	return false;
 }
 
 static char *print(const struct berm_kept_source *kept)
@@ -184,7 +216,7 @@ static char *take_text(const cJSON *object, const char *name, bool *ok)
 	return copy;
 }
 
-static bool read_document(const cJSON *object, struct berm_kept *out)
+bool berm_kept_of_json(const cJSON *object, struct berm_kept *out)
 {
 	const cJSON *line = cJSON_GetObjectItemCaseSensitive(object, "line");
 	auto_free char *kind = NULL;
@@ -215,7 +247,7 @@ static bool read_body(const char *body, size_t size, struct berm_kept_source *ou
 	if (!out->item)
 		return false;
 	cJSON_ArrayForEach(o, list)
-		if (!read_document(o, &out->item[out->count++]))
+		if (!berm_kept_of_json(o, &out->item[out->count++]))
 			return false;
 	berm_kept_source_sort(out);
 	return true;

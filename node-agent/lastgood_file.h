@@ -6,6 +6,7 @@
 #ifndef BERM_LASTGOOD_FILE_H
 #define BERM_LASTGOOD_FILE_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,6 +34,12 @@ const struct berm_kept *berm_kept_source_find(const struct berm_kept_source *kep
 bool berm_kept_source_is_same(const struct berm_kept_source *a, const struct berm_kept_source *b);
 void berm_kept_clear(struct berm_kept *kept); /* what it holds, not itself */
 void berm_kept_source_clear(struct berm_kept_source *kept);
+
+/* One document as JSON and back; NULL, false: no memory, or not what it should be. */
+cJSON *berm_kept_json(const struct berm_kept *kept);
+bool berm_kept_of_json(const cJSON *object, struct berm_kept *out);
+/* -ENOMEM: *out is as it was, else it is complete. */
+int berm_kept_copy(const struct berm_kept *kept, struct berm_kept *out) must_check;
 
 /* Makes the directory if it is not there. */
 int berm_kept_source_write(const char *dir, const struct berm_kept_source *kept,

@@ -25,6 +25,7 @@
 #define MAX_DELAY_MS   1000 /* ...and a large model leaves the loop as much time as it takes */
 #define SAVE_MS	       50 /* the last-good store, after a generation: no packet waits for the disk */
 #define SAVE_RETRY_MS  10000
+#define MAX_DEADLINE_S 3600
 #define EVENTS_AT_ONCE 4096 /* flows, before others have their turn */
 #define FLAGS_EVENTS   (BERM_NODE_EVENTS | BERM_NODE_EVENTS_ALLOW)
 
@@ -35,7 +36,7 @@ struct loop {
 	int64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 	bool has_new_flows;
 	uv_poll_t ring_events, file_events, cni_events;
-	uv_timer_t judge, files, save, overdue;
+	uv_timer_t judge, files, save, overdue, deadline;
 	struct berm_alarm alarm; /* what expires next */
 	uv_signal_t sigterm, sigint;
 	uint64_t judged_ms; /* end of the last judgement, uv clock */
@@ -198,11 +199,32 @@ static void take_time(struct loop *loop)
 		berm_log(BERM_LOG_ERROR, "expiry-not-watched", "error=\"%s\"", err.msg);
 }
 
+static void on_deadline(uv_timer_t *timer);
+
+/* By the clock of whoever writes the documents, which may be set: looked at again each hour. */
+static void watch_deadlines(struct loop *loop)
+{
+	struct berm_agent *agent = &loop->agent;
+	int64_t next = berm_confirms_next(agent->confirms), left_s;
+
+	if (next == INT64_MAX) {
+		uv_timer_stop(&loop->deadline);
+		return;
+	}
+	left_s = next - berm_intake_now_s(agent->intake);
+	if (left_s < 1)
+		left_s = 1;
+	if (left_s > MAX_DEADLINE_S)
+		left_s = MAX_DEADLINE_S;
+	uv_timer_start(&loop->deadline, on_deadline, (uint64_t)left_s * 1000, 0);
+}
+
 static void on_alarm(void *ctx)
 {
 	struct loop *loop = ctx;
 
 	take_time(loop);
+	watch_deadlines(loop);
 	berm_agent_touch(&loop->agent);
 }
 
@@ -219,7 +241,9 @@ static void settle(struct berm_agent *agent)
 
 static void write_history(struct berm_agent *agent)
 {
+	struct berm_changes changes = { 0 };
 	struct berm_generation now = { .generation = agent->engine.last.generation,
+				       .changes = &changes,
 				       .time_s = clock_ns(CLOCK_REALTIME) / 1000000000 };
 	struct berm_policyset set;
 
@@ -233,6 +257,9 @@ static void write_history(struct berm_agent *agent)
 	now.digest = set.digest;
 	if (berm_history_add(agent->history, &agent->engine.model, &now))
 		berm_log(BERM_LOG_ERROR, "out-of-memory", NULL);
+	else
+		berm_undo_add(agent->undo, agent->history, &changes, &agent->replaced);
+	berm_changes_clear(&changes);
 	berm_policyset_clear(&set);
 }
 
@@ -349,8 +376,15 @@ static void collect_soon(struct loop *loop)
 static int save_all(struct berm_agent *agent, struct berm_err *err)
 {
 	struct berm_err second = { 0 };
-	int rc = berm_lastgood_save(agent->store, err),
-	    history_rc = berm_history_save(agent->history, &second);
+	int rc = berm_confirms_save(agent->confirms, err), history_rc;
+
+	if (!rc) /* what was before must be on disk before what is now takes its place there */
+		rc = berm_lastgood_save(agent->store, err);
+	history_rc = berm_pins_save(agent->pins, &second);
+	if (!history_rc)
+		history_rc = berm_undo_save(agent->undo, agent->history, &second);
+	if (!history_rc)
+		history_rc = berm_history_save(agent->history, &second);
 
 	if (!rc && history_rc)
 		*err = second;
@@ -407,8 +441,10 @@ static void process_files(struct loop *loop)
 	else
 		uv_timer_stop(&loop->files);
 	take_isolated(agent);
+	watch_deadlines(loop);
 	if (!agent->is_synced && berm_files_has_synced(agent->files)) {
 		agent->is_synced = true;
+		berm_intake_go_live(agent->intake);
 		berm_log(BERM_LOG_INFO, "synced", "files=%zu", berm_files_count(agent->files));
 	}
 	berm_agent_touch(agent);
@@ -417,6 +453,18 @@ static void process_files(struct loop *loop)
 static void on_files_timer(uv_timer_t *timer)
 {
 	process_files(timer->data);
+}
+
+/* Nobody goes back without having heard from the source since: it is read again, and that decides. */
+static void on_deadline(uv_timer_t *timer)
+{
+	struct loop *loop = timer->data;
+
+	berm_intake_expire(loop->agent.intake);
+	if (loop->agent.files)
+		process_files(loop);
+	else
+		watch_deadlines(loop);
 }
 
 static void on_files(uv_poll_t *poll, int status, int events)
@@ -432,9 +480,11 @@ static void on_api_changed(void *ctx)
 	struct berm_agent *agent = &loop->agent;
 
 	take_isolated(agent);
+	watch_deadlines(loop);
 	berm_api_need_services(agent->api, berm_model_has_egress_rules(&agent->engine.model));
 	if (!agent->is_synced && berm_api_has_synced(agent->api)) {
 		agent->is_synced = true;
+		berm_intake_go_live(agent->intake);
 		berm_log(BERM_LOG_INFO, "synced", "server=%s", berm_api_server(agent->api));
 	}
 	berm_agent_touch(agent);
@@ -578,9 +628,11 @@ static void start_handles(struct loop *loop)
 	uv_timer_init(&agent->loop, &loop->files);
 	uv_timer_init(&agent->loop, &loop->save);
 	uv_timer_init(&agent->loop, &loop->overdue);
+	uv_timer_init(&agent->loop, &loop->deadline);
 	uv_signal_init(&agent->loop, &loop->sigterm);
 	uv_signal_init(&agent->loop, &loop->sigint);
 	loop->judge.data = loop->files.data = loop->save.data = loop->overdue.data = loop;
+	loop->deadline.data = loop;
 	uv_timer_start(&loop->overdue, on_overdue, OVERDUE_MS / 2, OVERDUE_MS / 2);
 	uv_signal_start(&loop->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&loop->sigint, on_signal, SIGINT);
@@ -618,6 +670,49 @@ static int open_history(struct berm_agent *agent, struct berm_err *err)
 	}
 	if (rc)
 		berm_log(BERM_LOG_ERROR, "history-not-read", "error=\"%s\"", why.msg);
+	return 0;
+}
+
+static int open_confirms(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/unconfirmed.json", agent->opts.state_dir);
+	rc = berm_confirms_open(path, berm_alarm_now_s(), &agent->confirms, &why);
+	if (rc && !agent->confirms) {
+		*err = why;
+		return rc;
+	}
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "confirmations-not-read", "error=\"%s\"", why.msg);
+	agent->intake->confirms = agent->confirms;
+	return 0;
+}
+
+/* What a rollback needs: what was, and what is held. */
+static int open_undo(struct berm_agent *agent, struct berm_err *err)
+{
+	struct berm_err why = { 0 };
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/undo", agent->opts.state_dir);
+	rc = berm_undo_open(path, &agent->undo, err);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s/rollback.json", agent->opts.state_dir);
+	rc = berm_pins_open(path, &agent->pins, &why);
+	if (rc && !agent->pins) {
+		*err = why;
+		return rc;
+	}
+	if (rc)
+		berm_log(BERM_LOG_ERROR, "rollback-not-read", "error=\"%s\"", why.msg);
+	agent->intake->pins = agent->pins;
+	agent->intake->replaced = &agent->replaced;
+	berm_lastgood_watch(agent->store, &agent->replaced);
 	return 0;
 }
 
@@ -681,6 +776,10 @@ static int open_parts(struct berm_agent *agent, struct berm_err *err)
 		rc = open_history(agent, err);
 	if (!rc)
 		rc = open_source(agent, err);
+	if (!rc)
+		rc = open_confirms(agent, err);
+	if (!rc)
+		rc = open_undo(agent, err);
 	if (!rc)
 		rc = berm_endpoints_new(&agent->maps, &agent->engine.model, agent->opts.node,
 					&agent->endpoints, err);
@@ -770,7 +869,11 @@ static void close_parts(struct berm_agent *agent)
 	berm_endpoints_free(agent->endpoints);
 	berm_files_close(agent->files);
 	berm_api_free(agent->api);
+	berm_confirms_close(agent->confirms);
+	berm_pins_close(agent->pins);
+	berm_undo_close(agent->undo);
 	berm_lastgood_close(agent->store);
+	berm_replaced_clear(&agent->replaced);
 	berm_history_close(agent->history);
 	berm_problems_clear(&agent->start_problems);
 	berm_engine_close(&agent->engine);

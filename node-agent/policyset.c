@@ -81,7 +81,7 @@ static void digest(struct berm_policyset *set)
 
 	berm_digest_start(&digester);
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->item[i].standing != BERM_STANDING_ENFORCED)
+		if (!berm_standing_is_good(set->item[i].standing))
 			continue;
 		berm_digest_u64(&digester, set->item[i].kind);
 		berm_digest_text(&digester, set->item[i].ns);

@@ -99,9 +99,13 @@ static const char *reason_of(const struct berm_problem *problem)
 {
 	bool is_expectation = problem->code == BERM_CODE_EXPECTATION;
 
-	if (problem->severity == BERM_ERROR)
-		return is_expectation ? "PolicyHeld" : "PolicyInvalid";
-	return is_expectation ? "ExpectationBroken" : NULL;
+	if (problem->code == BERM_CODE_UNCONFIRMED)
+		return "PolicyUnconfirmed";
+	if (problem->severity != BERM_ERROR)
+		return is_expectation ? "ExpectationBroken" : NULL;
+	if (problem->code == BERM_CODE_ROLLED_BACK)
+		return "PolicyRolledBack";
+	return is_expectation ? "PolicyHeld" : "PolicyInvalid";
 }
 
 static void tell_problem(struct berm_rollup *rollup, const struct berm_problem *problem)

@@ -25,12 +25,16 @@ static const char *phase_of(const struct tracked *policy)
 {
 	if (berm_standing_is_held(policy->standing))
 		return "Held";
-	if (policy->standing != BERM_STANDING_ENFORCED)
+	if (!berm_standing_is_good(policy->standing))
 		return "Invalid";
+	if (policy->standing == BERM_STANDING_ROLLED_BACK)
+		return "RolledBack";
 	if (policy->is_disabled)
 		return "Disabled";
 	if (policy->refused)
 		return "Refused";
+	if (policy->standing == BERM_STANDING_UNCONFIRMED)
+		return "Unconfirmed";
 	return policy->is_enforced ? "Enforced" : "Enforcing";
 }
 
@@ -55,7 +59,7 @@ static cJSON *policy_json(const struct berm_rollup *rollup, const struct tracked
 	cJSON_AddStringToObject(object, "policy", policy->key);
 	cJSON_AddStringToObject(object, "digest", digest);
 	cJSON_AddStringToObject(object, "phase", phase_of(policy));
-	if (policy->standing == BERM_STANDING_ENFORCED)
+	if (berm_standing_is_good(policy->standing))
 		cJSON_AddNumberToObject(object, "realised", policy->realised);
 	if (policy->refused)
 		cJSON_AddNumberToObject(object, "refused", policy->refused);

@@ -244,7 +244,7 @@ int berm_rollup_count(struct berm_rollup *rollup)
 		policy->realised = count_from(has, count, policy->since);
 		policy->is_enforced = count && policy->realised == count && !policy->refused &&
 				      !policy->is_disabled &&
-				      policy->standing == BERM_STANDING_ENFORCED;
+				      berm_standing_is_good(policy->standing);
 	}
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "objectlist.h"
 #include "paths.h"
+#include "rollback.h"
 #include "status.h"
 #include "why.h"
 
@@ -151,6 +152,11 @@ static enum MHD_Result get_rules(struct call *call)
 static enum MHD_Result get_history(struct call *call)
 {
 	return send_json(call, MHD_HTTP_OK, berm_history_json(call->server->agent->history));
+}
+
+static enum MHD_Result get_confirmations(struct call *call)
+{
+	return send_json(call, MHD_HTTP_OK, berm_confirms_json(call->server->agent->confirms));
 }
 
 /* ---- suspended calls ------------------------------------------------------------------------------------------ */
@@ -431,6 +437,40 @@ static enum MHD_Result post_diff(struct call *call)
 	return MHD_YES;
 }
 
+/* ---- POST /v1/rollback ------------------------------------------------------------------------------------------------ */
+
+static enum MHD_Result refuse_rollback(struct call *call, int rc, const struct berm_err *err)
+{
+	unsigned int status = rc == -EBADMSG  ? MHD_HTTP_BAD_REQUEST
+			      : rc == -ENOENT ? MHD_HTTP_NOT_FOUND
+			      : rc == -ENOMEM ? MHD_HTTP_INTERNAL_SERVER_ERROR
+					      : MHD_HTTP_CONFLICT;
+
+	return send_error(call, status, err->msg,
+			  rc == -EBADMSG ? "send {\"generation\": 7} or {\"policy\": \"shop/db\"}"
+					 : "bermctl history shows the generations");
+}
+
+static enum MHD_Result post_rollback(struct call *call)
+{
+	struct berm_agent *agent = call->server->agent;
+	struct berm_rollback rollback = { agent->intake, agent->undo, agent->history };
+	struct berm_err err = { 0 };
+	bool is_cancel = false;
+	cJSON *answer = NULL;
+	int rc;
+
+	if (!agent->is_synced)
+		return send_error(call, MHD_HTTP_SERVICE_UNAVAILABLE,
+				  "not every policy source has been read yet",
+				  "ask again when bermctl status says enforcing");
+	rc = berm_rollback_ask(&rollback, call->body, call->size, &is_cancel, &answer, &err);
+	if (is_cancel)
+		berm_agent_rescan(agent);
+	berm_agent_touch(agent);
+	return rc ? refuse_rollback(call, rc, &err) : send_json(call, MHD_HTTP_OK, answer);
+}
+
 /* ---- GET /v1/flows --------------------------------------------------------------------------------------------------- */
 
 /* The next flow into call->line. false: there is none now. */
@@ -534,11 +574,18 @@ static const struct route {
 	const char *method, *path;
 	route_fn fn;
 } routes[] = {
-	{ "GET", "/v1/status", get_status },	     { "GET", "/v1/endpoints", get_endpoints },
-	{ "POST", "/v1/endpoints", post_endpoints }, { "GET", "/v1/policies", get_policies },
-	{ "GET", "/v1/rules", get_rules },	     { "GET", "/v1/flows", get_flows },
-	{ "POST", "/v1/explain", post_explain },     { "POST", DIFF_PATH, post_diff },
-	{ "GET", "/v1/history", get_history },	     { "GET", "/v1/objects", get_objects },
+	{ "GET", "/v1/status", get_status },
+	{ "GET", "/v1/endpoints", get_endpoints },
+	{ "POST", "/v1/endpoints", post_endpoints },
+	{ "GET", "/v1/policies", get_policies },
+	{ "GET", "/v1/rules", get_rules },
+	{ "GET", "/v1/flows", get_flows },
+	{ "POST", "/v1/explain", post_explain },
+	{ "POST", DIFF_PATH, post_diff },
+	{ "GET", "/v1/history", get_history },
+	{ "GET", "/v1/objects", get_objects },
+	{ "GET", "/v1/confirmations", get_confirmations },
+	{ "POST", "/v1/rollback", post_rollback },
 };
 
 static enum MHD_Result dispatch(struct call *call, const char *method, const char *path)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarm.h"
 #include "apihttp.h"
 #include "cleanup.h"
 #include "kubeconfig.h"
@@ -35,6 +36,15 @@ static void on_reload(const char *source, void *ctx)
 
 	for (size_t i = 0; i < api->count; i++)
 		berm_reflector_reload(api->watch[i], source);
+}
+
+/* The server's clock is that by which objects were written. */
+static int64_t now_s(void *ctx)
+{
+	const struct berm_api *api = ctx;
+	int64_t now = berm_apihttp_now_s(api->http);
+
+	return now ? now : berm_alarm_now_s();
 }
 
 /* What the store has of objects that went while no agent ran must not come back. */
@@ -169,7 +179,7 @@ int berm_api_open(uv_loop_t *loop, const struct berm_api_opts *opts, struct berm
 	api->linger.data = api;
 	api->opts = *opts;
 	api->intake = (struct berm_intake){
-		.model = model, .store = store, .reload = on_reload, .ctx = api
+		.model = model, .store = store, .reload = on_reload, .now_s = now_s, .ctx = api
 	};
 	rc = load_config(api, err);
 	if (!rc)

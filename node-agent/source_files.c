@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alarm.h"
 #include "cleanup.h"
 #include "intake.h"
 #include "log.h"
@@ -121,6 +122,12 @@ static void on_reload(const char *source, void *ctx)
 		file->is_dirty = true;
 		file->due_ms = 0;
 	}
+}
+
+static int64_t now_s(void *ctx)
+{
+	(void)ctx;
+	return berm_alarm_now_s();
 }
 
 /* ---- the directory ------------------------------------------------------------------------------------------ */
@@ -333,6 +340,7 @@ static int load_file(struct berm_files *files, struct file *file, int64_t now_ms
 	}
 	if (rc)
 		return berm_intake_unreadable(&files->intake, &file->source, &why, err);
+	file->source.written_s = file->st.st_mtim.tv_sec;
 	berm_log(BERM_LOG_DEBUG, "file-read", "file=\"%s\" bytes=%zu", file->name, size);
 	return berm_intake_load(&files->intake, &file->source, text, size, err);
 }
@@ -411,7 +419,7 @@ int berm_files_open(const char *dir, struct berm_model *model, struct berm_lastg
 	files->watch = -1;
 	files->dirfd = -1;
 	files->intake = (struct berm_intake){
-		.model = model, .store = store, .reload = on_reload, .ctx = files
+		.model = model, .store = store, .reload = on_reload, .now_s = now_s, .ctx = files
 	};
 	files->dir = strdup(dir);
 	files->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

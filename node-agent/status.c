@@ -236,7 +236,7 @@ static void count_policy(const struct berm_intake_policy *policy, void *ctx)
 	if (berm_standing_is_held(policy->standing))
 		count[2]++;
 	else
-		count[1] += policy->standing != BERM_STANDING_ENFORCED;
+		count[1] += !berm_standing_is_good(policy->standing);
 }
 
 static void add_policies_count(cJSON *root, const struct berm_agent *agent)
@@ -737,7 +737,7 @@ static const char *policy_state(const struct berm_engine *engine,
 				const struct berm_intake_policy *id,
 				const struct berm_policy *policy)
 {
-	if (!policy || id->standing != BERM_STANDING_ENFORCED)
+	if (!policy || !berm_standing_is_good(id->standing))
 		return berm_standing_name(id->standing);
 	if (!berm_engine_is_in_force(engine, policy))
 		return "pending";

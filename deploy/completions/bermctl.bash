@@ -5,7 +5,7 @@ _bermctl() {
 	local command=${COMP_WORDS[1]}
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows why diff history lint probe version completion help' -- "$cur"))
+		COMPREPLY=($(compgen -W 'status endpoints policies rules sessions flows why diff history confirm rollback lint probe version completion help' -- "$cur"))
 		return
 	fi
 	[ "$cur" = = ] && cur=
@@ -42,6 +42,12 @@ _bermctl() {
 	history:--output | history:-o) words='table wide json yaml name' ;;
 	history:--color) words='auto always never' ;;
 	history:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	confirm:--output | confirm:-o) words='table wide json yaml name' ;;
+	confirm:--color) words='auto always never' ;;
+	confirm:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	rollback:--output | rollback:-o) words='table wide json yaml name' ;;
+	rollback:--color) words='auto always never' ;;
+	rollback:--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--filename | lint:-f) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--with | lint:-W) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	lint:--output | lint:-o) words='table wide json yaml name' ;;
@@ -69,6 +75,8 @@ _bermctl() {
 		why) words='--help --protocol --source-port --new --ipv4 -4 --ipv6 -6 --output -o --color --socket' ;;
 		diff) words='--help --filename -f --file --delete --question --output -o --color --socket' ;;
 		history) words='--help --output -o --color --socket' ;;
+		confirm) words='--help --output -o --color --socket' ;;
+		rollback) words='--help --dry-run --cancel --output -o --color --socket' ;;
 		lint) words='--help --filename -f --strict -s --with -W --agent --codes --output -o --color --socket' ;;
 		probe) words='--help --output -o --color --socket' ;;
 		version) words='--help --output -o --color --socket' ;;
@@ -76,7 +84,7 @@ _bermctl() {
 		help) words='--help --output -o --color --socket' ;;
 		esac
 		case $command in
-		help) words="$words status endpoints policies rules sessions flows why diff history lint probe version completion help" ;;
+		help) words="$words status endpoints policies rules sessions flows why diff history confirm rollback lint probe version completion help" ;;
 		completion) words="$words bash zsh fish" ;;
 		esac ;;
 	esac

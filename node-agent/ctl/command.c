@@ -7,8 +7,8 @@
 #include "ctl.h"
 
 const struct ctl_command *const ctl_commands[] = {
-	&ctl_status, &ctl_endpoints, &ctl_policies,   &ctl_rules,   &ctl_sessions,
-	&ctl_flows,  &ctl_why,	     &ctl_diff,	      &ctl_history, &ctl_lint,
+	&ctl_status, &ctl_endpoints, &ctl_policies,   &ctl_rules,   &ctl_sessions, &ctl_flows,
+	&ctl_why,    &ctl_diff,	     &ctl_history,    &ctl_confirm, &ctl_rollback, &ctl_lint,
 	&ctl_probe,  &ctl_version,   &ctl_completion, &ctl_help,    NULL,
 };
 

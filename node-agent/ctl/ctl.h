@@ -40,8 +40,8 @@ struct ctl_command {
 };
 
 extern const struct ctl_command ctl_status, ctl_endpoints, ctl_policies, ctl_rules, ctl_sessions,
-	ctl_flows, ctl_why, ctl_diff, ctl_history, ctl_lint, ctl_probe, ctl_version, ctl_completion,
-	ctl_help;
+	ctl_flows, ctl_why, ctl_diff, ctl_history, ctl_confirm, ctl_rollback, ctl_lint, ctl_probe,
+	ctl_version, ctl_completion, ctl_help;
 extern const struct ctl_command *const ctl_commands[]; /* ends with NULL */
 extern const char *ctl_program; /* "bermctl" or "kubectl berm", as the user calls it */
 

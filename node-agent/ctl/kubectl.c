@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "ctl.h"
+#include "document_guard.h"
 #include "fsutil.h"
 
 #define AGENT_LABEL   "app.kubernetes.io/name=berm-agent"
@@ -34,8 +35,10 @@ struct outside {
 	const char *pod[2]; /* value of --pod, or both ends of `why`; NULL = none */
 	char **args;	    /* for bermctl, from its command on or before it; ends with NULL */
 	int arg_count;
-	bool is_endless;    /* -f or -w */
-	bool is_for_people; /* a table: say which node it is of */
+	const char *confirm; /* [NS/]NAME of `confirm`, NULL: none */
+	char *confirm_ns;    /* NULL: that of the context */
+	bool is_endless;     /* -f or -w */
+	bool is_for_people;  /* a table: say which node it is of */
 };
 
 struct agent { /* one pod */
@@ -120,6 +123,30 @@ static void note_option(struct outside *out, char **argv, int argc, int i)
 		out->is_endless = true;
 }
 
+/* `confirm [NS/]NAME` is for us, not for the agents. */
+static int note_confirm(struct outside *out)
+{
+	const char *slash;
+
+	if (out->arg_count != 2 || strcmp(out->args[0], "confirm") != 0 || *out->args[1] == '-')
+		return 0;
+	out->confirm = out->args[1];
+	slash = strchr(out->confirm, '/');
+	out->confirm_ns = slash ? strndup(out->confirm, (size_t)(slash - out->confirm)) : NULL;
+	return slash && !out->confirm_ns ? -ENOMEM : 0;
+}
+
+/* Each node counts for itself. */
+static bool is_generation(const struct outside *out)
+{
+	bool is_rollback = out->arg_count > 1 && !strcmp(out->args[0], "rollback");
+
+	for (int i = 1; is_rollback && i < out->arg_count; i++)
+		if (*out->args[i] && strspn(out->args[i], "0123456789") == strlen(out->args[i]))
+			return true;
+	return false;
+}
+
 /* The two ends of `why`: an argument with a namespace, and no path. */
 static void note_end(struct outside *out, const char *arg)
 {
@@ -155,7 +182,7 @@ static int parse(struct outside *out, int argc, char **argv)
 		note_end(out, argv[i]);
 		out->args[out->arg_count++] = argv[i];
 	}
-	return 0;
+	return note_confirm(out);
 }
 
 int ctl_kubectl_is_local(int argc, char **argv)
@@ -459,8 +486,13 @@ static int run(struct outside *out, struct berm_err *err)
 {
 	__attribute__((cleanup(agents_clear))) struct agents agents = { 0 };
 	auto_free char *node = NULL, *other = NULL;
-	int rc = agents_find(out, &agents, err);
+	int rc;
 
+	if (is_generation(out) && !out->node)
+		return berm_refuse(
+			err, -EINVAL,
+			"generations are counted on each node: say which one with --node=NODE, or which policy with NAMESPACE/NAME");
+	rc = agents_find(out, &agents, err);
 	if (rc)
 		return rc;
 	node = out->node ? strdup(out->node) : node_of_pod(out, out->pod[0]);
@@ -582,6 +614,79 @@ static bool is_diff(const struct outside *out)
 	return false;
 }
 
+/* ---- kubectl berm confirm: with the rights of whoever runs it, which the agents have not ----------------------------- */
+
+/* "kubectl VERB configmap NAME -n NS" */
+static int words_configmap(const struct outside *out, const char *verb, const char *which,
+			   struct words *words)
+{
+	const char *slash = strchr(which, '/');
+	int rc = words_start(out, 10, words);
+
+	if (rc)
+		return rc;
+	words_add(words,
+		  (const char *const[]){ verb, "configmap", slash ? slash + 1 : which, NULL });
+	if (slash)
+		words_add(words, (const char *const[]){ "-n", out->confirm_ns, NULL });
+	return 0;
+}
+
+/* The digest of its data as it is now; *ret: 1 if somebody has to confirm it, 0 if not. */
+static int confirm_read(const struct outside *out, char digest[BERM_GUARD_DIGEST], int *ret,
+			struct berm_err *err)
+{
+	auto_free char *text = NULL;
+	struct words words;
+	const cJSON *notes;
+	int status = 0, rc = words_configmap(out, "get", out->confirm, &words);
+	cJSON *object;
+
+	if (rc)
+		return berm_fail(err, rc, "read the ConfigMap");
+	words_add(&words, (const char *const[]){ "-o", "json", NULL });
+	rc = capture(&words, &ours, &text, &status, err);
+	free(words.item);
+	if (rc || status)
+		return rc ? rc
+			  : berm_refuse(err, -EREMOTEIO,
+					"cannot read ConfigMap %s (kubectl ended with %d)",
+					out->confirm, status);
+	object = cJSON_Parse(text);
+	notes = ctl_at(object, "metadata.annotations");
+	berm_guard_digest(ctl_at(object, "data"), ctl_at(object, "binaryData"), digest);
+	*ret = cJSON_GetObjectItemCaseSensitive(notes, BERM_CONFIRM_WITHIN) != NULL;
+	rc = cJSON_IsObject(object)
+		     ? 0
+		     : berm_refuse(err, -EBADMSG, "kubectl's answer is no ConfigMap");
+	cJSON_Delete(object);
+	return rc;
+}
+
+static int confirm(const struct outside *out, struct berm_err *err)
+{
+	char digest[BERM_GUARD_DIGEST], note[64];
+	struct words words;
+	int is_guarded = 0, rc = confirm_read(out, digest, &is_guarded, err);
+	pid_t pid = 0;
+
+	if (rc)
+		return rc;
+	if (!is_guarded)
+		return berm_refuse(err, -ENOENT,
+				   "ConfigMap %s has no annotation " BERM_CONFIRM_WITHIN
+				   ": nobody has to confirm it",
+				   out->confirm);
+	snprintf(note, sizeof(note), BERM_CONFIRMED "=%s", digest);
+	rc = words_configmap(out, "annotate", out->confirm, &words);
+	if (rc)
+		return berm_fail(err, rc, "annotate the ConfigMap");
+	words_add(&words, (const char *const[]){ "--overwrite", note, NULL });
+	rc = spawn(&words, &ours, &pid, err);
+	free(words.item);
+	return rc ? rc : wait_for(pid);
+}
+
 int ctl_kubectl_run(int argc, char **argv)
 {
 	struct outside out = { .ns = NAMESPACE, .is_for_people = true };
@@ -593,7 +698,8 @@ int ctl_kubectl_run(int argc, char **argv)
 	else if (is_diff(&out))
 		rc = run_here(&out, argv[0]);
 	else
-		rc = run(&out, &err);
+		rc = out.confirm ? confirm(&out, &err) : run(&out, &err);
+	free(out.confirm_ns);
 	free(out.args);
 	if (rc >= 0)
 		return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main.c - bermctl; installed as kubectl-berm it runs in the agents' pods. Reads and explains; changes
- * nothing on the node.
+ * main.c - bermctl; installed as kubectl-berm it runs in the agents' pods. Reads and explains; what
+ * changes the node (rollback) is asked of the agent.
  */
 #include <signal.h>
 #include <string.h>

@@ -14,6 +14,8 @@ setup() {
 	#!/bin/bash
 	printf '%s\n' "$*" >>/run/asked
 	case " $* " in
+	*' get configmap '*) cat /run/configmap.json ;;
+	*' annotate '*) exit "$(cat /run/annotate-status 2>/dev/null || echo 0)" ;;
 	*' get pods '*) cat /run/pods.json; exit "$(cat /run/list-status 2>/dev/null || echo 0)" ;;
 	*' get pod '*' far '*) printf n1 ;;
 	*' get pod '*) [ -e /run/pod-node ] && cat /run/pod-node ;;
@@ -129,6 +131,45 @@ test_errors() {
 	rm /run/bin/kubectl
 	! PATH=/run/bin kubectl-berm status >"$SANDBOX_TMP/out" 2>"$SANDBOX_TMP/err" || fail "without kubectl"
 	err_has 'kubectl is not on the PATH'
+}
+
+#: confirm NAME annotates the ConfigMap with the digest of its data as it is, and asks no agent; without a name they list
+test_confirm() {
+	local map='{metadata: {annotations: {"berm.dev/confirm-within": "5m"}}, data: {"b.yaml": "kind: IPSet\n", "a.yaml": ""}}'
+
+	jq -n "$map" >/run/configmap.json
+	berm confirm shop/wall --context east || fail "$(cat "$SANDBOX_TMP/err")"
+	grep -qx -- '--context east get configmap wall -n shop -o json' $ASKED || fail "asked: $(cat $ASKED)"
+	grep -qxE -- '--context east annotate configmap wall -n shop --overwrite berm.dev/confirmed=[0-9a-f]{16}' $ASKED || fail "asked: $(cat $ASKED)"
+	[ "$(wc -l <$ASKED)" = 2 ] || fail "asked: $(cat $ASKED)"
+	sed -n 's/.*confirmed=//p' $ASKED >/run/digest
+	jq -n "$map | .data |= (to_entries | reverse | from_entries)" >/run/configmap.json
+	berm confirm wall || fail "$(cat "$SANDBOX_TMP/err")"
+	grep -qx "annotate configmap wall --overwrite berm.dev/confirmed=$(cat /run/digest)" $ASKED || fail "asked: $(cat $ASKED)"
+	jq -n "$map"' | .data["a.yaml"] = "x"' >/run/configmap.json
+	berm confirm wall || fail "$(cat "$SANDBOX_TMP/err")"
+	! grep -qF "$(cat /run/digest)" $ASKED || fail "other data, the same digest"
+	echo 1 >/run/annotate-status
+	! berm confirm wall || fail "kubectl failed"
+	jq -n "$map | del(.metadata.annotations)" >/run/configmap.json
+	! berm confirm wall || fail "nobody has to confirm it"
+	err_has 'has no annotation berm.dev/confirm-within: nobody has to confirm it'
+	! grep annotate $ASKED || fail "it is annotated"
+	echo 'no JSON' >/run/configmap.json
+	! berm confirm wall || fail "an answer that is no JSON"
+	berm confirm || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 3 ] || fail "asked: $(cat $ASKED)"
+}
+
+#: a policy is rolled back on all nodes, a generation on one
+test_rollback() {
+	berm rollback shop/db || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 3 ] || fail "asked: $(cat $ASKED)"
+	! berm rollback 7 || fail "a generation of which node?"
+	err_has 'generations are counted on each node'
+	[ -z "$(execs)" ] || fail "asked: $(cat $ASKED)"
+	berm rollback 7 --node n2 || fail "$(cat "$SANDBOX_TMP/err")"
+	[ "$(execs | wc -l)" = 1 ] || fail "asked: $(cat $ASKED)"
 }
 
 #: lint and help need no cluster

@@ -164,7 +164,12 @@ TEST(document_configmap)
 		  "the field 'name' is missing", "f.yaml" },
 		{ "binary", MAP "binaryData: {a.yaml: aGVsbG8=}\n", "documents in binaryData are not read", "f.yaml#configmap/shop/c" },
 		{ "confirm", "kind: ConfigMap\nmetadata: {name: c, labels: {berm.dev/policy: v1}, "
-			     "annotations: {berm.dev/confirm-within: 5m}}\n", "warning: ConfigMap default/c", NULL },
+			     "annotations: {berm.dev/confirm-within: 5m}}\n", NULL, NULL },
+		{ "confirm soon", "kind: ConfigMap\nmetadata: {name: c, labels: {berm.dev/policy: v1}, "
+			     "annotations: {berm.dev/confirm-within: soon}}\n", "2:91: error: ConfigMap default/c: "
+		  "metadata.annotations[\"berm.dev/confirm-within\"]: 'soon' is no length of time", "f.yaml#configmap/default/c" },
+		{ "confirm number", "kind: ConfigMap\nmetadata: {name: c, labels: {berm.dev/policy: v1}, "
+			     "annotations: {berm.dev/confirm-within: 300}}\n", "want a text", "f.yaml#configmap/default/c" },
 		{ "label forgotten", "kind: ConfigMap\nmetadata: {name: c}\ndata:\n  a.yaml: |\n    kind: SegmentationPolicy\n",
 		  "it holds a SegmentationPolicy that is not read, for lack of the label", NULL },
 	}, *c;
