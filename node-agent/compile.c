@@ -92,11 +92,11 @@ static void free_groups(struct compiler *c)
 	array_free(&c->label_terms);
 }
 
-static void free_compiler(struct compiler *c)
+/* All but what the next compilation inherits. */
+static void free_work(struct compiler *c)
 {
 	struct berm_intern *tables[] = {
-		&c->ns_name,   &c->port_name,	 &c->subject_key, &c->ns_selector, &c->label,
-		&c->term_key,  &c->group_key,	 &c->sets,	  &c->ports,	   &c->class_key,
+		&c->ns_name,   &c->subject_key,	 &c->ns_selector, &c->label,
 		&c->table_key, &c->table_groups, &c->verdict,
 	};
 
@@ -108,24 +108,44 @@ static void free_compiler(struct compiler *c)
 	array_free(&c->flow_peer);
 	array_free(&c->span);
 	array_free(&c->rule_name);
-	array_free(&c->port_name_sought);
 	array_free(&c->broad);
 	array_free(&c->scratch);
-	array_free(&c->cls);
-	array_free(&c->owner);
 	array_free(&c->peer);
 	array_free(&c->known);
-	array_free(&c->essential);
 	array_free(&c->front_cls);
-	array_free(&c->front_addr);
-	array_free(&c->backend_addr);
-	berm_frontends_free(&c->front);
 	free(c->policy);
-	free(c->endpoint);
 	free(c->plan_class);
+	c->policy = NULL;
+	c->plan_class = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		berm_intern_free(tables[i]);
 }
+
+static void free_compiler(struct compiler *c)
+{
+	struct berm_intern *tables[] = {
+		&c->port_name, &c->term_key, &c->group_key, &c->sets, &c->ports, &c->class_key,
+	};
+
+	free_work(c);
+	array_free(&c->port_name_sought);
+	array_free(&c->cls);
+	array_free(&c->owner);
+	array_free(&c->essential);
+	array_free(&c->front_addr);
+	array_free(&c->backend_addr);
+	berm_frontends_free(&c->front);
+	free(c->endpoint);
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		berm_intern_free(tables[i]);
+}
+
+struct compilation {
+	const struct berm_model *model;
+	const struct berm_model_changes *changes; /* since from */
+	const struct compiler *from;		  /* NULL: there is none */
+	struct berm_problems *problems;
+};
 
 struct refusals {
 	bool *known; /* before this attempt */
@@ -133,8 +153,8 @@ struct refusals {
 	size_t count;
 };
 
-static int attempt(const struct berm_model *model, const struct refusals *r,
-		   struct berm_problems *problems, unsigned int number, struct berm_compiled **ret)
+static int attempt(const struct compilation *of, const struct refusals *r, unsigned int number,
+		   struct berm_compiled **ret)
 {
 	struct berm_compiled *kept = calloc(1, sizeof(*kept));
 	struct compiler *c = &kept->compiler;
@@ -143,17 +163,21 @@ static int attempt(const struct berm_model *model, const struct refusals *r,
 	if (!kept)
 		return rc;
 	*c = (struct compiler){
-		.model = model,
+		.model = of->model,
 		.refused = r->known,
 		.refuse = r->now,
-		.problems = problems,
+		.problems = of->problems,
 		.attempt = number,
+		.from = of->from,
+		.changes = of->changes,
 	};
 	kept->plan = calloc(1, sizeof(*kept->plan));
 	if (kept->plan)
 		rc = build(c, kept->plan);
 	c->refused = c->refuse = NULL; /* the caller's */
 	c->problems = NULL;
+	c->from = NULL;
+	c->changes = NULL;
 	if (rc)
 		berm_compiled_free(kept);
 	else
@@ -161,13 +185,13 @@ static int attempt(const struct berm_model *model, const struct refusals *r,
 	return rc;
 }
 
-static int compile_all(const struct berm_model *model, struct berm_compiled **ret,
-		       struct berm_problems *problems, const struct refusals *r)
+static int compile_all(const struct compilation *of, const struct refusals *r,
+		       struct berm_compiled **ret)
 {
 	int rc = -E2BIG;
 
 	for (unsigned int number = 0; rc == -E2BIG && number < BERM_LIMIT_ATTEMPTS; number++) {
-		rc = attempt(model, r, problems, number, ret);
+		rc = attempt(of, r, number, ret);
 		if (rc == -E2BIG && !memcmp(r->known, r->now, r->count))
 			break; /* nothing left to refuse: pods alone are too many */
 		memcpy(r->known, r->now, r->count);
@@ -175,15 +199,15 @@ static int compile_all(const struct berm_model *model, struct berm_compiled **re
 	return rc;
 }
 
-int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret,
-		      struct berm_problems *problems, struct berm_err *err)
+static int compile(const struct compilation *of, struct berm_compiled **ret, struct berm_err *err)
 {
+	const struct berm_model *model = of->model;
 	struct refusals r = {
 		.known = calloc(model->policy_count + 1, sizeof(bool)),
 		.now = calloc(model->policy_count + 1, sizeof(bool)),
 		.count = model->policy_count,
 	};
-	int rc = r.known && r.now ? compile_all(model, ret, problems, &r) : -ENOMEM;
+	int rc = r.known && r.now ? compile_all(of, &r, ret) : -ENOMEM;
 
 	for (size_t i = 0; !rc && i < r.count; i++)
 		(*ret)->has_refused |= r.known[i];
@@ -194,6 +218,33 @@ int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret
 				 "compile %zu policies for %zu endpoints: over the limits of a node",
 				 model->policy_count, model->endpoint_count);
 	return rc ? berm_fail(err, rc, "compile %zu policies", model->policy_count) : 0;
+}
+
+int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret,
+		      struct berm_problems *problems, struct berm_err *err)
+{
+	return compile(&(struct compilation){ .model = model, .problems = problems }, ret, err);
+}
+
+int berm_compiled_renew(struct berm_compiled **kept, const struct berm_model_changes *changes,
+			struct berm_problems *problems, struct berm_err *err)
+{
+	struct berm_compiled *old = *kept;
+	const struct compilation of = {
+		.model = old->compiler.model,
+		.changes = changes,
+		.from = changes->all ? NULL : &old->compiler,
+		.problems = problems,
+	};
+	int rc;
+
+	berm_plan_free(old->plan); /* two of all would be twice the memory */
+	old->plan = NULL;
+	free_work(&old->compiler);
+	*kept = NULL;
+	rc = compile(&of, kept, err);
+	berm_compiled_free(old);
+	return rc;
 }
 
 int berm_compile(const struct berm_model *model, struct berm_plan **ret,

@@ -25,10 +25,17 @@ int berm_compile_kept(const struct berm_model *model, struct berm_compiled **ret
 struct berm_plan *berm_compiled_plan(struct berm_compiled *kept); /* lives in it */
 /*
  * 0: the plan is what a compilation from nothing would make of the model now, in the time that the changed pods
- * take. -EAGAIN: that much cannot be told without one (and -ENOMEM): berm_compiled_free() is all it is good for now.
+ * take. -EAGAIN: that much cannot be told without one (and -ENOMEM): berm_compiled_renew() with the same changes and
+ * berm_compiled_free() are all it is good for now.
  */
 int berm_compiled_follow(struct berm_compiled *kept,
 			 const struct berm_model_changes *changes) must_check;
+/*
+ * As berm_compile_kept() of the model now, and in its place. Addresses that no change is about keep what was seen of
+ * them, which is most of the work. Like berm_compile_kept(), but it may be NULL afterwards if it fails: -ENOMEM, -E2BIG.
+ */
+int berm_compiled_renew(struct berm_compiled **kept, const struct berm_model_changes *changes,
+			struct berm_problems *problems, struct berm_err *err) must_check;
 void berm_compiled_free(struct berm_compiled *kept); /* accepts NULL */
 
 #endif /* BERM_COMPILE_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compile_class.c - addresses that no rule can tell apart are one class. Knows who owns an address now.
+ * compile_class.c - addresses that no rule can tell apart are one class. Of owners it knows what they are.
  *
  * An address gets an entry of its own only if a selector, a mark or a named port tells it from its
  * surroundings; the others are found in the CIDR tables or are the world.
@@ -181,11 +181,6 @@ static bool is_dns(const struct berm_pod *pod)
 	return app && !strcmp(app, "kube-dns") && !strcmp(pod->ns, "kube-system");
 }
 
-bool berm_compile_owns_addresses(const struct berm_pod *pod)
-{
-	return !pod->host_network && !pod->finished;
-}
-
 int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret)
 {
 	*ret = (struct compile_about){ .mark = is_dns(pod) ? MARK_DNS : 0 };
@@ -203,190 +198,31 @@ static int learn_pods(struct compiler *c, struct compile_about *about)
 	return 0;
 }
 
-/* ---- who owns an address ------------------------------------------------------------------------------------------ */
-
-enum claim_kind {		 /* the lower one wins */
-		  CLAIM_CLUSTER, /* a ClusterIP */
-		  CLAIM_NODE,
-		  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
-		  CLAIM_ENDPOINT,
-		  CLAIM_LEAVER, /* an endpoint whose pod has finished */
-		  CLAIM_POD,
-		  CLAIM_VIP,	 /* another address of a Service, if it is nobody's own */
-		  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
-};
-
-struct claim {
-	struct berm_addr addr;
-	uint8_t kind;
-	bool is_contested; /* another claim has lost */
-	int64_t created;
-	uint32_t pod; /* NONE: the node, or a pod that is not known yet */
-};
-
-typedef BERM_ARRAY(struct claim) claim_array;
-
-/* The node's own first, then what CNI gave to a pod here, then the latest pod object that says so. */
-static int cmp_claim(const void *a, const void *b)
+int berm_compile_about_claim(struct compiler *c, uint8_t kind, const struct berm_pod *pod,
+			     struct compile_about *ret)
 {
-	const struct claim *x = a, *y = b;
-	int rc = memcmp(&x->addr, &y->addr, sizeof(x->addr));
-
-	if (!rc)
-		rc = x->kind - y->kind;
-	if (!rc)
-		rc = (x->created < y->created) - (x->created > y->created);
-	return rc ? rc : (x->pod > y->pod) - (x->pod < y->pod);
-}
-
-static int claim_all(claim_array *out, struct claim claim, const struct berm_addr *addr,
-		     size_t count)
-{
-	for (size_t i = 0; i < count && i < BERM_MAX_ADDRS; i++) {
-		claim.addr = addr[i];
-		if (array_push(out, claim))
-			return -ENOMEM;
+	*ret = (struct compile_about){ 0 };
+	switch ((enum compile_claim_kind)kind) {
+	case CLAIM_NODE:
+		ret->mark = MARK_OWN_NODE;
+		return 0;
+	case CLAIM_CLUSTER:
+	case CLAIM_VIP:
+		ret->mark = MARK_VIP;
+		return 0;
+	case CLAIM_BACKEND:
+		ret->is_nobody = true;
+		return 0;
+	case CLAIM_NEWCOMER:
+	case CLAIM_ENDPOINT:
+	case CLAIM_LEAVER:
+	case CLAIM_POD:
+		break;
 	}
-	return 0;
-}
-
-static uint32_t pod_number(const struct berm_model *m, const struct berm_pod *pod)
-{
-	size_t low = 0, high = m->pod_count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int rc = strcmp(m->pods[mid]->ns, pod->ns);
-
-		if (!rc)
-			rc = strcmp(m->pods[mid]->name, pod->name);
-		if (!rc)
-			return (uint32_t)mid;
-		if (rc < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NONE;
-}
-
-static int claim_endpoints(const struct compiler *c, claim_array *out, bool *is_here)
-{
-	for (size_t i = 0; i < c->model->endpoint_count; i++) {
-		const struct berm_local_endpoint *ep = &c->model->endpoints[i];
-		const struct berm_pod *pod = c->endpoint[i].pod;
-		struct claim claim = { .kind = CLAIM_NEWCOMER, .pod = NONE };
-
-		if (pod)
-			claim.kind = berm_compile_owns_addresses(pod) ? CLAIM_ENDPOINT
-								      : CLAIM_LEAVER;
-		if (claim.kind == CLAIM_ENDPOINT) {
-			claim.pod = pod_number(c->model, pod);
-			claim.created = pod->created;
-		}
-		if (claim.pod != NONE && ep->addr_count)
-			is_here[claim.pod] = true;
-		if (claim_all(out, claim, ep->addr, ep->addr_count))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int claim_pods(const struct compiler *c, claim_array *out, const bool *is_here)
-{
-	for (size_t i = 0; i < c->model->pod_count; i++) {
-		const struct berm_pod *pod = c->model->pods[i];
-		struct claim claim = { .kind = CLAIM_POD,
-				       .pod = (uint32_t)i,
-				       .created = pod->created };
-
-		if (berm_compile_owns_addresses(pod) && !is_here[i] &&
-		    claim_all(out, claim, pod->addr, pod->addr_count))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int claim_list(claim_array *out, enum claim_kind kind, const struct berm_addr *addr,
-		      size_t count)
-{
-	struct claim claim = { .kind = (uint8_t)kind, .pod = NONE };
-
-	for (size_t i = 0; i < count; i++) {
-		claim.addr = addr[i];
-		if (array_push(out, claim))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int claim_frontends(const struct compiler *c, claim_array *out)
-{
-	int rc = claim_list(out, CLAIM_CLUSTER, c->front.cluster.item, c->front.cluster.count);
-
-	if (!rc)
-		rc = claim_list(out, CLAIM_VIP, c->front.external.item, c->front.external.count);
-	if (!rc)
-		rc = claim_list(out, CLAIM_BACKEND, c->backend_addr.item, c->backend_addr.count);
-	return rc;
-}
-
-static int claim_addresses(const struct compiler *c, claim_array *out)
-{
-	bool *is_here = calloc(c->model->pod_count + 1, sizeof(*is_here));
-	size_t kept = 0;
-	int rc = is_here ? claim_list(out, CLAIM_NODE, c->model->node_addrs,
-				      c->model->node_addr_count)
-			 : -ENOMEM;
-
-	if (!rc)
-		rc = claim_endpoints(c, out, is_here);
-	if (!rc)
-		rc = claim_pods(c, out, is_here);
-	if (!rc)
-		rc = claim_frontends(c, out);
-	free(is_here);
-	if (rc || !out->count)
-		return rc;
-	qsort(out->item, out->count, sizeof(*out->item), cmp_claim);
-	for (size_t i = 0; i < out->count; i++) {
-		if (!kept ||
-		    memcmp(&out->item[kept - 1].addr, &out->item[i].addr, sizeof(struct berm_addr)))
-			out->item[kept++] = out->item[i];
-		else
-			out->item[kept - 1].is_contested = true;
-	}
-	out->count = kept;
-	return 0;
-}
-
-static int list_owners(struct compiler *c, const claim_array *claims)
-{
-	for (size_t i = 0; i < claims->count; i++) {
-		const struct claim *claim = &claims->item[i];
-		struct compile_owner owner = {
-			.addr = claim->addr,
-			.is_a_pods = claim->kind == CLAIM_POD && !claim->is_contested,
-		};
-
-		if (array_push(&c->owner, owner))
-			return -ENOMEM;
-	}
-	return 0;
+	return pod ? berm_compile_about(c, pod, ret) : 0;
 }
 
 /* ---- addresses to classes ---------------------------------------------------------------------------------------- */
-
-static struct compile_about about_claim(const struct claim *claim, const struct compile_about *pods)
-{
-	if (claim->kind == CLAIM_NODE)
-		return (struct compile_about){ .mark = MARK_OWN_NODE };
-	if (claim->kind == CLAIM_CLUSTER || claim->kind == CLAIM_VIP)
-		return (struct compile_about){ .mark = MARK_VIP };
-	if (claim->kind == CLAIM_BACKEND)
-		return (struct compile_about){ .is_nobody = true };
-	return claim->pod == NONE ? (struct compile_about){ 0 } : pods[claim->pod];
-}
 
 static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *out)
 {
@@ -399,14 +235,6 @@ static int add_set(const struct compiler *c, uint32_t set, struct berm_numbers *
 	return 0;
 }
 
-/* An entry of its own: where the tables do not say the same. */
-static bool needs_entry(const struct compile_about *about, const struct compile_hit *hit,
-			uint32_t flags)
-{
-	return about->set || about->ports || about->mark || flags ||
-	       (hit->in_service_cidr && !about->is_nobody);
-}
-
 int berm_compile_see(struct compiler *c, const struct compile_about *about,
 		     const struct compile_hit *hit, struct berm_numbers *groups,
 		     struct compile_seen *ret)
@@ -417,8 +245,10 @@ int berm_compile_see(struct compiler *c, const struct compile_about *about,
 	if (berm_compile_essential_ports(c, &hit->addr, &cls.ports))
 		return -ENOMEM;
 	peer.flags = berm_compile_front_flags(c, &hit->addr, (about->mark & MARK_OWN_NODE) != 0);
-	ret->has_entry = needs_entry(about, hit, peer.flags) || cls.ports != about->ports;
-	ret->is_known = ret->has_entry || berm_compile_is_backend(c, &hit->addr);
+	ret->always = cls.ports || about->mark || peer.flags ||
+		      (hit->in_service_cidr && !about->is_nobody);
+	ret->has_entry = ret->always || about->set;
+	ret->is_backend = berm_compile_is_backend(c, &hit->addr);
 	if (about->is_nobody && hit->in_service_cidr)
 		cls.mark = MARK_VIP; /* what the tables say */
 	groups->count = 0;
@@ -432,89 +262,133 @@ int berm_compile_see(struct compiler *c, const struct compile_about *about,
 	return 0;
 }
 
-static int add_peer(struct compiler *c, const struct compile_about *about,
-		    const struct compile_hit *hit, struct berm_numbers *groups)
+void berm_compile_remember(struct compile_owner *owner, const struct compile_about *about,
+			   const struct compile_seen *seen)
 {
-	struct compile_seen seen;
-	struct compile_class *cls;
-
-	if (berm_compile_see(c, about, hit, groups, &seen))
-		return -ENOMEM;
-	if (!seen.is_known)
-		return 0;
-	if (berm_compile_class(c, &seen.cls, berm_compile_is_v4(&hit->addr), &seen.peer.cls) ||
-	    array_push(&c->known, seen.peer))
-		return -ENOMEM;
-	if (!seen.has_entry)
-		return 0;
-	cls = &c->cls.item[seen.peer.cls];
-	cls->peers++;
-	cls->is_peer = true;
-	return array_push(&c->peer, seen.peer);
+	owner->set = about->set;
+	owner->cls = seen->has_entry || seen->is_backend ? seen->peer.cls : NONE;
+	owner->flags = (uint8_t)(seen->peer.flags >> OWNER_FLAGS);
+	owner->always = seen->always;
+	owner->is_backend = seen->is_backend;
 }
 
-static int add_peers(struct compiler *c, const struct compile_about *about,
-		     const struct compile_hit *hit, size_t count)
+int berm_compile_know(struct compiler *c, const struct compile_peer *peer, bool has_entry)
+{
+	struct compile_class *cls = &c->cls.item[peer->cls];
+
+	if (array_push(&c->known, *peer))
+		return -ENOMEM;
+	if (!has_entry)
+		return 0;
+	cls->peers++;
+	cls->is_peer = true;
+	return array_push(&c->peer, *peer);
+}
+
+
+bool berm_compile_has_services(const struct compiler *c)
+{
+	return c->front.item.count || c->essential.count || c->model->service_cidr_count;
+}
+
+int berm_compile_batch_add(struct compiler *c, struct compile_batch *b,
+			   const struct compile_about *about)
+{
+	const struct compile_owner *owner = &c->owner.item[c->owner.count - 1];
+	struct compile_hit hit = { .addr = owner->addr };
+
+	if (!about->set && !about->ports && !about->mark && !berm_compile_has_services(c))
+		return 0;
+	return array_push(&b->about, *about) || array_push(&b->hit, hit) ||
+			       array_push(&b->owner, (uint32_t)c->owner.count - 1)
+		       ? -ENOMEM
+		       : 0;
+}
+
+int berm_compile_batch_place(struct compiler *c, const struct compile_batch *b, size_t i,
+			     struct berm_numbers *groups)
+{
+	const struct compile_hit *hit = &b->hit.item[i];
+	struct compile_seen seen;
+
+	if (berm_compile_see(c, &b->about.item[i], hit, groups, &seen))
+		return -ENOMEM;
+	if ((seen.has_entry || seen.is_backend) &&
+	    (berm_compile_class(c, &seen.cls, berm_compile_is_v4(&hit->addr), &seen.peer.cls) ||
+	     berm_compile_know(c, &seen.peer, seen.has_entry)))
+		return -ENOMEM;
+	berm_compile_remember(&c->owner.item[b->owner.item[i]], &b->about.item[i], &seen);
+	return 0;
+}
+
+void berm_compile_batch_free(struct compile_batch *b)
+{
+	array_free(&b->about);
+	array_free(&b->hit);
+	array_free(&b->owner);
+}
+
+static int place_all(struct compiler *c, const struct compile_batch *b)
 {
 	struct berm_numbers groups = { 0 };
-	int rc = 0;
+	int rc = berm_compile_blocks(c, b->hit.item, b->hit.count);
 
-	for (size_t i = 0; !rc && i < count; i++)
-		rc = add_peer(c, &about[i], &hit[i], &groups);
+	for (size_t i = 0; !rc && i < b->hit.count; i++)
+		rc = berm_compile_batch_place(c, b, i, &groups);
 	array_free(&groups);
 	return rc;
 }
 
-static int classify(struct compiler *c, const claim_array *claims, const struct compile_about *pods)
+static int list_owners(struct compiler *c, const struct compile_claims *claims,
+		       const struct compile_about *pods, struct compile_batch *b)
 {
-	struct compile_hit *hit = calloc(claims->count + 1, sizeof(*hit));
-	struct compile_about *about = calloc(claims->count + 1, sizeof(*about));
-	bool has_services = c->front.item.count || c->essential.count ||
-			    c->model->service_cidr_count;
-	size_t count = 0;
-	int rc = hit && about ? 0 : -ENOMEM;
+	for (size_t i = 0; i < claims->count; i++) {
+		const struct compile_claim *claim = &claims->item[i];
+		struct compile_owner owner = berm_compile_owner(c, claim);
+		struct compile_about about;
 
-	for (size_t i = 0; !rc && i < claims->count; i++) {
-		struct compile_about this = about_claim(&claims->item[i], pods);
-
-		if (!this.set && !this.ports && !this.mark && !has_services)
-			continue;
-		about[count] = this;
-		hit[count++].addr = claims->item[i].addr;
+		if (owner.pod)
+			about = pods[claim->pod];
+		else if (berm_compile_about_claim(c, claim->kind, NULL, &about))
+			return -ENOMEM;
+		if (array_push(&c->owner, owner) || berm_compile_batch_add(c, b, &about))
+			return -ENOMEM;
 	}
+	return 0;
+}
+
+/* Everybody, one after the other. */
+static int classify(struct compiler *c)
+{
+	struct compile_about *about = calloc(c->model->pod_count + 1, sizeof(*about));
+	struct compile_claims claims = { 0 };
+	struct compile_batch batch = { 0 };
+	int rc = about ? learn_pods(c, about) : -ENOMEM;
+
 	if (!rc)
-		rc = berm_compile_blocks(c, hit, count);
+		rc = berm_compile_claims(c, NULL, &claims);
 	if (!rc)
-		rc = add_peers(c, about, hit, count);
-	free(hit);
+		rc = list_owners(c, &claims, about, &batch);
+	array_free(&claims);
 	free(about);
+	if (!rc)
+		rc = place_all(c, &batch);
+	berm_compile_batch_free(&batch);
 	return rc;
 }
 
 int berm_compile_classes(struct compiler *c)
 {
-	struct compile_about *about = calloc(c->model->pod_count + 1, sizeof(*about));
 	struct berm_numbers empty = { 0 };
-	claim_array claims = { 0 };
 	uint32_t number;
-	int rc = about ? 0 : -ENOMEM;
+	int rc;
 
 	/* Number 0 is the empty one. */
-	if (rc || berm_compile_set(c, &empty, &number) ||
-	    berm_intern(&c->ports, "", 0, &number) < 0 || add_world(c, "WORLD4") ||
-	    add_world(c, "WORLD6"))
-		rc = -ENOMEM;
-	if (!rc)
-		rc = learn_pods(c, about);
-	if (!rc)
-		rc = claim_addresses(c, &claims);
-	if (!rc)
-		rc = list_owners(c, &claims);
-	if (!rc)
-		rc = classify(c, &claims, about);
-	array_free(&claims);
-	free(about);
-	return rc;
+	if (berm_compile_set(c, &empty, &number) || berm_intern(&c->ports, "", 0, &number) < 0 ||
+	    add_world(c, "WORLD4") || add_world(c, "WORLD6"))
+		return -ENOMEM;
+	rc = c->from ? berm_compile_inherit(c) : 0;
+	return rc ? (rc > 0 ? 0 : rc) : classify(c);
 }
 
 int berm_compile_class_index(struct compiler *c)

@@ -18,13 +18,18 @@ struct contest {
 	uint32_t at;			  /* plane << 16 | port that it goes to */
 };
 
+struct found {
+	uint32_t flow; /* which of the contest's decides, or NONE */
+	uint32_t log;  /* the first Log that was met before it, in compiler.rule, or NONE */
+};
+
 struct decider {
 	struct matrix *m;
 	struct contest contest;
 	struct berm_numbers key; /* scratch: of a sight */
 	struct berm_numbers question;
-	struct berm_intern asked;   /* class, span, precedences -> */
-	struct berm_numbers answer; /* which of the flows, or NONE */
+	struct berm_intern asked; /* class, span, precedences -> */
+	BERM_ARRAY(struct found) answer;
 };
 
 /* ---- one class ------------------------------------------------------------------------------------------------ */
@@ -49,28 +54,31 @@ static uint32_t next_flow(const struct decider *d, struct walk *w, uint32_t limi
 	return NONE;
 }
 
-static uint32_t walk(const struct decider *d, const struct sight *seen)
+static struct found walk(const struct decider *d, const struct sight *seen)
 {
 	const struct compile_subject *s = d->m->s;
+	struct found found = { NONE, NONE };
 	struct walk w = { 0 };
-	uint32_t found;
 
 	for (size_t i = 0; i < s->rule.count; i++) {
 		const struct compile_rule *r = &d->m->c->rule.item[s->rule.item[i]];
 
-		found = next_flow(d, &w, r->precedence);
-		if (found != NONE)
+		found.flow = next_flow(d, &w, r->precedence);
+		if (found.flow != NONE)
 			return found;
 		if (r->stage == w.passed || (r->stage == STAGE_BASELINE && s->isolated) ||
 		    !berm_matrix_is_meant(d->m, r, seen, d->contest.at))
 			continue;
-		if (r->action == BERM_RULE_LOG)
+		if (r->action == BERM_RULE_LOG) {
+			found.log = found.log == NONE ? s->rule.item[i] : found.log;
 			continue;
+		}
 		if (r->action != BERM_RULE_PASS)
-			return NONE;
+			return found;
 		w.passed = r->stage;
 	}
-	return next_flow(d, &w, NONE);
+	found.flow = next_flow(d, &w, NONE);
+	return found;
 }
 
 static int push_question(struct decider *d, uint32_t cls, uint32_t at)
@@ -87,7 +95,7 @@ static int push_question(struct decider *d, uint32_t cls, uint32_t at)
 }
 
 /* Rules tell neither connections of one class and span apart, nor flows of one precedence. */
-static int ask(struct decider *d, uint32_t cls, uint32_t at, uint32_t *ret)
+static int ask(struct decider *d, uint32_t cls, uint32_t at, struct found *ret)
 {
 	struct sight seen;
 	uint32_t number = 0;
@@ -194,11 +202,12 @@ static bool is_denying(const struct decider *d, uint32_t which)
 
 /*
  * Nobody knows which backend it will be. A flow that denies is enough at one of them; one that allows decides if all
- * that it does not decide about are allowed anyway.
+ * that it does not decide about are allowed anyway. The Log is that of the first backend that has one.
  */
-static int ask_backends(struct decider *d, const struct compile_class *front, uint32_t *ret)
+static int ask_backends(struct decider *d, const struct compile_class *front, struct found *ret)
 {
-	uint32_t allows = NONE, denies = NONE, found = NONE;
+	uint32_t allows = NONE, denies = NONE;
+	struct found found = { NONE, NONE };
 	bool is_denied = false;
 
 	for (size_t i = 0; i < front->backend_count; i++) {
@@ -206,14 +215,16 @@ static int ask_backends(struct decider *d, const struct compile_class *front, ui
 
 		if (ask(d, b->cls, b->at, &found))
 			return -ENOMEM;
-		if (found == NONE)
+		if (ret->log == NONE)
+			ret->log = found.log;
+		if (found.flow == NONE)
 			is_denied |= !berm_matrix_allows(d->m, b->cls, b->at);
-		else if (is_denying(d, found))
-			denies = denies == NONE ? found : denies;
+		else if (is_denying(d, found.flow))
+			denies = denies == NONE ? found.flow : denies;
 		else
-			allows = allows == NONE ? found : allows;
+			allows = allows == NONE ? found.flow : allows;
 	}
-	*ret = denies != NONE ? denies : is_denied ? NONE : allows;
+	ret->flow = denies != NONE ? denies : is_denied ? NONE : allows;
 	return 0;
 }
 
@@ -225,16 +236,19 @@ static int settle(struct decider *d)
 	struct compiler *c = d->m->c;
 	bool out = d->m->s->dir == BERM_EGRESS;
 	uint32_t at = (uint32_t)f->plane << 16 | (out ? f->peer_port : f->local_port);
-	uint32_t cls = class_of(d->m, f, at), found = NONE, key[] = { VERDICT_FLOW, 0 };
+	uint32_t cls = class_of(d->m, f, at), key[] = { VERDICT_FLOW, 0 };
+	struct found found = { NONE, NONE };
 	struct compile_decided decided;
 	int rc = c->cls.item[cls].is_front ? ask_backends(d, &c->cls.item[cls], &found)
 					   : ask(d, cls, at, &found);
 
-	if (rc || found == NONE)
+	if (rc || found.flow == NONE)
 		return rc;
-	decided.flow = d->contest.flow.item[found];
+	decided.flow = d->contest.flow.item[found.flow];
 	key[1] = c->flow.item[decided.flow].name;
 	rc = berm_compile_verdict(c, key, ARRAY_SIZE(key), &decided.verdict);
+	if (!rc)
+		rc = berm_compile_logged(c, found.log, &decided.verdict);
 	return rc ? rc : array_push(&d->m->s->decided, decided);
 }
 

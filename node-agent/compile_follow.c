@@ -113,7 +113,7 @@ static int leave_addresses(struct follower *f, const struct berm_pod *pod)
 
 static int take_addresses(struct follower *f, const struct berm_pod *pod)
 {
-	struct compile_owner owner = { .is_a_pods = true };
+	struct compile_owner owner = { .pod = pod, .cls = NONE, .kind = CLAIM_POD, .is_a_pods = true };
 	struct compile_about about;
 	size_t at;
 	int rc = berm_compile_about(f->c, pod, &about);
@@ -240,6 +240,15 @@ static int put_address(struct follower *f, const struct compile_seen *seen)
 	return 0;
 }
 
+static void remember(struct follower *f, const struct compile_about *about,
+		     const struct compile_seen *seen)
+{
+	size_t at;
+
+	if (!about->is_nobody && FIND(&f->c->owner, &seen->peer.addr, &at))
+		berm_compile_remember(&f->c->owner.item[at], about, seen);
+}
+
 static int classify(struct follower *f, struct berm_numbers *groups)
 {
 	int rc = f->hit.count ? berm_compile_blocks(f->c, f->hit.item, f->hit.count) : 0;
@@ -256,6 +265,7 @@ static int classify(struct follower *f, struct berm_numbers *groups)
 		if (rc != 1 && seen.has_entry)
 			return rc < 0 ? rc : -EAGAIN; /* a new class */
 		rc = put_address(f, &seen);
+		remember(f, &f->about.item[i], &seen);
 	}
 	return rc;
 }
@@ -290,7 +300,7 @@ int berm_compiled_follow(struct berm_compiled *kept, const struct berm_model_cha
 	struct follower f = { .c = &kept->compiler, .plan = kept->plan, .changes = changes };
 	int rc;
 
-	if (changes->all || kept->has_refused || !is_simple(&f))
+	if (changes->all || changes->rest || kept->has_refused || !is_simple(&f))
 		return -EAGAIN;
 	rc = follow(&f);
 	array_free(&f.hit);

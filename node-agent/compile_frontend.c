@@ -241,7 +241,7 @@ int berm_compile_frontends(struct compiler *c)
 
 /* ---- addresses ------------------------------------------------------------------------------------------------ */
 
-static bool has_node_places(const struct compiler *c, bool v4)
+bool berm_compile_has_node_places(const struct compiler *c, bool v4)
 {
 	const struct berm_addr *want = v4 ? &BERM_FRONTEND_NODE4 : &BERM_FRONTEND_NODE6;
 
@@ -261,7 +261,7 @@ uint32_t berm_compile_front_flags(const struct compiler *c, const struct berm_ad
 
 	if (has_addr(c->front_addr.item, c->front_addr.count, addr))
 		flags |= BERM_PEER_FRONTENDS;
-	if (is_own_node && has_node_places(c, berm_compile_is_v4(addr)))
+	if (is_own_node && berm_compile_has_node_places(c, berm_compile_is_v4(addr)))
 		flags |= BERM_PEER_NODE_FRONTENDS;
 	return flags;
 }

@@ -325,15 +325,15 @@ struct candidate {
 	struct berm_numbers *groups;
 };
 
-static bool matches(const struct compiler *c, const struct compile_term *t,
-		    const struct candidate *pod)
+bool berm_compile_term_matches(const struct compiler *c, const struct compile_term *t,
+			       const struct berm_pod *pod, uint32_t ns)
 {
-	if (t->ns != NONE && t->ns != pod->ns)
+	if (t->ns != NONE && t->ns != ns)
 		return false;
-	if (t->ns_selector != NONE && !c->ns_selected.item[t->ns_selector][pod->ns])
+	if (t->ns_selector != NONE && !c->ns_selected.item[t->ns_selector][ns])
 		return false;
 	return !t->peer->has_pod_selector ||
-	       berm_selector_matches(&t->peer->pod_selector, &pod->pod->labels);
+	       berm_selector_matches(&t->peer->pod_selector, &pod->labels);
 }
 
 static int try_terms(const struct compiler *c, const struct berm_numbers *terms,
@@ -342,7 +342,7 @@ static int try_terms(const struct compiler *c, const struct berm_numbers *terms,
 	for (size_t i = 0; i < terms->count; i++) {
 		const struct compile_term *t = &c->term.item[terms->item[i]];
 
-		if (!matches(c, t, pod))
+		if (!berm_compile_term_matches(c, t, pod->pod, pod->ns))
 			continue;
 		for (size_t g = 0; g < t->group.count; g++)
 			if (array_push(pod->groups, t->group.item[g]))

@@ -221,14 +221,6 @@ static int last_verdict(struct compiler *c, struct compile_subject *s)
 	return berm_compile_verdict(c, open, ARRAY_SIZE(open), &s->implicit);
 }
 
-/* The same verdict, and that this Log was met before it. */
-static int with_log(struct compiler *c, uint32_t log, uint32_t *verdict)
-{
-	const uint32_t key[] = { VERDICT_LOGGED, *verdict, log };
-
-	return log == NONE ? 0 : berm_compile_verdict(c, key, ARRAY_SIZE(key), verdict);
-}
-
 static int paint_row(struct matrix *m, const struct sight *seen)
 {
 	uint32_t rest = 0;
@@ -245,7 +237,7 @@ static int paint_row(struct matrix *m, const struct sight *seen)
 	for (size_t i = 0; i < m->spans; i++) {
 		if (m->paint[i] == UNDECIDED)
 			m->paint[i] = rest;
-		if (with_log(m->c, m->log[i], &m->paint[i]))
+		if (berm_compile_logged(m->c, m->log[i], &m->paint[i]))
 			return -ENOMEM;
 	}
 	return 0;
@@ -467,28 +459,30 @@ bool berm_matrix_allows(const struct matrix *m, uint32_t cls, uint32_t at)
 	return allowed(m->c, verdict_at(m, m->s->row[cls], at)) != 0;
 }
 
-/* All backends are allowed alike or all denied: as the first, with the Log of the first that has one. Else nobody
- * knows whom the packet would come to. */
+/* All backends are allowed alike or all denied: as the first. Else nobody knows whom the packet would come to. With
+ * the Log of the first that has one. */
 static int judge_backends(struct matrix *m, const struct compile_class *front, uint32_t *ret)
 {
 	static const uint32_t mixed[] = { VERDICT_MIXED };
 	uint32_t first = 0, first_log = NONE, log, verdict;
+	bool is_mixed = false;
 
 	for (size_t i = 0; i < front->backend_count; i++) {
 		const struct compile_backend *b = &front->backend[i];
 
 		verdict =
 			berm_compile_unlogged(m->c, verdict_at(m, m->s->row[b->cls], b->at), &log);
-		if (i && allowed(m->c, verdict) != first)
-			return berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret);
 		if (!i) {
 			first = allowed(m->c, verdict);
 			*ret = verdict;
 		}
+		is_mixed |= allowed(m->c, verdict) != first;
 		if (first_log == NONE)
 			first_log = log;
 	}
-	return with_log(m->c, first_log, ret);
+	if (is_mixed && berm_compile_verdict(m->c, mixed, ARRAY_SIZE(mixed), ret))
+		return -ENOMEM;
+	return berm_compile_logged(m->c, first_log, ret);
 }
 
 /* The default row if it says the same at this place, else one that says it everywhere. */

@@ -356,6 +356,13 @@ uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint3
 	return key[0] == VERDICT_LOGGED ? key[1] : verdict;
 }
 
+int berm_compile_logged(struct compiler *c, uint32_t log, uint32_t *verdict)
+{
+	const uint32_t key[] = { VERDICT_LOGGED, *verdict, log };
+
+	return log == NONE ? 0 : berm_compile_verdict(c, key, ARRAY_SIZE(key), verdict);
+}
+
 static void name_it(const struct compiler *c, struct named *n)
 {
 	uint32_t log;

@@ -53,12 +53,18 @@ int berm_compile_namespaces(struct compiler *c)
 	for (size_t i = 0; i < m->namespace_count; i++)
 		if (add_ns(c, m->namespaces[i]->name, m->namespaces[i]))
 			return -ENOMEM;
-	for (size_t i = 0; i < m->pod_count; i++)
+	for (size_t i = 0; i < m->pod_count; i++) {
+		if (i && !strcmp(m->pods[i]->ns, m->pods[i - 1]->ns))
+			continue; /* they stand by namespace */
 		if (add_ns(c, m->pods[i]->ns, NULL))
 			return -ENOMEM;
-	for (size_t i = 0; i < m->policy_count; i++)
-		if (*m->policies[i]->ns && add_ns(c, m->policies[i]->ns, NULL))
+	}
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (!*m->policies[i]->ns || (i && !strcmp(m->policies[i]->ns, m->policies[i - 1]->ns)))
+			continue;
+		if (add_ns(c, m->policies[i]->ns, NULL))
 			return -ENOMEM;
+	}
 	label_namespaces(c);
 	return 0;
 }
@@ -88,7 +94,9 @@ static int index_policy(struct compiler *c, uint32_t index)
 	struct compile_policy *out = &c->policy[index];
 
 	out->ns = NONE;
-	if (*p->ns && berm_compile_ns(c, p->ns, &out->ns))
+	if (index && !strcmp(p->ns, c->model->policies[index - 1]->ns))
+		out->ns = out[-1].ns; /* they stand by namespace */
+	else if (*p->ns && berm_compile_ns(c, p->ns, &out->ns))
 		return -ENOMEM; /* cannot be: its namespace was added above */
 	out->isolate = p->isolate;
 	out->essentials = p->kind == BERM_KIND_NETWORK ? 0 : p->essentials;
@@ -493,6 +501,7 @@ int berm_compile_subjects(struct compiler *c)
 	int rc = index_policies(c);
 
 	c->endpoint = calloc(m->endpoint_count + 1, sizeof(*c->endpoint));
+	c->endpoint_count = m->endpoint_count;
 	if (rc || !c->endpoint || essentials_subject(c) || berm_compile_flows(c))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->endpoint_count; i++) {

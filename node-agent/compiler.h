@@ -210,12 +210,52 @@ struct compile_peer {
 	uint32_t flags;
 };
 
-struct compile_owner { /* who an address belongs to, as far as it matters to who follows */
-	struct berm_addr addr;
-	bool is_a_pods; /* of a pod elsewhere, and nobody else says that it is his */
+enum compile_claim_kind {	 /* the lower one wins */
+			  CLAIM_CLUSTER, /* a ClusterIP */
+			  CLAIM_NODE,
+			  CLAIM_NEWCOMER, /* an endpoint whose pod is not known yet: nobody else has its address */
+			  CLAIM_ENDPOINT,
+			  CLAIM_LEAVER, /* an endpoint whose pod has finished */
+			  CLAIM_POD,
+			  CLAIM_VIP, /* another address of a Service, if it is nobody's own */
+			  CLAIM_BACKEND, /* behind a Service, and not known otherwise */
 };
 
-struct compile_about { /* what can be told about a pod */
+struct compile_claim {
+	struct berm_addr addr;
+	uint8_t kind;
+	bool is_contested; /* another claim has lost */
+	int64_t created;
+	uint32_t pod; /* in the model; NONE: the node, or a pod that is not known yet */
+};
+
+struct compile_claims {
+	struct compile_claim *item;
+	size_t count, room;
+};
+
+/* A few addresses among many. */
+struct compile_few {
+	struct berm_addr *item; /* sorted, each once */
+	size_t count, room;
+	uint64_t hint[64]; /* of the others most have no bit here */
+};
+
+/* Who an address belongs to, and what was seen of it: for the next compilation (compile_inherit.c). */
+struct compile_owner {
+	struct berm_addr addr;
+	const struct berm_pod *pod; /* whose labels and ports it has; NULL: nobody's */
+	uint32_t set;		    /* groups of that pod */
+	uint32_t cls;		    /* NONE: none is known */
+	uint8_t kind;		    /* enum compile_claim_kind */
+	uint8_t flags;		    /* enum berm_peer flags >> OWNER_FLAGS */
+	bool is_a_pods;		    /* of a pod elsewhere, and nobody else says that it is his */
+	bool always;		    /* it has an entry of its own even if no selector means it */
+	bool is_backend;
+};
+#define OWNER_FLAGS 24
+
+struct compile_about { /* what can be told about an owner */
 	uint32_t set, ports, mark;
 	bool is_nobody; /* only an endpoint of a Service */
 };
@@ -252,6 +292,8 @@ struct compiler {
 	bool *refuse;	     /* the same, to add to */
 	struct berm_problems *problems;
 	unsigned int attempt;
+	const struct compiler *from; /* the compilation before this one; NULL: there is none */
+	const struct berm_model_changes *changes; /* since then */
 
 	struct berm_intern ns_name;
 	BERM_ARRAY(struct compile_ns) ns;
@@ -266,7 +308,8 @@ struct compiler {
 	BERM_ARRAY(struct compile_flow) flow;
 	BERM_ARRAY(struct berm_addr) flow_peer; /* sorted, each once */
 
-	struct compile_endpoint *endpoint; /* [model->endpoint_count] */
+	struct compile_endpoint *endpoint; /* [endpoint_count], as the model's */
+	size_t endpoint_count;
 	struct berm_intern subject_key;
 	BERM_ARRAY(struct compile_subject) subject; /* 0: the essentials */
 
@@ -323,6 +366,8 @@ int berm_compile_order(struct compiler *c);
 int berm_compile_verdict(struct compiler *c, const uint32_t *key, size_t count, uint32_t *ret);
 /* The same verdict without the Log that was met before it, which is a rule or NONE. */
 uint32_t berm_compile_unlogged(const struct compiler *c, uint32_t verdict, uint32_t *ret_log);
+/* And back: the same verdict, and that this Log, unless it is NONE, was met before it. */
+int berm_compile_logged(struct compiler *c, uint32_t log, uint32_t *verdict);
 int berm_compile_names(struct compiler *c, struct berm_plan *plan, uint32_t *rule_of_verdict);
 
 /* In compiler.rule, at equal priority: flows (Deny and Reject, Allow), Deny and Reject, Allow, Log, Pass. */
@@ -348,6 +393,8 @@ bool berm_compile_same_flow(const struct compile_flow *a, const struct compile_f
 int berm_compile_group(struct compiler *c, const struct compile_rule *rule, uint32_t *ret);
 int berm_compile_selectors(struct compiler *c);
 int berm_compile_pod_groups(struct compiler *c, const struct berm_pod *pod, uint32_t *ret_set);
+bool berm_compile_term_matches(const struct compiler *c, const struct compile_term *t,
+			       const struct berm_pod *pod, uint32_t ns);
 /* Numbers of sorted lists of groups. */
 int berm_compile_set(struct compiler *c, const struct berm_numbers *groups, uint32_t *ret);
 
@@ -364,23 +411,57 @@ int berm_compile_allowed(struct compiler *c, const struct berm_cidr *cidr, size_
 			 uint32_t *ret);
 bool berm_compile_is_v4(const struct berm_addr *addr);
 
+/* compile_owner.c: who an address belongs to */
+/* Sorted by address, each once; only: NULL all. */
+int berm_compile_claims(const struct compiler *c, const struct compile_few *only,
+			struct compile_claims *out);
+struct compile_owner berm_compile_owner(const struct compiler *c,
+					const struct compile_claim *claim);
+bool berm_compile_owns_addresses(const struct berm_pod *pod);
+int berm_compile_few_add(struct compile_few *few, const struct berm_addr *addr, size_t count);
+void berm_compile_few_sort(struct compile_few *few);
+bool berm_compile_few_has(const struct compile_few *few, const struct berm_addr *addr);
+
+/* compile_inherit.c: 1: classes, addresses and owners are those of the compilation before, but for what has changed; 0: that
+ * is not worth while; -ENOMEM. */
+int berm_compile_inherit(struct compiler *c);
+
 /* compile_class.c */
 int berm_compile_classes(struct compiler *c);
+struct compile_batch { /* addresses to be looked at, in order */
+	BERM_ARRAY(struct compile_about) about;
+	BERM_ARRAY(struct compile_hit) hit;
+	struct berm_numbers owner; /* in compiler.owner */
+};
+/* The last owner, if there is something to be seen of him. */
+int berm_compile_batch_add(struct compiler *c, struct compile_batch *b,
+			   const struct compile_about *about);
+/* One of them, once all have found their blocks. groups: for use meanwhile. */
+int berm_compile_batch_place(struct compiler *c, const struct compile_batch *b, size_t i,
+			     struct berm_numbers *groups);
+void berm_compile_batch_free(struct compile_batch *b);
+int berm_compile_about_claim(struct compiler *c, uint8_t kind, const struct berm_pod *pod,
+			     struct compile_about *ret);
+bool berm_compile_has_services(const struct compiler *c);
+/* The address is known to be of this class, and has an entry or not. */
+int berm_compile_know(struct compiler *c, const struct compile_peer *peer, bool has_entry);
 int berm_compile_class(struct compiler *c, const struct compile_class *want, bool v4,
 		       uint32_t *ret);
 int berm_compile_class_index(struct compiler *c);
 int berm_compile_about(struct compiler *c, const struct berm_pod *pod, struct compile_about *ret);
-bool berm_compile_owns_addresses(const struct berm_pod *pod);
 
 struct compile_seen {		  /* an address as the rules see it */
 	struct compile_class cls; /* its groups are in an array of the caller's */
 	struct compile_peer peer; /* cls is not filled in */
 	bool has_entry;		  /* of its own: where the tables do not say the same */
-	bool is_known;		  /* or it is behind a Service */
+	bool always;		  /* not only for the groups that its pod is in */
+	bool is_backend;	  /* it is behind a Service: it is known at least */
 };
 int berm_compile_see(struct compiler *c, const struct compile_about *about,
 		     const struct compile_hit *hit, struct berm_numbers *groups,
 		     struct compile_seen *ret);
+void berm_compile_remember(struct compile_owner *owner, const struct compile_about *about,
+			   const struct compile_seen *seen);
 /* The class with these marks, ports and groups if there is one: 1, 0, -ENOMEM. */
 int berm_compile_class_find(struct compiler *c, const struct compile_class *want, bool v4,
 			    uint32_t *ret);
@@ -390,6 +471,7 @@ int berm_compile_frontends(struct compiler *c); /* before the classes: which mat
 uint32_t berm_compile_front_flags(const struct compiler *c, const struct berm_addr *addr,
 				  bool is_own_node);
 bool berm_compile_is_backend(const struct compiler *c, const struct berm_addr *addr);
+bool berm_compile_has_node_places(const struct compiler *c, bool v4);
 /* The ports of a class, and with them those of the essential Services at this address. */
 int berm_compile_essential_ports(struct compiler *c, const struct berm_addr *addr, uint32_t *ports);
 int berm_compile_front_classes(struct compiler *c); /* after them */

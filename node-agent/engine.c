@@ -171,9 +171,13 @@ static int compile_anew(struct berm_engine *engine, struct berm_err *err)
 	struct berm_problems problems = { 0 };
 	int rc;
 
-	berm_compiled_free(engine->compiled); /* first: two would be twice the memory */
-	engine->compiled = NULL;
-	rc = berm_compile_kept(&engine->model, &engine->compiled, &problems, err);
+	if (engine->is_distrusted) {
+		berm_compiled_free(engine->compiled);
+		engine->compiled = NULL;
+	}
+	rc = engine->compiled ? berm_compiled_renew(&engine->compiled, &engine->model.changes,
+						    &problems, err)
+			      : berm_compile_kept(&engine->model, &engine->compiled, &problems, err);
 	if (!rc && berm_effective_problems(&engine->model, &problems))
 		rc = berm_fail(err, -ENOMEM, "list what is wrong");
 	if (rc) {

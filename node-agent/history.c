@@ -287,23 +287,59 @@ void berm_history_close(struct berm_history *history)
 	free(history);
 }
 
-static char *print(const struct berm_history *history)
+static bool is_plain(const char *text)
 {
-	cJSON *root = cJSON_CreateObject();
-	cJSON *documents = cJSON_AddArrayToObject(root, "documents");
-	char *text;
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == '"' || *text == '\\')
+			return false;
+	return true;
+}
 
-	cJSON_AddNumberToObject(root, "format", FORMAT);
-	cJSON_AddItemReferenceToObject(root, "history", history->entries);
-	for (size_t i = 0; i < history->count; i++) {
-		cJSON *item = cJSON_CreateObject();
+static void print_text(FILE *out, const char *text)
+{
+	cJSON *string;
+	char *quoted;
 
-		cJSON_AddStringToObject(item, "policy", history->list[i].title);
-		add_digest(item, "digest", history->list[i].digest);
-		cJSON_AddItemToArray(documents, item);
+	if (is_plain(text)) {
+		fprintf(out, "\"%s\"", text);
+		return;
 	}
-	text = cJSON_PrintUnformatted(root);
-	cJSON_Delete(root);
+	string = cJSON_CreateString(text);
+	quoted = string ? cJSON_PrintUnformatted(string) : NULL;
+	fputs(quoted ? quoted : "", out); /* without memory it is no JSON, and begins anew next time */
+	free(quoted);
+	cJSON_Delete(string);
+}
+
+/* The documents as they are: a tree of thousands would take longer than all else about a generation. */
+static void print_documents(const struct berm_history *history, FILE *out)
+{
+	fprintf(out, "{\"documents\":[");
+	for (size_t i = 0; i < history->count; i++) {
+		fputs(i ? ",{\"policy\":" : "{\"policy\":", out);
+		print_text(out, history->list[i].title);
+		fprintf(out, ",\"digest\":\"%016llx\"}",
+			(unsigned long long)history->list[i].digest);
+	}
+	fprintf(out, "],\"format\":%d,\"history\":", FORMAT);
+}
+
+static char *print(const struct berm_history *history, size_t *ret_size)
+{
+	auto_free char *entries = cJSON_PrintUnformatted(history->entries);
+	char *text = NULL;
+	FILE *out = entries ? open_memstream(&text, ret_size) : NULL;
+	bool is_bad;
+
+	if (!out)
+		return NULL;
+	print_documents(history, out);
+	fprintf(out, "%s}", entries);
+	is_bad = ferror(out);
+	if (fclose(out) || is_bad) {
+		free(text);
+		return NULL;
+	}
 	return text;
 }
 
@@ -318,15 +354,16 @@ static int make_dir(const char *path, struct berm_err *err)
 int berm_history_save(struct berm_history *history, struct berm_err *err)
 {
 	auto_free char *text = NULL;
+	size_t size = 0;
 	int rc;
 
 	if (!history->is_dirty)
 		return 0;
-	text = print(history);
+	text = print(history, &size);
 	if (!text)
 		return berm_fail(err, -ENOMEM, "write the history of generations");
 	rc = make_dir(history->path, err);
-	rc = rc ? rc : berm_file_write(history->path, text, strlen(text), 0600, err);
+	rc = rc ? rc : berm_file_write(history->path, text, size, 0600, err);
 	history->is_dirty = rc != 0;
 	return rc ? berm_wrap(err, rc, "the history of generations is not on disk") : 0;
 }

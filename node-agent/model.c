@@ -143,7 +143,7 @@ static void forget_changes(struct berm_model_changes *changes)
 void berm_model_changes_clear(struct berm_model *model)
 {
 	forget_changes(&model->changes);
-	model->changes.all = false;
+	model->changes.all = model->changes.rest = model->changes.endpoints = false;
 }
 
 int berm_model_changed(struct berm_model *model, int rc)
@@ -154,6 +154,21 @@ int berm_model_changed(struct berm_model *model, int rc)
 	model->changes.all = true;
 	forget_changes(&model->changes);
 	return 0;
+}
+
+int berm_model_rest_changed(struct berm_model *model, int rc)
+{
+	if (rc)
+		return rc;
+	model->version++;
+	model->changes.rest = true;
+	return 0;
+}
+
+static int endpoints_changed(struct berm_model *model)
+{
+	model->changes.endpoints = true;
+	return berm_model_rest_changed(model, 0);
 }
 
 static bool is_noted(const struct berm_model_changes *changes, const struct berm_pod *pod)
@@ -258,12 +273,12 @@ int berm_model_put_pod(struct berm_model *model, struct berm_pod *pod)
 
 int berm_model_put_service(struct berm_model *model, struct berm_service *service)
 {
-	return berm_model_changed(model, berm_shelf_put(services_of(model), service));
+	return berm_model_rest_changed(model, berm_shelf_put(services_of(model), service));
 }
 
 int berm_model_put_slice(struct berm_model *model, struct berm_slice *slice)
 {
-	return berm_model_changed(model, berm_shelf_put(slices_of(model), slice));
+	return berm_model_rest_changed(model, berm_shelf_put(slices_of(model), slice));
 }
 
 int berm_model_put_service_cidr(struct berm_model *model, struct berm_service_cidr *cidr)
@@ -295,14 +310,14 @@ int berm_model_remove_service(struct berm_model *model, const char *ns, const ch
 {
 	struct berm_service key = { .ns = (char *)ns, .name = (char *)name };
 
-	return berm_model_changed(model, berm_shelf_remove(services_of(model), &key));
+	return berm_model_rest_changed(model, berm_shelf_remove(services_of(model), &key));
 }
 
 int berm_model_remove_slice(struct berm_model *model, const char *ns, const char *name)
 {
 	struct berm_slice key = { .ns = (char *)ns, .name = (char *)name };
 
-	return berm_model_changed(model, berm_shelf_remove(slices_of(model), &key));
+	return berm_model_rest_changed(model, berm_shelf_remove(slices_of(model), &key));
 }
 
 int berm_model_remove_service_cidr(struct berm_model *model, const char *name)
@@ -343,7 +358,7 @@ int berm_model_put_endpoint(struct berm_model *model, const struct berm_local_en
 		model->endpoint_count++;
 	}
 	model->endpoints[pos] = *ep;
-	return berm_model_changed(model, 0);
+	return endpoints_changed(model);
 }
 
 int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot)
@@ -355,7 +370,7 @@ int berm_model_remove_endpoint(struct berm_model *model, uint32_t slot)
 		return -ENOENT;
 	model->endpoint_count--;
 	memmove(at, at + 1, (model->endpoint_count - pos) * sizeof(*at));
-	return berm_model_changed(model, 0);
+	return endpoints_changed(model);
 }
 
 int berm_model_set_node_addrs(struct berm_model *model, const struct berm_addr *addr, size_t count)

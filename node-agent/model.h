@@ -65,7 +65,9 @@ struct berm_local_endpoint {
 /* What has happened since berm_model_changes_clear(). */
 #define BERM_MODEL_CHANGES 64
 struct berm_model_changes {
-	bool all; /* more than some pods: nothing below counts */
+	bool all;	/* who knows what: nothing below counts */
+	bool rest;	/* policies, Services or slices too */
+	bool endpoints; /* and endpoints of this node */
 	struct berm_pod_change {
 		char *ns, *name;
 		struct berm_pod *before; /* as it was then; NULL: it was not there */

@@ -40,7 +40,7 @@ const struct berm_policy *berm_model_policy(const struct berm_model *model,
 static int put_effective(struct berm_model *model, struct berm_policy *policy)
 {
 	policy->since = model->version + 1;
-	return berm_model_changed(model, berm_shelf_put(berm_model_policies(model), policy));
+	return berm_model_rest_changed(model, berm_shelf_put(berm_model_policies(model), policy));
 }
 
 /* In its place in the array: the identity stays, so does the order. */
@@ -54,7 +54,7 @@ static int remake(struct berm_model *model, size_t at, bool is_over)
 	berm_policy_free_effective(old);
 	made->since = model->version + 1;
 	model->policies[at] = made;
-	return berm_model_changed(model, 0);
+	return berm_model_rest_changed(model, 0);
 }
 
 /* ---- how much a namespace may have ----------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ int berm_model_remove_policy(struct berm_model *model, enum berm_policy_kind kin
 	if (berm_policy_is_companion(kind))
 		rc = companion_changed(model, kind, policy->ns, policy->name);
 	else
-		rc = berm_model_changed(model, 0);
+		rc = berm_model_rest_changed(model, 0);
 	if (!rc && policy->expanded)
 		rc = settle(model, policy->ns);
 	berm_policy_free(policy);

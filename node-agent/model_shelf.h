@@ -7,8 +7,10 @@
 #include "shelf.h"
 
 struct berm_shelf berm_model_policies(struct berm_model *model);
-/* rc 0: something other than a pod has changed. Returns rc. */
+/* rc 0: something has changed that much depends on: a namespace, the node itself. Returns rc. */
 int berm_model_changed(struct berm_model *model, int rc);
+/* rc 0: a policy, a Service or a slice has changed. Returns rc. */
+int berm_model_rest_changed(struct berm_model *model, int rc);
 
 /* The labels that say what workloads they are, of all pods of a namespace; NULL: of all. -ENOMEM. */
 int berm_model_label_pods(struct berm_model *model, const char *ns);

@@ -11,7 +11,6 @@
 #include "digest.h"
 
 struct reading {
-	const struct berm_model *model;
 	struct berm_policyset_item *item;
 	size_t count, room;
 	bool no_memory;
@@ -20,7 +19,6 @@ struct reading {
 static void add(const struct berm_intake_policy *id, void *ctx)
 {
 	struct reading *r = ctx;
-	const struct berm_policy *policy = berm_model_policy(r->model, id->kind, id->ns, id->name);
 
 	if (r->count == r->room && berm_array_grow(&r->item, &r->room, sizeof(*r->item))) {
 		r->no_memory = true;
@@ -31,10 +29,17 @@ static void add(const struct berm_intake_policy *id, void *ctx)
 		.ns = id->ns,
 		.name = id->name,
 		.source = id->source,
-		.digest = policy ? policy->digest : 0,
 		.standing = id->standing,
-		.is_disabled = policy && policy->disabled,
 	};
+}
+
+static int compare_policy(const struct berm_policyset_item *x, const struct berm_policy *y)
+{
+	int rc = (int)x->kind - (int)y->kind;
+
+	if (!rc)
+		rc = strcmp(x->ns, y->ns ? y->ns : "");
+	return rc ? rc : strcmp(x->name, y->name);
 }
 
 static int compare(const void *a, const void *b)
@@ -45,6 +50,27 @@ static int compare(const void *a, const void *b)
 	if (!rc)
 		rc = strcmp(x->ns, y->ns);
 	return rc ? rc : strcmp(x->name, y->name);
+}
+
+/* What the model has of them: it is in the same order, but for companions, which are few. */
+static void find_versions(struct berm_policyset *set, const struct berm_model *model)
+{
+	const struct berm_policy *policy;
+	size_t at = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct berm_policyset_item *item = &set->item[i];
+
+		while (at < model->policy_count && compare_policy(item, model->policies[at]) > 0)
+			at++;
+		policy = at < model->policy_count && !compare_policy(item, model->policies[at])
+				 ? model->policies[at]
+				 : NULL;
+		if (berm_policy_is_companion(item->kind))
+			policy = berm_model_policy(model, item->kind, item->ns, item->name);
+		item->digest = policy ? policy->digest : 0;
+		item->is_disabled = policy && policy->disabled;
+	}
 }
 
 /* Without the broken ones: which version of them a node has depends on when it came. */
@@ -70,7 +96,7 @@ static void digest(struct berm_policyset *set)
 int berm_policyset_read(const struct berm_intake *intake, const struct berm_model *model,
 			struct berm_policyset *ret)
 {
-	struct reading r = { .model = model };
+	struct reading r = { 0 };
 
 	berm_intake_each_policy(intake, add, &r);
 	if (r.no_memory) {
@@ -80,6 +106,7 @@ int berm_policyset_read(const struct berm_intake *intake, const struct berm_mode
 	if (r.count)
 		qsort(r.item, r.count, sizeof(*r.item), compare);
 	*ret = (struct berm_policyset){ .item = r.item, .count = r.count };
+	find_versions(ret, model);
 	digest(ret);
 	return 0;
 }

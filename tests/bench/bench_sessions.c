@@ -5,11 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -52,32 +50,7 @@ static void report(const char *bench, double value, const char *unit, double lim
 	fflush(stdout);
 }
 
-/* The other end of device 2 gets a namespace of its own, as long as this process lives: one in the node's is no pod's. */
-static void pod_move_in(void)
-{
-	char command[128], byte;
-	int ready[2];
-	pid_t pid;
-
-	ASSERT_EQ(pipe(ready), 0);
-	pid = fork();
-	ASSERT_TRUE(pid >= 0);
-	if (!pid) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || unshare(CLONE_NEWNET) ||
-		    write(ready[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	ASSERT_EQ(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	snprintf(command, sizeof(command),
-		 "ip link set end2 address " POD_MAC " && ip link set end2 netns %d", (int)pid);
-	ASSERT_EQ(system(command), 0);
-}
-
-/* Sessions of a pod that the agent finds alive, by its device and that one's address: those of others it would free. */
+/* Sessions of a pod that the agent finds alive, by its device and the address in its namespace: those of others it would free. */
 static struct datapath *fill(uint32_t flows)
 {
 	static const uint32_t timeouts[BERM_TIMEOUT_COUNT];
@@ -85,7 +58,9 @@ static struct datapath *fill(uint32_t flows)
 	struct generator *g;
 
 	dp->maps.node->flags = BERM_NODE_MISSING_DENY;
-	pod_move_in();
+	ASSERT_EQ(system("mkdir -p /run/netns && ip netns add pod && ip link set end2 netns pod && "
+			 "ip -n pod link set end2 address " POD_MAC " up"),
+		  0);
 	datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { "10.9.0.1" }, .mac = POD_MAC });
 	g = generator_load(dp, 0);
 	generator_establish(g, (struct flood){ .ifindex = 2,

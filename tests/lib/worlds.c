@@ -593,6 +593,125 @@ void world_change(struct world *w)
 	}
 }
 
+/* ---- changes that depend on more than one object ------------------------------------------------------------------------- */
+
+/* Out of the model, as if it had never been there: to be changed and put again. */
+static struct berm_policy *take_policy(struct berm_model *m)
+{
+	size_t at = m->policy_count - 1;
+	struct berm_policy *p;
+
+	while (at && m->policies[at]->written)
+		at--;
+	p = m->policies[at];
+	if (p->written)
+		return NULL;
+	m->policy_count--;
+	memmove(m->policies + at, m->policies + at + 1,
+		(m->policy_count - at) * sizeof(*m->policies));
+	return p;
+}
+
+/* The last policy has one rule more, or expires, or names an IPSet. */
+static void edit_policy(struct world *w)
+{
+	struct berm_model *m = &w->model;
+	struct berm_policy *p = m->policy_count ? take_policy(m) : NULL;
+	struct berm_policy_rule *r;
+
+	if (!p)
+		return;
+	if (p->kind != BERM_KIND_CLUSTER)
+		make_rule(w, p, (uint32_t)p->rule_count);
+	if (p->kind == BERM_KIND_SEGMENTATION && p->rule_count && chance(w, 60)) {
+		r = &p->rule[p->rule_count - 1];
+		if (chance(w, 50))
+			r->expires = m->now_s + 1 + world_below(w, 5);
+		if (chance(w, 50)) {
+			objects_peer_unsupported(r);
+			r->peer[r->peer_count - 1].ipset = strdup(chance(w, 50) ? "x" : "y");
+		}
+	}
+	if (p->kind == BERM_KIND_SEGMENTATION && chance(w, 10))
+		p->expires = m->now_s + 1 + world_below(w, 5);
+	ASSERT_EQ(berm_model_put_policy(m, p), 0);
+}
+
+static void change_ipset(struct world *w)
+{
+	struct berm_policy *set = calloc(1, sizeof(*set));
+	const char *ns = PICK(w, namespaces), *name = chance(w, 50) ? "x" : "y";
+	char cidr[64];
+
+	if (chance(w, 20)) {
+		free(set);
+		(void)berm_model_remove_policy(&w->model, BERM_KIND_IPSET, ns,
+					       name); /* it may not be there */
+		return;
+	}
+	ASSERT_TRUE(set != NULL);
+	set->kind = BERM_KIND_IPSET;
+	set->ns = strdup(ns);
+	set->name = strdup(name);
+	set->digest = next(w);
+	set->set.cidr = calloc(3, sizeof(*set->set.cidr));
+	ASSERT_TRUE(set->set.cidr != NULL);
+	for (uint32_t n = 1 + world_below(w, 3); n; n--) {
+		random_cidr(w, cidr, sizeof(cidr));
+		set->set.cidr[set->set.count++] = objects_cidr(cidr);
+	}
+	berm_ipset_sort(&set->set);
+	ASSERT_EQ(berm_model_put_policy(&w->model, set), 0);
+}
+
+static void change_endpoint(struct world *w)
+{
+	struct berm_model *m = &w->model;
+	const struct berm_pod *pod;
+	char name[512];
+
+	if (m->endpoint_count && chance(w, 40)) {
+		ASSERT_EQ(berm_model_remove_endpoint(
+				  m, m->endpoints[world_below(w, (uint32_t)m->endpoint_count)].slot),
+			  0);
+		return;
+	}
+	pod = m->pod_count ? m->pods[world_below(w, (uint32_t)m->pod_count)] : NULL;
+	if (!pod)
+		return;
+	snprintf(name, sizeof(name), "%s/%s", pod->ns, pod->name);
+	objects_endpoint(m, 1 + world_below(w, 8), name);
+}
+
+void world_change_any(struct world *w)
+{
+	switch (world_below(w, 12)) {
+	case 0:
+	case 1:
+		edit_policy(w);
+		return;
+	case 2:
+		change_ipset(w);
+		return;
+	case 3:
+		ASSERT_EQ(berm_model_set_time(&w->model, w->model.now_s + world_below(w, 3)), 0);
+		return;
+	case 4:
+		change_endpoint(w);
+		return;
+	case 5:
+	case 6:
+		world_change_pod(w);
+		return;
+	case 7:
+	case 8:
+		make_policy(w, world_below(w, 8));
+		return;
+	default:
+		world_change(w);
+	}
+}
+
 void world_clear(struct world *w)
 {
 	berm_model_clear(&w->model);

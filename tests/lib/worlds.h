@@ -20,6 +20,7 @@ struct world {
 uint64_t world_seed(void);
 void world_make(struct world *w, uint64_t seed);
 void world_change(struct world *w);	/* one object more, fewer or different */
+void world_change_any(struct world *w); /* that, or an endpoint, an IPSet, the time, or only one rule */
 void world_change_pod(struct world *w); /* its labels or ports, most of the time */
 void world_question(struct world *w, struct question *out);
 uint32_t world_below(struct world *w, uint32_t limit);

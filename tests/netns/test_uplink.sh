@@ -148,8 +148,8 @@ while True: s.accept()[0].close()" &
 	wait_until in_pod db timeout 2 bash -c "exec 2>/dev/null; </dev/tcp/$BAD4/7070"
 	kill $server
 	before=$(dropped)
-	! in_pod machine timeout 1 python3 -c "import socket
-socket.create_connection(('${POD_IP4[db]}', 9), source_address=('$BAD4', 0))" 2>/dev/null || fail "connected"
+	! in_pod machine python3 -c "import socket
+socket.create_connection(('${POD_IP4[db]}', 9), timeout=1, source_address=('$BAD4', 0))" 2>/dev/null || fail "connected"
 	[ "$(dropped)" -gt "$before" ] || fail "the uplink lets SYNs through"
 	before=$(to_tc)
 	! ping_from $BAD4 0.6 || fail "an answer to a blocked ping"

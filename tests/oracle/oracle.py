@@ -4,12 +4,15 @@
 Naive on purpose: loops over everything, remembers nothing, and has nothing in common with the compiler but the page
 that both follow (docs/policy.md). Documents are the objects that `kubectl get -o json` would show; policies of ours are
 ConfigMaps with a JSON text in each key. Only good documents are understood: what is wrong with bad ones is lint's business.
+What an address, a name or a block comes to is looked up once in a world: that is all it remembers.
 """
 
 import ipaddress
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
 
 SYSTEM = "berm-system"
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -29,6 +32,18 @@ ICMP_TYPES = {  # name: (IPv4, IPv6)
     "neighbor-advertisement": (None, 136),
 }
 
+DIMENSIONS = {  # where they come from if no LabelMapping says otherwise; the first that is there counts
+    "role": [
+        {"pod": "berm.dev/role"},
+        {"pod": "app.kubernetes.io/component"},
+        {"pod": "app.kubernetes.io/name"},
+        {"namespace": "berm.dev/role"},
+    ],
+    "app": [{"namespace": "berm.dev/app"}, {"namespace": "app.kubernetes.io/part-of"}],
+    "env": [{"namespace": "berm.dev/env"}],
+    "loc": [{"namespace": "berm.dev/loc"}],
+}
+
 
 @dataclass
 class Question:
@@ -39,7 +54,9 @@ class Question:
     peer: object  # ipaddress
     plane: str  # TCP, UDP, SCTP, ICMP, ICMPv6 or OTHER
     port: int  # of the side that is asked; ICMP: type << 8 | code; OTHER: protocol number
+    source_port: int = 0  # of the side that asks; 0: one that nobody speaks of
     is_nobody: bool = False  # the peer's address stands for others, and nobody knows for whom
+    seen: tuple = ()  # (plane, source, its port, destination, its port) as the pod's device sees it
 
 
 @dataclass
@@ -47,6 +64,10 @@ class Answer:
     action: str  # "allow", "deny" or "reject"
     reason: str
     rule: str = ""  # "kind namespace/policy:rule"; of an implicit denial the isolating policies
+    log: tuple = ("", 0)  # the first Log that was met, likewise, and one in how many it wants told
+    own_log: tuple = ("", 0)  # the same of the Allow itself; counts only where no Log was met
+    would: object = None  # Answer if all that is only tried were in force, where that does something else
+    flow: object = None  # (policy, rule) if it was an exact flow that decided
 
 
 @dataclass
@@ -56,6 +77,9 @@ class Rule:
     peers: object  # list of functions(world, policy, address) -> bool, or None: everyone
     ports: object  # list of functions(world, question) -> bool, or None: everything
     position: int
+    is_audit: bool = False
+    is_flow: bool = False
+    sample: int = 0  # an event for one in so many; 0: none of its own
 
 
 @dataclass
@@ -69,6 +93,7 @@ class Policy:
     isolates: set = field(default_factory=set)
     essentials: set = field(default_factory=set)
     rejects: bool = False  # what it denies implicitly
+    is_audit: bool = False
     rules: dict = field(default_factory=lambda: {"ingress": [], "egress": []})
 
 
@@ -98,13 +123,20 @@ def matches(selector, labels):
 class World:
     """Everything that has been said, and what this node knows by itself."""
 
-    def __init__(self, objects, local, node_addresses):
+    def __init__(self, objects, local, node_addresses, now):
         self.local = local  # {(namespace, name): [addresses]}, as the CNI told
         self.node_addresses = node_addresses
-        self.namespaces, self.pods, self.policies = {}, [], []
+        self.now = now  # seconds
+        self.namespaces, self.pods = {}, {}
+        self.documents, self.policies = [], []
+        self.sets, self.mappings = {}, {}
         self.services, self.slices, self.service_cidrs = [], [], []
+        self.owners, self.stages = {}, {}  # what has been looked up
         for item in objects:
             self.take(item)
+        for doc, namespace in self.documents:
+            self.take_document(doc, namespace)
+        self.policies += [p for d, n in self.documents if d["kind"] == "SegmentationPolicy" for p in [segmentation(self, d, n)] if p]
 
     def take(self, item):
         kind = item["kind"]
@@ -112,10 +144,9 @@ class World:
             meta = item["metadata"]
             self.namespaces[meta["name"]] = dict(meta.get("labels") or {})
         elif kind == "Pod":
-            self.pods.append(item)
+            self.pods[key_of(item)] = item
         elif kind == "ConfigMap":
-            for text in item["data"].values():
-                self.policies.append(segmentation(json.loads(text), item["metadata"]["namespace"]))
+            self.documents += [(json.loads(text), item["metadata"]["namespace"]) for text in item["data"].values()]
         elif kind == "NetworkPolicy":
             self.policies.append(network(item))
         elif kind == "ClusterNetworkPolicy":
@@ -126,7 +157,21 @@ class World:
             self.slices.append(item)
         elif kind == "ServiceCIDR":
             self.service_cidrs += item["spec"]["cidrs"]
-        self.policies = [p for p in self.policies if p]
+
+    def take_document(self, doc, namespace):
+        if doc["kind"] == "IPSet":
+            self.sets[(namespace, doc["name"])] = doc["cidrs"]
+        elif doc["kind"] == "LabelMapping":
+            self.mappings[doc["name"]] = doc
+
+    def is_over(self, item):
+        """It has expired: from that very second on."""
+        return "expires" in item and moment(item["expires"]) <= self.now
+
+    def blocks(self, namespace, name):
+        """Of the IPSet that a policy of this namespace means; None: there is none."""
+        own = self.sets.get((namespace, name))
+        return self.sets.get((SYSTEM, name)) if own is None else own
 
     def namespace_labels(self, name):
         return {**self.namespaces.get(name, {}), NAME_LABEL: name}
@@ -134,15 +179,39 @@ class World:
     def denies_by_default(self, name):
         return self.namespaces.get(name, {}).get("berm.dev/default-verdict") == "deny"
 
+    def workload(self, pod):
+        """{dimension: value} of a pod; what it has not is not there."""
+        sources = dict(DIMENSIONS)
+        if self.mappings:
+            sources.update({d: v for d, v in self.mappings[min(self.mappings)].items() if d in DIMENSIONS})
+        labels = {"pod": labels_of(pod), "namespace": self.namespace_labels(pod["metadata"]["namespace"])}
+        found = {}
+        for dimension, items in sources.items():
+            for side, label in (pair for item in items for pair in item.items()):
+                if dimension not in found and label in labels[side]:
+                    found[dimension] = labels[side][label]
+        return found
+
+    def is_workload(self, pod, wanted):
+        if not wanted:
+            return True
+        has = self.workload(pod)
+        return all(has.get(dimension) == value for dimension, value in wanted.items())
+
     def pod(self, key):
-        return next((p for p in self.pods if key_of(p) == key), None)
+        return self.pods.get(key)
 
     def owner(self, address):
+        if address not in self.owners:
+            self.owners[address] = self.find_owner(address)
+        return self.owners[address]
+
+    def find_owner(self, address):
         """The pod that has this address now: of this node by what the CNI told, else the youngest that lives."""
         for key, addresses in self.local.items():
             if address in addresses:
                 return self.pod(key)
-        claims = [p for p in self.pods if self.claims(p, address)]
+        claims = [p for p in self.pods.values() if self.claims(p, address)]
         return max(claims, key=lambda p: p["metadata"]["creationTimestamp"]) if claims else None
 
     def claims(self, pod, address):
@@ -151,6 +220,23 @@ class World:
         if pod["spec"].get("hostNetwork") or pod["status"].get("phase") in ("Succeeded", "Failed"):
             return False
         return address in addresses_of(pod)
+
+
+@lru_cache(4096)
+def moment(text):
+    """Seconds; parts of one are dropped."""
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", text).replace("Z", "+00:00")).timestamp()
+
+
+@lru_cache(65536)
+def address_of(text):
+    return ipaddress.ip_address(text)
+
+
+@lru_cache(65536)
+def block_of(text):
+    net = ipaddress.ip_network(text, strict=False)
+    return net.version, int(net.network_address), int(net.broadcast_address)
 
 
 def key_of(pod):
@@ -162,7 +248,7 @@ def labels_of(pod):
 
 
 def addresses_of(pod):
-    return [ipaddress.ip_address(a["ip"]) for a in pod["status"].get("podIPs") or []]
+    return [address_of(a["ip"]) for a in pod["status"].get("podIPs") or []]
 
 
 def named_ports(pod):
@@ -186,7 +272,7 @@ def has_addresses(service):
 
 def cluster_addresses(service):
     spec = service["spec"]
-    return [ipaddress.ip_address(a) for a in spec.get("clusterIPs") or [spec["clusterIP"]]]
+    return [address_of(a) for a in spec.get("clusterIPs") or [spec["clusterIP"]]]
 
 
 def external_addresses(service):
@@ -194,7 +280,7 @@ def external_addresses(service):
     for item in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
         if item.get("ip") and item.get("ipMode", "VIP") == "VIP":
             found.append(item["ip"])
-    return [ipaddress.ip_address(a) for a in found]
+    return [address_of(a) for a in found]
 
 
 def is_in_use(endpoint):
@@ -210,7 +296,7 @@ def is_here(world, endpoint):
     """On this node: as it says, or where it does not, by its address."""
     if "nodeName" in endpoint:
         return endpoint["nodeName"] == "here"
-    address = ipaddress.ip_address(endpoint["addresses"][0])
+    address = address_of(endpoint["addresses"][0])
     return address in world.node_addresses or any(address in a for a in world.local.values())
 
 
@@ -226,7 +312,7 @@ def targets(world, service, port, version, only_here):
             if (led.get("name") or "") != (port.get("name") or "") or led.get("protocol", "TCP") != port.get("protocol", "TCP"):
                 continue
             for endpoint in item["endpoints"]:
-                address = ipaddress.ip_address(endpoint["addresses"][0])
+                address = address_of(endpoint["addresses"][0])
                 if address.version == version and is_in_use(endpoint) and (not only_here or is_here(world, endpoint)):
                     found.add((address, led["port"]))
     return found
@@ -304,8 +390,8 @@ def is_behind(world, namespace, name, question):
 
 
 def in_block(block, address):
-    net = ipaddress.ip_network(block, strict=False)
-    return net.version == address.version and address in net
+    version, first, last = block_of(block)
+    return version == address.version and first <= int(address) <= last
 
 
 def peer_block(item):
@@ -315,20 +401,30 @@ def peer_block(item):
     return test
 
 
-def peer_pods(pod_selector, namespace_selector, own_namespace):
+def peer_pods(item, own_namespace, scope=None):
     """own_namespace: only pods of the policy's namespace, where no namespaces are selected; None: of every one."""
+    chosen = selected(item, own_namespace, scope)
 
     def test(world, _policy, address):
         pod = world.owner(address)
-        if not pod:
-            return False
+        return bool(pod) and chosen(world, pod)
+
+    return test
+
+
+def selected(item, own_namespace, scope=None):
+    """Is it a pod that all of podSelector, namespaceSelector, workload and the policy's scope mean?"""
+
+    def test(world, pod):
         namespace = pod["metadata"]["namespace"]
-        if namespace_selector is not None:
-            if not matches(namespace_selector, world.namespace_labels(namespace)):
+        if item.get("namespaceSelector") is not None:
+            if not matches(item["namespaceSelector"], world.namespace_labels(namespace)):
                 return False
         elif own_namespace is not None and namespace != own_namespace:
             return False
-        return pod_selector is None or matches(pod_selector, labels_of(pod))
+        if item.get("podSelector") is not None and not matches(item["podSelector"], labels_of(pod)):
+            return False
+        return world.is_workload(pod, item.get("workload")) and world.is_workload(pod, scope)
 
     return test
 
@@ -337,12 +433,12 @@ def everyone(_world, _policy, _address):
     return True
 
 
-def peer(item, own_namespace):
+def peer(item, own_namespace, scope=None):
     if item.get("any"):
         return everyone
     if "ipBlock" in item:
         return peer_block(item["ipBlock"])
-    return peer_pods(item.get("podSelector"), item.get("namespaceSelector"), own_namespace)
+    return peer_pods(item, own_namespace, None if item.get("scope") == "any" else scope)
 
 
 # ---- ports ---------------------------------------------------------------------------------------------------------------
@@ -394,36 +490,72 @@ def icmp(item):
 # ---- documents -----------------------------------------------------------------------------------------------------------
 
 
-def segmentation(doc, namespace):
-    if doc.get("mode") in ("audit", "disabled"):  # what is only tried decides nothing
+def segmentation(world, doc, namespace):
+    """None: it says nothing, or nothing any more."""
+    if doc.get("mode") == "disabled" or world.is_over(doc):
         return None
-    is_system = namespace == SYSTEM
-    subject = doc.get("subject") or {}
+    own = None if namespace == SYSTEM else namespace
     policy = Policy(
         kind="SegmentationPolicy",
         namespace=namespace,
         name=doc["name"],
         tier=doc.get("tier") or "application",
         priority=doc.get("priority", 500),
-        selects=peer_subject(subject.get("podSelector"), subject.get("namespaceSelector"), None if is_system else namespace),
+        selects=subject(doc.get("subject") or {}, own, doc.get("scope")),
         isolates={d.lower() for d in doc.get("isolate") or []},
         essentials=set(doc.get("essentials", ["dns", "apiserver"])),
         rejects=doc.get("denyWith") == "Reject",
+        is_audit=doc.get("mode") == "audit",
     )
-    for direction, peers in (("ingress", "from"), ("egress", "to")):
+    for direction in ("ingress", "egress"):
         for i, rule in enumerate(doc.get(direction) or []):
-            if rule.get("mode") in ("audit", "disabled"):
-                continue
-            policy.rules[direction].append(
-                Rule(
-                    name=rule.get("name") or f"#{i}",
-                    action=rule.get("action") or "Allow",
-                    peers=[peer(p, None if is_system else namespace) for p in rule[peers]] if peers in rule else None,
-                    ports=segmentation_ports(rule),
-                    position=i,
-                )
-            )
+            if rule.get("mode") != "disabled" and not world.is_over(rule):
+                policy.rules[direction].append(segmentation_rule(world, policy, doc, (direction, i)))
+    for i, flow in enumerate(doc.get("flows") or []):
+        policy.rules[flow["direction"].lower()].append(exact(policy, flow, i))
     return policy
+
+
+def segmentation_rule(world, policy, doc, place):
+    direction, number = place
+    item = doc[direction][number]
+    rule = Rule(
+        name=item.get("name") or f"#{number}",
+        action=item.get("action") or "Allow",
+        peers=None,
+        ports=segmentation_ports(item),
+        position=number,
+        is_audit=policy.is_audit or item.get("mode") == "audit",
+        sample=(item.get("log") or {}).get("sample", 1 if item.get("action") == "Log" else 0),
+    )
+    listed = item.get("from" if direction == "ingress" else "to")
+    if listed is None:
+        return rule
+    own = None if policy.namespace == SYSTEM else policy.namespace
+    sets = {p["ipSet"]: world.blocks(policy.namespace, p["ipSet"]) for p in listed if "ipSet" in p}
+    if None in sets.values() and rule.action not in ("Allow", "Log"):
+        rule.action, rule.ports = "Deny", None  # nobody knows whom it means
+        return rule
+    rule.peers = [t for p in listed for t in (peer_set(p, sets) if "ipSet" in p else [peer(p, own, doc.get("scope"))])]
+    return rule
+
+
+def peer_set(item, sets):
+    return [peer_block({"cidr": c, "except": item.get("except")}) for c in sets[item["ipSet"]] or []]
+
+
+def exact(policy, item, number):
+    """A rule about one connection, as the pod's device sees it."""
+    wanted = (item["protocol"], address_of(item["src"]), item["srcPort"], address_of(item["dst"]), item["dstPort"])
+    return Rule(
+        name=f"flows/{item['name']}" if item.get("name") else "flows",
+        action=item["action"],
+        peers=None,
+        ports=[lambda _world, q: q.seen == wanted],
+        position=number,
+        is_audit=policy.is_audit,
+        is_flow=True,
+    )
 
 
 def segmentation_ports(rule):
@@ -432,14 +564,12 @@ def segmentation_ports(rule):
     return [port(p) for p in rule.get("ports") or []] + [icmp(m) for m in rule.get("icmp") or []]
 
 
-def peer_subject(pod_selector, namespace_selector, own_namespace):
+def subject(item, own_namespace, scope=None):
+    """Here the own namespace is a limit, whatever namespaces are selected."""
+    chosen = selected(item, None, scope)
+
     def test(world, pod):
-        namespace = pod["metadata"]["namespace"]
-        if own_namespace is not None and namespace != own_namespace:
-            return False
-        if namespace_selector is not None and not matches(namespace_selector, world.namespace_labels(namespace)):
-            return False
-        return pod_selector is None or matches(pod_selector, labels_of(pod))
+        return own_namespace in (None, pod["metadata"]["namespace"]) and chosen(world, pod)
 
     return test
 
@@ -456,7 +586,7 @@ def network(doc):
         name=meta["name"],
         tier="networkpolicy",
         priority=0,
-        selects=peer_subject(spec.get("podSelector"), None, namespace),
+        selects=subject({"podSelector": spec.get("podSelector")}, namespace),
         isolates=types,
     )
     for direction, peers in (("ingress", "from"), ("egress", "to")):
@@ -507,20 +637,14 @@ def cluster_name(rule, position, seen):
     return name
 
 
-def cluster_subject(subject):
-    if "namespaces" in subject:
-        return peer_subject(None, subject["namespaces"], None)
-    pods = subject["pods"]
-    return peer_subject(pods.get("podSelector"), pods.get("namespaceSelector"), None)
+def cluster_subject(item):
+    return subject({"namespaceSelector": item["namespaces"]} if "namespaces" in item else item["pods"], None)
 
 
 def cluster_peer(item):
     if "networks" in item:
         return [peer_block({"cidr": c}) for c in item["networks"]]
-    if "namespaces" in item:
-        return [peer_pods(None, item["namespaces"], None)]
-    pods = item["pods"]
-    return [peer_pods(pods.get("podSelector"), pods.get("namespaceSelector"), None)]
+    return [peer_pods({"namespaceSelector": item["namespaces"]} if "namespaces" in item else item["pods"], None)]
 
 
 def cluster_port(item):
@@ -537,7 +661,8 @@ def cluster_port(item):
 
 # ---- evaluation ------------------------------------------------------------------------------------------------------------
 
-DECIDES_FIRST = {"Deny": 0, "Reject": 0, "Allow": 1, "Log": 2, "Pass": 3}
+DECIDES_FIRST = {"Deny": 2, "Reject": 2, "Allow": 3, "Log": 4, "Pass": 5}
+FLOW_FIRST = {"Deny": 0, "Reject": 0, "Allow": 1}
 
 
 def peers_match(world, policy, rule, question):
@@ -556,39 +681,35 @@ def rule_matches(world, policy, rule, question):
 
 def order(policy, rule):
     if policy.kind == "ClusterNetworkPolicy":
-        return (policy.priority, 1, policy.name, rule.position)
+        return (policy.priority, 1, 0, policy.name, "", rule.position)
     if policy.kind == "NetworkPolicy":
-        return (0, 0, policy.namespace, policy.name, rule.position)
-    return (policy.priority, 0, DECIDES_FIRST[rule.action], policy.namespace, policy.name, rule.position)
-
-
-def first_match(world, policies, tier, question):
-    """(policy, rule) that decides in this stage, or None: nothing matches, or a Pass does."""
-    found = [
-        (policy, rule)
-        for policy in policies
-        if policy.tier == tier
-        for rule in policy.rules[question.direction]
-        if rule.action != "Log" and rule_matches(world, policy, rule, question)
-    ]
-    if not found:
-        return None
-    policy, rule = min(found, key=lambda item: order(*item))
-    return None if rule.action == "Pass" else (policy, rule)
+        return (0, 0, 0, policy.namespace, policy.name, rule.position)
+    first = FLOW_FIRST[rule.action] if rule.is_flow else DECIDES_FIRST[rule.action]
+    return (policy.priority, 0, first, policy.namespace, policy.name, rule.position)
 
 
 def title(policy):
     return f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
 
 
+def label(policy, rule):
+    return f"{policy.kind} {title(policy)}:{rule.name}"
+
+
 def by_kind(policy):
     return policy.kind == "NetworkPolicy", policy.namespace, policy.name
 
 
-def decided(found):
-    policy, rule = found
-    label = f"{policy.kind} {title(policy)}:{rule.name}"
-    return Answer(*{"Allow": ("allow", "policy-allow"), "Deny": ("deny", "policy-deny"), "Reject": ("reject", "policy-deny")}[rule.action], label)
+def decided(policy, rule, log):
+    action, reason = {
+        "Allow": ("allow", "policy-allow"),
+        "Deny": ("deny", "policy-deny"),
+        "Reject": ("reject", "policy-deny"),
+    }[rule.action]
+    answer = Answer(action, reason, label(policy, rule), log, flow=(policy, rule) if rule.is_flow else None)
+    if rule.sample:
+        answer.own_log = answer.rule, rule.sample
+    return answer
 
 
 def is_essential(world, question, granted):
@@ -606,47 +727,118 @@ def is_essential(world, question, granted):
     return False
 
 
+@dataclass
+class Case:
+    """All that has a say about one direction of a pod."""
+
+    isolating: list
+    rules: dict  # tier: [(policy, rule)], in order
+    has_audit: bool = False  # something that is only tried is about this
+
+
+def case_of(world, key, direction, is_trial):
+    """is_trial: what is only tried is in force."""
+    at = (key, direction, is_trial)
+    if at not in world.stages:
+        pod = world.pod(key)
+        said = [p for p in world.policies if p.selects(world, pod)]
+        trials = [p.is_audit and direction in p.isolates or any(r.is_audit for r in p.rules[direction]) for p in said]
+        case = Case([p for p in said if direction in p.isolates and (is_trial or not p.is_audit)], {}, any(trials))
+        for policy in said:
+            counting = [(policy, rule) for rule in policy.rules[direction] if is_trial or not rule.is_audit]
+            case.rules.setdefault(policy.tier, []).extend(counting)
+        for rules in case.rules.values():
+            rules.sort(key=lambda item: order(*item))
+        world.stages[at] = case
+    return world.stages[at]
+
+
 def evaluate(world, question):
-    """A connection to a Service is judged on those behind it: they all agree, or nobody knows whom it would come to."""
+    own = next((a for a in world.local[question.pod] if a.version == question.peer.version), None)
+    ends = ((own, question.source_port), (question.peer, question.port))
     if question.direction == "ingress":
-        return evaluate_one(world, question)
-    is_place, found = places(world, question)
-    if not found:
-        nobody = is_place or is_service_address(world, question.peer)
-        return evaluate_one(world, replace(question, is_nobody=nobody))
-    answers = []
-    for address, port in sorted(found):
-        nobody = is_service_address(world, address)
-        answers.append(evaluate_one(world, replace(question, peer=address, port=port, is_nobody=nobody)))
+        ends = ((question.peer, question.source_port), (own, question.port))
+    question = replace(question, seen=(question.plane, *ends[0], *ends[1]))
+    found = places(world, question) if question.direction == "egress" else (False, set())
+    answer = evaluate_all(world, question, found, False)
+    if case_of(world, question.pod, question.direction, False).has_audit:
+        would = evaluate_all(world, question, found, True)
+        if would.action != answer.action:
+            answer.would = would
+    return answer
+
+
+def evaluate_all(world, question, found, is_trial):
+    """A connection to a Service is judged on those behind it: they all agree, or nobody knows whom it would come to."""
+    is_place, backends = found
+    case = case_of(world, question.pod, question.direction, is_trial)
+    if not backends:
+        nobody = question.direction == "egress" and (is_place or is_service_address(world, question.peer))
+        return evaluate_one(world, case, replace(question, is_nobody=nobody))
+    behind = [
+        replace(question, peer=address, port=port, is_nobody=is_service_address(world, address)) for address, port in sorted(backends)
+    ]
+    for but in (set(), {"Allow"}):  # an Allow that would not let it through in the end does not count
+        answers = [evaluate_one(world, case, q, but) for q in behind]
+        answer = by_flow(answers)
+        if answer:
+            return answer
+    return all_of([evaluate_one(world, case, q, {"Allow", "Deny", "Reject"}) for q in behind])
+
+
+def by_flow(answers):
+    """A flow that denies one of those behind denies; one that allows counts if all are allowed."""
+    flows = sorted((a for a in answers if a.flow), key=lambda a: order(*a.flow))
+    denials = [a for a in flows if a.action != "allow"]
+    if denials:
+        return replace(denials[0], log=first_log(answers))
+    if flows and all(a.action == "allow" for a in answers):
+        return replace(flows[0], log=first_log(answers))
+    return None
+
+
+def all_of(answers):
     if len({a.action == "allow" for a in answers}) > 1:
-        return Answer("deny", "service-mixed")
-    return answers[0]
+        return Answer("deny", "service-mixed", log=first_log(answers))
+    return replace(answers[0], log=first_log(answers))
 
 
-def evaluate_one(world, question):
-    """The peer as what it is, whoever leads there."""
-    pod = world.pod(question.pod)
-    namespace = question.pod[0]
-    policies = [p for p in world.policies if p.selects(world, pod)]
-    isolating = [p for p in policies if question.direction in p.isolates]
+def first_log(answers):
+    return next((a.log for a in answers if a.log[0]), ("", 0))
+
+
+def evaluate_one(world, case, question, but=frozenset()):
+    """The peer as what it is, whoever leads there. but: actions of flows that do not count."""
+    log = ("", 0)
     stages = ["emergency", "admin", "application", "networkpolicy"]
-    for tier in stages if isolating else stages + ["baseline"]:
-        found = first_match(world, policies, tier, question)
-        if found:
-            return decided(found)
+    for tier in stages if case.isolating else stages + ["baseline"]:
+        for policy, rule in case.rules.get(tier, []):
+            if (rule.is_flow and rule.action in but) or not rule_matches(world, policy, rule, question):
+                continue
+            if rule.action == "Pass":
+                break
+            if rule.action != "Log":
+                return decided(policy, rule, log)
+            if not log[0]:
+                log = label(policy, rule), rule.sample
+    return replace(implicit(world, case, question), log=log)
+
+
+def implicit(world, case, question):
+    """No rule decides."""
     both = {"dns", "apiserver"}
-    if isolating:
-        granted = set.intersection(both, *(p.essentials for p in isolating))
+    if case.isolating:
+        granted = set.intersection(both, *(p.essentials for p in case.isolating))
         if is_essential(world, question, granted):
             return Answer("allow", "essential")
         if question.is_nobody:
             return Answer("deny", "service-unknown")
-        action = "reject" if all(p.rejects for p in isolating) else "deny"
-        return Answer(action, "default-deny", ",".join(title(p) for p in sorted(isolating, key=by_kind)))
-    if world.denies_by_default(namespace):
+        action = "reject" if all(p.rejects for p in case.isolating) else "deny"
+        return Answer(action, "default-deny", ",".join(title(p) for p in sorted(case.isolating, key=by_kind)))
+    if world.denies_by_default(question.pod[0]):
         if is_essential(world, question, both):
             return Answer("allow", "essential")
         if question.is_nobody:
             return Answer("deny", "service-unknown")
-        return Answer("deny", "default-deny", namespace)
+        return Answer("deny", "default-deny", question.pod[0])
     return Answer("allow", "not-isolated")

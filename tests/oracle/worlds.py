@@ -7,6 +7,7 @@ fewer or different.
 
 import ipaddress
 import json
+from datetime import datetime, timedelta, timezone
 
 from oracle import Question
 
@@ -24,6 +25,14 @@ NODE_PORTS = [30001, 30002]
 HOST_PORTS = [30002, 31001]
 OTHER_PROTOCOLS = [47, 50, 89]
 LOCAL = 3  # pods of this node
+SET_NAMES = ["near", "far"]
+ROLES = ["berm.dev/role", "app.kubernetes.io/component", "app.kubernetes.io/name"]
+WORKLOADS = {"berm.dev/role": "role", "berm.dev/app": "app", "app.kubernetes.io/part-of": "app", "berm.dev/env": "env", "berm.dev/loc": "loc"}
+DIMENSIONS = ["role", "app", "env", "loc"]
+VALUES = ["x", "y"]  # of a dimension
+SOURCE_PORTS = [40000, 40001]
+START = 1800000000
+DAY = 86400
 
 
 class Generator:
@@ -32,6 +41,7 @@ class Generator:
         self.sources = {}  # name: object
         self.local = {}  # (namespace, name): [addresses]
         self.clock = 0
+        self.now = START + self.random.randrange(DAY)
 
     def chance(self, percent):
         return self.random.randrange(100) < percent
@@ -48,7 +58,13 @@ class Generator:
         found = {key: str(self.random.randrange(3)) for key in "abc" if self.chance(60)}
         if self.chance(15):
             found["k8s-app"] = "kube-dns"
+        for key in ROLES + ["berm.dev/app"]:
+            if self.chance(25):
+                found[key] = self.pick(VALUES)
         return found
+
+    def workload(self):
+        return {key: self.pick(VALUES) for key in (self.some(DIMENSIONS, 2) if self.chance(30) else [self.pick(["role", "role", "app", "env"])])}
 
     def requirement(self):
         operator = self.pick(["In", "In", "NotIn", "Exists", "DoesNotExist"])
@@ -116,8 +132,56 @@ class Generator:
             return {"namespaceSelector": self.namespace_selector()}
         return {"podSelector": self.selector(), "namespaceSelector": self.namespace_selector()}
 
-    def segmentation_peer(self):
-        return {"any": True} if self.chance(8) else self.peer()
+    def segmentation_peer(self, scoped):
+        form = self.random.randrange(100)
+        if form < 8:
+            return {"any": True}
+        if form < 20:
+            found = {"ipSet": self.pick(SET_NAMES)}
+            if self.chance(40):
+                found["except"] = sorted({self.network() for _ in range(2)})
+            return found
+        found = self.peer() if form < 75 else {"workload": self.workload()}
+        if form >= 75 and self.chance(30):
+            found["namespaceSelector"] = self.namespace_selector()
+        if form >= 75 and self.chance(20):
+            found["podSelector"] = self.selector()
+        if scoped and "ipBlock" not in found and self.chance(40):
+            found["scope"] = "any"
+        return found
+
+    def moment(self):
+        """Soon or just over, or that very second; as people write it."""
+        at = self.now + self.pick([-DAY, -1, 0, 1, 60, 3600, DAY])
+        zone = self.pick([timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-3))])
+        text = datetime.fromtimestamp(at, zone).isoformat()
+        return text.replace("+00:00", "Z") if self.chance(80) else text.replace(text[19:], ".75" + text[19:])
+
+    def flow(self):
+        """About a pod of this node, nearly always of its own accord."""
+        key = self.pick(sorted(self.local))
+        version = self.pick([4, 4, 6])
+        own = self.local[key][version == 6] if self.chance(92) else ("10.0.0.30" if version == 4 else "fd00::1e")
+        peers = ["10.0.0.1", "10.0.0.2", "10.0.0.5", "10.0.0.9", "192.0.2.1", "10.0.2.1"] + VIPS[:5] + EXTERNALS[:2]
+        if version == 6:
+            peers = ["fd00::1", "fd00::2", "fd00::5", "fd00::9", "2001:db8::1", "fd00:2::1"] + VIPS[5:] + EXTERNALS[2:]
+        peer = self.pick([a for a in peers if a != own])
+        direction = self.pick(["Ingress", "Egress", "Egress"])
+        ends = [(own, self.pick(SOURCE_PORTS)), (peer, self.pick([53, 80]))]
+        if direction == "Ingress":
+            ends = [(peer, self.pick(SOURCE_PORTS)), (own, self.pick([53, 80]))]
+        found = {"action": self.pick(["Allow", "Allow", "Deny", "Reject"]), "direction": direction, "protocol": self.pick(["TCP", "TCP", "UDP", "SCTP"])}
+        found.update(src=ends[0][0], srcPort=ends[0][1], dst=ends[1][0], dstPort=ends[1][1])
+        if self.chance(60):
+            found["name"] = self.pick(["f0", "f1"])
+        return found
+
+    def flows(self):
+        found = {}
+        for _ in range(self.random.randint(1, 8)):
+            item = self.flow()
+            found[tuple(v for k, v in sorted(item.items()) if k not in ("name", "action"))] = item
+        return list(found.values())
 
     def port(self):
         found = {}
@@ -139,20 +203,25 @@ class Generator:
             found["family"] = self.pick(["IPv4", "IPv6"])
         return found
 
-    def segmentation_rule(self, direction, number):
+    def segmentation_rule(self, direction, number, scoped=False):
         rule = {}
         if self.chance(70):
             rule["name"] = f"r{number}"
         if self.chance(60):
             rule["action"] = self.pick(["Allow", "Allow", "Deny", "Reject", "Pass", "Log"])
         if self.chance(85):
-            rule["from" if direction == "ingress" else "to"] = [self.segmentation_peer() for _ in range(self.random.randint(1, 3))]
+            rule["from" if direction == "ingress" else "to"] = [self.segmentation_peer(scoped) for _ in range(self.random.randint(1, 3))]
         if self.chance(60):
             rule["ports"] = [self.segmentation_port() for _ in range(self.random.randint(1, 3))]
         if self.chance(15):
             rule["mode"] = self.pick(["audit", "audit", "disabled", "enforce"])
-        if rule.get("action", "Allow") in ("Allow", "Log") and self.chance(10):
+        action = rule.get("action", "Allow")
+        if action in ("Allow", "Log") and self.chance(10):
             rule["log"] = {"sample": self.pick([1, 2, 65536])}
+        if action == "Allow" and self.chance(10):
+            rule["limits"] = {"newConnections": {"rate": 1000000}}  # more than anybody asks for
+        if self.chance(12):
+            rule["expires"] = self.moment()
         if self.chance(20):
             rule["icmp"] = [self.message() for _ in range(self.random.randint(1, 2))]
         return rule
@@ -174,10 +243,16 @@ class Generator:
             doc["priority"] = self.pick([0, 100, 500, 501, 1000])
         if self.chance(20):
             doc["mode"] = self.pick(["audit", "audit", "disabled", "enforce"])
+        if self.chance(15):
+            doc["scope"] = self.workload()
         if self.chance(80):
-            doc["subject"] = {"podSelector": self.selector()}
+            doc["subject"] = {"podSelector": self.selector()} if self.chance(85) else {}
+            if not doc["subject"] or self.chance(10):
+                doc["subject"]["workload"] = self.workload()
             if is_system and self.chance(50):
                 doc["subject"]["namespaceSelector"] = self.namespace_selector()
+        if self.chance(10):
+            doc["expires"] = self.moment()
         if tier == "application" and self.chance(40):
             doc["essentials"] = self.pick([[], ["dns"], ["apiserver"], ["dns", "apiserver"]])
         if self.chance(40):
@@ -186,7 +261,9 @@ class Generator:
             doc["onPolicyChange"] = self.pick(["Recheck", "Keep", "Reset"])
         for direction in ("ingress", "egress"):
             if self.chance(70):
-                doc[direction] = [self.segmentation_rule(direction, i) for i in range(self.random.randint(1, 4))]
+                doc[direction] = [self.segmentation_rule(direction, i, "scope" in doc) for i in range(self.random.randint(1, 4))]
+        if self.chance(30):
+            doc["flows"] = self.flows()
         return doc
 
     def emergency(self, name):
@@ -214,13 +291,25 @@ class Generator:
     def system(self, name):
         return self.emergency(name) if self.chance(30) else self.segmentation(name, True)
 
-    def config_map(self, namespace, name):
+    def config_map(self, namespace, name, doc=None):
+        doc = doc or (self.system(name) if namespace == "berm-system" else self.segmentation(name, False))
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": name, "namespace": namespace, "labels": {"berm.dev/policy": "v1"}},
-            "data": {"policy.json": json.dumps(self.system(name) if namespace == "berm-system" else self.segmentation(name, False))},
+            "data": {"policy.json": json.dumps(doc)},
         }
+
+    def address_set(self, name):
+        blocks = sorted({self.network() for _ in range(self.random.randrange(5))})
+        return {"kind": "IPSet", "name": name, "cidrs": blocks}
+
+    def mapping(self, name):
+        found = {"kind": "LabelMapping", "name": name}
+        for dimension in self.some(DIMENSIONS, 3):
+            labels = [{self.pick(["pod", "namespace"]): label} for label in self.some(ROLES + list(WORKLOADS)[1:], 3)]
+            found[dimension] = labels if self.chance(85) else []
+        return found
 
     def network_policy(self, namespace, name):
         spec = {"podSelector": self.selector()}
@@ -297,6 +386,9 @@ class Generator:
         labels = self.labels()
         if self.chance(25):
             labels["berm.dev/default-verdict"] = self.pick(["deny", "deny", "allow"])
+        for key in WORKLOADS:
+            if self.chance(50):
+                labels[key] = self.pick(VALUES)
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
     def containers(self):
@@ -431,9 +523,11 @@ class Generator:
         """One object more, fewer or different; returns the name of its source."""
         if self.chance(25):
             return self.change_service()
-        what = self.random.randrange(100)
+        what = self.random.randrange(110)
         if what < 30:
             return self.put_pod()
+        if what >= 100:
+            return self.change_companion()
         if what < 36:
             name = self.pick(NAMESPACES)
             return self.put_or_drop(f"ns-{name}", lambda: self.namespace(name))
@@ -444,6 +538,17 @@ class Generator:
             namespace = self.pick(TENANTS)
             return self.put_or_drop(f"np-{namespace}-{number}", lambda: self.network_policy(namespace, f"np-{number}"))
         return self.put_or_drop(f"cnp-{number}", lambda: self.cluster_policy(f"cnp-{number}"))
+
+    def change_companion(self):
+        if self.chance(30):
+            name = self.pick(["m0", "m1"])
+            return self.put_or_drop(f"map-{name}", lambda: self.config_map("berm-system", name, self.mapping(name)))
+        namespace, name = self.pick(TENANTS + ["berm-system"] * 3), self.pick(SET_NAMES)
+        return self.put_or_drop(f"set-{namespace}-{name}", lambda: self.config_map(namespace, f"set-{name}", self.address_set(name)))
+
+    def pass_time(self):
+        """Clocks are set back, too."""
+        self.now += self.pick([1, 1, 59, 60, 3600, DAY, -60])
 
     def change_service(self):
         number = self.random.randrange(len(SERVICE_NAMES))
@@ -482,8 +587,30 @@ class Generator:
         key = self.pick(sorted(self.local))
         return Question(key, "egress", ipaddress.ip_address(self.pick(spec["clusterIPs"])), port["protocol"], port["port"])
 
+    def flow_question(self):
+        """One that a document has a flow about, or nearly; None: there is none."""
+        docs = [json.loads(s["data"]["policy.json"]) for name, s in sorted(self.sources.items()) if name.startswith("seg-")]
+        flows = [f for doc in docs for f in doc.get("flows") or []]
+        if not flows:
+            return None
+        flow = self.pick(flows)
+        direction = flow["direction"].lower()
+        own, peer = (flow["src"], flow["dst"]) if direction == "egress" else (flow["dst"], flow["src"])
+        key = next((k for k, addresses in sorted(self.local.items()) if own in addresses), None)
+        if not key:
+            return None
+        found = Question(key, direction, ipaddress.ip_address(peer), flow["protocol"], flow["dstPort"], flow["srcPort"])
+        if self.chance(10):
+            found.source_port = self.pick(SOURCE_PORTS)
+        elif self.chance(10):
+            found.port = self.pick([53, 80])
+        return found
+
     def question(self):
-        return (self.service_question() if self.chance(15) else None) or self.any_question()
+        found = None
+        if self.chance(25):
+            found = self.service_question() if self.chance(60) else self.flow_question()
+        return found or self.any_question()
 
     def any_question(self):
         while True:

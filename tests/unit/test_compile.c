@@ -692,6 +692,65 @@ TEST(extras,
 	berm_model_clear(&m);
 }
 
+TEST(types_of_a_networkpolicy,
+     "a NetworkPolicy's rules of a direction that its policyTypes leave out allow nothing there")
+{
+	static const struct ask asks[] = {
+		{ "of its types", 1, BERM_INGRESS, "10.0.0.9", TCP, 80, YES, "shop/np:#0" },
+		{ "the other direction", 1, BERM_EGRESS, "10.0.0.9", TCP, 80, NO,
+		  "default-deny:shop/shut" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_policy *p;
+	struct berm_plan *plan;
+
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_endpoint(&m, 1, "shop/db");
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/shut", "app=db");
+	p->isolate = OUT;
+	p = objects_policy(&m, BERM_KIND_NETWORK, "shop/np", "app=db");
+	p->isolate = IN;
+	objects_port(objects_rule(p, BERM_INGRESS, ALLOW, NULL), "tcp:80");
+	objects_port(objects_rule(p, BERM_EGRESS, ALLOW, NULL), "tcp:80");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
+TEST(log_of_a_backend,
+     "of a Service some of whose backends are denied, the denial names the Log that one of them met [log.sample]")
+{
+	static const struct ask asks[] = {
+		{ "mixed", 1, BERM_EGRESS, "10.96.0.1", TCP, 80, NO, "" },
+		{ "the first", 1, BERM_EGRESS, "10.0.0.2", TCP, 8080, YES, "shop/p:web" },
+	};
+	struct berm_model m = { 0 };
+	struct berm_policy *p;
+	struct berm_plan *plan;
+	uint32_t watch, logged = 0;
+
+	objects_pod(&m, "shop/db", "app=db", "10.0.0.1");
+	objects_pod(&m, "shop/web", "app=web", "10.0.0.2");
+	objects_pod(&m, "shop/spy", "app=spy", "10.0.0.3");
+	objects_endpoint(&m, 1, "shop/db");
+	objects_service_port(objects_service(&m, "shop/web", "10.96.0.1", NULL), "=tcp:80", 0);
+	objects_slice(&m, "shop/web-1", "web", "=tcp:8080", "10.0.0.2 10.0.0.3", NULL);
+	p = objects_policy(&m, BERM_KIND_SEGMENTATION, "shop/p", "app=db");
+	p->isolate = OUT;
+	objects_peer_pods(objects_rule(p, BERM_EGRESS, ALLOW, "web"), NULL, "app=web");
+	objects_peer_pods(objects_rule(p, BERM_EGRESS, LOG, "watch"), NULL, "app=spy");
+	plan = compile(&m);
+	expect_all(&m, plan, asks);
+	watch = cell_of(plan, "watch", 0)->name.id;
+	for (size_t i = 0; i < plan->rule_count; i++)
+		if (plan->rule[i].name.reason == BERM_REASON_SERVICE_MIXED)
+			logged += plan->rule[i].log == watch;
+	EXPECT_EQ(logged, 1);
+	berm_plan_free(plan);
+	berm_model_clear(&m);
+}
+
 TEST(audit_shares,
      "what is in audit changes no set that decides: equal ids, and isolates nothing [audit.would]")
 {

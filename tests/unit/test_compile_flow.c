@@ -15,6 +15,23 @@
 #define YES   BERM_ACTION_ALLOW
 #define NO    BERM_ACTION_DENY
 
+/* Does what the rule of this name decides say that a Log of that name was met, or that none was? */
+static void expect_log(const struct berm_plan *plan, const char *rule, const char *log)
+{
+	uint32_t id = 0, logged = 0;
+
+	for (size_t i = 0; log && i < plan->rule_count; i++)
+		if (!strcmp(plan->rule[i].name.rule, log))
+			id = plan->rule[i].name.id;
+	ASSERT_TRUE(!log || id);
+	for (size_t i = 0; i < plan->rule_count; i++)
+		if (!strcmp(plan->rule[i].name.rule, rule) && plan->rule[i].log) {
+			EXPECT_EQ(plan->rule[i].log, id);
+			logged++;
+		}
+	EXPECT_EQ(logged, log != NULL);
+}
+
 static struct berm_plan *compile(const struct berm_model *m, struct berm_problems *problems)
 {
 	struct berm_plan *plan = NULL;
@@ -172,6 +189,7 @@ TEST(flow_order,
 		a.action = is_allowed ? YES : NO;
 		a.rule = c->flow_decides ? ":flows/one" : "";
 		expect(&m, plan, &a);
+		expect_log(plan, "flows/one", c->rule_action == BERM_RULE_LOG ? "rule" : NULL);
 		EXPECT_EQ(plan->flows_count, c->flow_decides);
 		berm_plan_free(plan);
 		berm_model_clear(&m);
@@ -244,7 +262,7 @@ TEST(flow_service,
 {
 	struct berm_model m = { 0 };
 	struct berm_policy_rule *r;
-	struct berm_policy *p, *deny;
+	struct berm_policy *p, *watch, *deny;
 	struct berm_plan *plan;
 	struct ask vip = { "",	 BERM_EGRESS, "10.0.0.1", "10.96.0.1",
 			   4000, 80,	      YES,	  "shop/out:flows/vip" };
@@ -264,6 +282,14 @@ TEST(flow_service,
 	vip.action = NO;
 	vip.rule = "default-deny:shop/out";
 	expect(&m, plan, &vip);
+	berm_plan_free(plan);
+
+	watch = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/watch", "");
+	watch->tier = BERM_TIER_EMERGENCY;
+	objects_peer_pods(objects_rule(watch, BERM_EGRESS, BERM_RULE_LOG, "watch"), NULL,
+			  "app=spy");
+	plan = compile(&m, NULL);
+	expect_log(plan, "flows/vip", "watch"); /* the second backend meets it */
 	berm_plan_free(plan);
 
 	deny = objects_policy(&m, BERM_KIND_SEGMENTATION, "berm-system/spy", "");

@@ -114,6 +114,13 @@ static struct berm_compiled *compile_kept(struct berm_model *m)
 	return kept;
 }
 
+static void renew(struct berm_compiled **kept, struct berm_model *m)
+{
+	struct berm_err err = { 0 };
+
+	ASSERT_OK(berm_compiled_renew(kept, &m->changes, NULL, &err), &err);
+}
+
 TEST(random_follow,
      "a plan that follows pods is the plan that would be made from nothing, after every event")
 {
@@ -131,12 +138,11 @@ TEST(random_follow,
 				world_change_pod(&w);
 			moved += (unsigned int)w.model.changes.pod_count;
 			if (berm_compiled_follow(kept, &w.model.changes)) {
-				berm_compiled_free(kept);
-				kept = compile_kept(&w.model);
+				renew(&kept, &w.model);
 				anew++;
-				continue;
+			} else {
+				followed++;
 			}
-			followed++;
 			berm_model_changes_clear(&w.model);
 			compare_plans(berm_compiled_plan(kept), &w.model, first + i);
 		}
@@ -145,6 +151,37 @@ TEST(random_follow,
 	}
 	printf("# %u followed with %u pods, %u made anew\n", followed, moved, anew);
 	EXPECT_GT(followed, anew / 10); /* the generator is worth something */
+}
+
+TEST(random_renew,
+     "a plan that is renewed after changes of any kind is the plan that would be made from nothing, after every event")
+{
+	uint64_t first = world_seed();
+	unsigned int renewed = 0, anew = 0, followed = 0;
+
+	for (unsigned int i = 0; i < worlds(150); i++) {
+		struct berm_compiled *kept;
+		struct world w;
+
+		world_make(&w, first + i);
+		kept = compile_kept(&w.model);
+		for (int event = 0; event < 40; event++) {
+			for (uint32_t n = world_below(&w, 3) + 1; n; n--)
+				world_change_any(&w);
+			anew += w.model.changes.all;
+			renewed += !w.model.changes.all;
+			if (berm_compiled_follow(kept, &w.model.changes))
+				renew(&kept, &w.model);
+			else
+				followed++;
+			berm_model_changes_clear(&w.model);
+			compare_plans(berm_compiled_plan(kept), &w.model, first + i);
+		}
+		berm_compiled_free(kept);
+		world_clear(&w);
+	}
+	printf("# %u renewed, of which %u pods were followed; %u made anew\n", renewed, followed, anew);
+	EXPECT_GT(renewed, anew);
 }
 
 TEST(random_changes,
