@@ -21,11 +21,11 @@
 #define SLICE_MS  200
 #define SLICES	  60  /* in which a table is read, at that pace; leaves time to spare of the 15 s */
 #define MIN_SLICE 256 /* buckets */
-#define MAX_SLICE                                                                                  \
-	4096 /* 2 MiB, some 2 ms: a table of a million sessions takes longer than 15 s */
-#define REST_TIMES 256 /* a slice is followed by so many times what it took: at most 0.4 % of a core... */
+#define MAX_SLICE 4096 /* 2 MiB, some 2 ms: a table of a million sessions takes longer than 15 s */
+#define REST_TIMES                                                                                 \
+	256 /* a slice is followed by so many times what it took: at most 0.4 % of a core... */
 #define REST_MS	   1000 /* ...but a look takes no more than a minute */
-#define FIRST_MS   1 /* between the slices of the first look, which somebody may wait for */
+#define FIRST_MS   1	/* between the slices of the first look, which somebody may wait for */
 #define US_PER_SEC 1000000
 
 #define MAX_ORPHANS 64 /* interfaces; the rest are found by the next look */
