@@ -18,19 +18,11 @@ static __always_inline void account_stat(enum berm_stat stat)
 		c->stat[stat]++; /* per CPU: no atomics */
 }
 
-static __always_inline void account_hit(__u32 rule)
-{
-	__u64 *hits = bpf_map_lookup_elem(&berm_hits, &rule);
-
-	if (hits)
-		ADD(*hits, 1);
-}
-
 /* Packets a rule has judged. Those that ride on a session are counted there. */
 static __always_inline void account_rule(const struct pkt *p)
 {
 	if (p->hit)
-		account_hit(p->hit);
+		hits_count(p->hit);
 }
 
 static __always_inline void account(const struct pkt *p, enum berm_dir dir)

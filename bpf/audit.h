@@ -50,7 +50,7 @@ __noinline int audit_differs(__u32 index, __u32 action)
 		account_stat(BERM_STAT_AUDIT_DENIED);
 	else if (rule->action == BERM_ACTION_ALLOW)
 		account_stat(BERM_STAT_AUDIT_ALLOWED);
-	account_hit(index);
+	hits_count(index);
 	return index;
 }
 

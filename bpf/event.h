@@ -27,7 +27,7 @@ static __always_inline __be16 event_port(const struct pkt *p)
 }
 
 struct throttle_key {
-	__u64 what;  /* class, slot, port */
+	__u64 what;  /* class (or peer), slot, port */
 	__u64 which; /* direction, reason, protocol; never 0 */
 };
 
@@ -60,11 +60,23 @@ static __always_inline __u32 throttle_restart(struct berm_throttle *t, const str
 	return suppressed;
 }
 
+/* Who it is about: the class, and where an exact flow has decided, so that nobody has asked for one, the address. Only
+ * there: the peers of what a guard drops may be anybody, and each would have an event. */
+static __always_inline __u32 event_peer(const struct pkt *p)
+{
+	const word64 *peer = (const word64 *)&p->flow.peer;
+	__u64 both = peer[0] ^ peer[1];
+
+	if (p->cls != BERM_CLASS_NONE || !p->hit)
+		return p->cls;
+	return (both ^ both >> 32) * 0x9e3779b97f4a7c15ull >> 32;
+}
+
 static __always_inline struct berm_throttle *throttle_find(const struct pkt *p, enum berm_dir dir,
 							   struct throttle_key *ret_key)
 {
 	struct throttle_key k = {
-		.what = (__u64)p->cls << 32 | p->slot << 16 | event_port(p),
+		.what = (__u64)event_peer(p) << 32 | p->slot << 16 | event_port(p),
 		.which = 1 | dir << 8 | p->reason << 16 | (__u32)p->proto << 24 |
 			 (__u64) !!p->would << 32 | (__u64)(p->flags & PKT_LOGGED) << 33,
 	};

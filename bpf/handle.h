@@ -66,7 +66,8 @@ static __always_inline __u32 slot_find(__u32 ifindex)
 /* The pod behind this interface. The epoch is read before anything that it covers. */
 static __always_inline bool endpoint_find(struct pkt *p)
 {
-	__u32 ifindex = p->skb->ifindex, slot = unknown_here(slot_find(ifindex)); /* the ways meet */
+	__u32 ifindex = p->skb->ifindex,
+	      slot = unknown_here(slot_find(ifindex)); /* the ways meet */
 
 	slot %= BERM_MAX_ENDPOINTS;
 	p->slot = slot;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* maps.h - every map and every load-time switch of the data path, and nothing else. */
+/* maps.h - every map (hits.h has one) and every load-time switch of the data path, and nothing else. */
 #ifndef BERM_BPF_MAPS_H
 #define BERM_BPF_MAPS_H
 
 #include "abi.h"
+#include "hits.h"
 
 /*
  * Load-time switches. The verifier removes the branches they close, so what is off costs nothing: no
@@ -145,13 +146,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct berm_rule);
 } berm_rules SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BERM_MAX_RULES);
-	__type(key, __u32);
-	__type(value, __u64);
-} berm_hits SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

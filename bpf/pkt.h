@@ -9,6 +9,8 @@
 #ifndef BERM_BPF_PKT_H
 #define BERM_BPF_PKT_H
 
+#include "wire.h"
+
 /* What a packet is to us. "Not IP" and "broken IP" must never be treated alike. */
 enum pkt_kind {
 	PKT_MALFORMED,
@@ -143,16 +145,6 @@ static __always_inline void *header(struct __sk_buff *skb, __u32 off, __u32 size
 }
 
 /* ---- layer 4 ---------------------------------------------------------------------------------------- */
-
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
-
-#define ICMP_ECHO_ANSWER  0
-#define ICMP_ECHO_ASK	  8
-#define ICMP6_ECHO_ASK	  128
-#define ICMP6_ECHO_ANSWER 129
 
 /* Enough of any header of layer 4: the fixed part of TCP. */
 union l4_header {
@@ -297,9 +289,6 @@ static __always_inline bool l4_parse(struct pkt *p, __u32 end, enum berm_dir dir
 	return true;
 }
 
-#define FRAG_MORE   0x2000
-#define FRAG_OFFSET 0x1fff
-
 static __always_inline bool is_later_fragment(const struct pkt *p)
 {
 	return p->frag_off & bpf_htons(FRAG_OFFSET);
@@ -398,12 +387,6 @@ static __always_inline void ipv6_fragment_parse(struct ipv6_fragment *f, const s
 	f->id = ext->frag_id;
 }
 
-static __always_inline bool is_ipv6_ext(__u8 next)
-{
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_ROUTING ||
-	       next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
-}
-
 /* One extension header. A packet that still has a way to go (segments left) is not sent to the address
  * that we would judge: refuse it (for type 0 RFC 5095 says so for everybody). */
 static __always_inline bool ipv6_ext_parse(struct pkt *p, const struct ipv6_ext *ext,
@@ -486,16 +469,6 @@ static __always_inline bool ipv6_parse(struct pkt *p, __u32 off, enum berm_dir d
 }
 
 /* ---- layer 2 ---------------------------------------------------------------------------------------- */
-
-static __always_inline bool is_vlan(__be16 ethertype)
-{
-	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
-}
-
-struct vlan_header {
-	__be16 tci;
-	__be16 ethertype;
-};
 
 /*
  * The kernel moves the outer tag of a received frame into the skb (skb_vlan_untag), so h_proto is already

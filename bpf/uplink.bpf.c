@@ -17,6 +17,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "hits.h" /* what is dropped here counts for the rule, too */
+#include "wire.h"
 
 const volatile __u32 cfg_any_destination = 0; /* drop what is not for a pod, too */
 
@@ -43,20 +45,6 @@ struct {
 	__type(value, struct berm_uplink_counters);
 } berm_uplink_counters SEC(".maps");
 
-/* The data path's own (maps.h): what is dropped here counts for the rule, too. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BERM_MAX_RULES);
-	__type(key, __u32);
-	__type(value, __u64);
-} berm_hits SEC(".maps");
-
-#define TCP_SYN	       0x02
-#define TCP_ACK	       0x10
-#define ICMP_ECHO_ASK  8
-#define ICMP6_ECHO_ASK 128
-#define IP_OFFSET      0x1fff
-
 struct frame {
 	void *at, *end;
 	__u32 bytes;
@@ -64,16 +52,6 @@ struct frame {
 	bool has_l4; /* `at` is where layer 4 begins: not in later fragments, nor behind extension headers */
 	__u8 proto; /* of layer 4, or the first extension header */
 	struct berm_addr src, dst;
-};
-
-static __always_inline bool is_vlan(__be16 ethertype)
-{
-	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
-}
-
-struct vlan_header {
-	__be16 tci;
-	__be16 ethertype;
 };
 
 static __always_inline __be16 ethernet_parse(struct frame *f)
@@ -110,7 +88,7 @@ static __always_inline bool ipv4_parse(struct frame *f)
 	f->dst.w[3] = ip->daddr;
 	f->is_v4 = true;
 	f->proto = ip->protocol;
-	f->has_l4 = !(ip->frag_off & bpf_htons(IP_OFFSET));
+	f->has_l4 = !(ip->frag_off & bpf_htons(FRAG_OFFSET));
 	f->at += ip->ihl * 4;
 	return true;
 }
@@ -139,13 +117,6 @@ static __always_inline struct berm_block *block_of(const struct frame *f)
 	return bpf_map_lookup_elem(&berm_blocks, &key);
 }
 
-/* What stands behind extension headers is left to the walls, which walk them. */
-static __always_inline bool is_ext(__u8 proto)
-{
-	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_FRAGMENT ||
-	       proto == IPPROTO_AH || proto == IPPROTO_DSTOPTS;
-}
-
 /* Errors about allowed sessions, neighbour discovery and its kin: all but the question for an echo. */
 static __always_inline bool is_echo(const struct frame *f)
 {
@@ -168,7 +139,8 @@ static __always_inline bool is_hopeless(const struct frame *f, __u32 flags)
 {
 	if (is_syn(f))
 		return true;
-	if (!(flags & BERM_BLOCK_ALL) || (!f->is_v4 && is_ext(f->proto)))
+	/* What stands behind extension headers is left to the walls, which walk them. */
+	if (!(flags & BERM_BLOCK_ALL) || (!f->is_v4 && is_ipv6_ext(f->proto)))
 		return false;
 	if (f->proto == (f->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return is_echo(f);
@@ -179,14 +151,13 @@ static __always_inline void count(const struct frame *f, __u32 hit)
 {
 	__u32 zero = 0;
 	struct berm_uplink_counters *c = bpf_map_lookup_elem(&berm_uplink_counters, &zero);
-	__u64 *hits = bpf_map_lookup_elem(&berm_hits, &hit);
 
 	if (c) {
 		c->packets++; /* per CPU: no atomics */
 		c->bytes += f->bytes;
 	}
-	if (hits && hit)
-		__sync_fetch_and_add(hits, 1);
+	if (hit)
+		hits_count(hit);
 }
 
 SEC("xdp")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pressure.h - how full the session table is, and by whom: reads all of it every 15 s, a slice at a time, so that neither
+ * pressure.h - how full the session table is, and by whom: reads all of it every 15 s (a great one: every minute at most), a
+ * slice at a time, so that neither
  * the loop nor a CPU notices. Only looks and tells; what is replaced the programs decide, with or without an agent.
  */
 #ifndef BERM_PRESSURE_H

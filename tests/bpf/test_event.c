@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_event.c - what user space is told of: exact counts of what was sent, lost and suppressed. */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 
 #include "datapath.h"
 #include "generator.h"
@@ -145,4 +146,43 @@ TEST(allowed_on_demand, "new sessions make events only if asked for")
 	p.sport = 2;
 	dp->maps.node->flags &= ~BERM_NODE_EVENTS_ALLOW;
 	SEND(dp, BERM_EGRESS, &p, ALLOWED, NOT_ISOLATED, NO_EVENT);
+}
+
+/* Connections to 5432 from these two are denied by exact flows, by one rule. */
+static void flows_deny(struct datapath *dp, uint32_t slot, const char *const peer[2])
+{
+	uint32_t set = dp->maps.endpoints[slot].set[BERM_INGRESS], index = dp->next_rule++;
+	struct berm_rule rule = { .id = 2001,
+				  .action = BERM_ACTION_DENY,
+				  .reason = BERM_REASON_POLICY_DENY };
+	struct berm_flow_key key = { .table = 3, .proto = IPPROTO_TCP };
+	struct berm_set m;
+
+	key.local_port = htons(5432);
+	key.peer_port = htons(4000);
+	ASSERT_EQ(bpf_map_update_elem(datapath_map(dp, "berm_rules"), &index, &rule, 0), 0);
+	ASSERT_EQ(berm_addr_parse(DB, &key.local), 0);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(berm_addr_parse(peer[i], &key.peer), 0);
+		ASSERT_EQ(bpf_map_update_elem(datapath_map(dp, "berm_flows"), &key, &index, 0), 0);
+	}
+	ASSERT_EQ(bpf_map_lookup_elem(datapath_map(dp, "berm_sets"), &set, &m), 0);
+	m.flows = key.table;
+	ASSERT_EQ(bpf_map_update_elem(datapath_map(dp, "berm_sets"), &set, &m, 0), 0);
+}
+
+TEST(flow_peers,
+     "who is denied by an exact flow has no class: each peer has its own turn all the same")
+{
+	static const char *const peer[2] = { WEB, "10.0.0.9" };
+	struct packet p = { .dst = DB, .sport = 4000, .dport = 5432 };
+	struct datapath *dp = closed_db(1000);
+
+	flows_deny(dp, 1, peer);
+	for (int i = 0; i < 6; i++) {
+		p.src = peer[i % 2];
+		SEND(dp, BERM_INGRESS, &p, DROPPED, POLICY_DENY, i < 2 ? 2001 : NO_EVENT);
+	}
+	EXPECT_EQ(dp->events, 2);
+	EXPECT_EQ(datapath_stat(dp, BERM_STAT_EVENT_SUPPRESSED), 4);
 }

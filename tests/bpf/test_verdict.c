@@ -361,3 +361,28 @@ TEST(hits, "a rule counts the packets it has judged, a session those that ride o
 	EXPECT_EQ(s.slot, db);
 	EXPECT_EQ(datapath_packets(dp, BERM_INGRESS, BERM_REASON_DEFAULT_DENY), 3);
 }
+
+TEST(slot_remembered, "an interface is judged by the slot it has, not by the one that it had")
+{
+	struct packet p = to_db(WEB, 1, 22),
+		      q = { .src = WEB, .dst = SPY, .sport = 1, .dport = 22 };
+	struct berm_err err = { 0 };
+	uint32_t old, new, other;
+	struct datapath *dp = db_node(&old);
+
+	datapath_policy(dp, old, BERM_INGRESS, &web_to_db, 1);
+	SEND(dp, BERM_INGRESS, &p, DROPPED, DEFAULT_DENY, DENIED);
+	ASSERT_OK(berm_slot_free(&dp->maps, old, 1, &err), &err);
+	SEND(dp, BERM_INGRESS, &p, DROPPED, MISSING_STATE, BERM_REASON_MISSING_STATE);
+
+	other = datapath_pod(dp, &(struct pod){ .ifindex = 2, .addr = { SPY } });
+	EXPECT_EQ(other, old);
+	datapath_policy(dp, other, BERM_INGRESS, &web_to_db, 1);
+	SEND_TO(dp, BERM_INGRESS, 2, &q, DROPPED, DEFAULT_DENY, DENIED);
+	SEND(dp, BERM_INGRESS, &p, DROPPED, MISSING_STATE, BERM_REASON_MISSING_STATE);
+
+	new = datapath_pod(dp, &(struct pod){ .ifindex = 1, .addr = { DB } });
+	EXPECT_NE(new, old);
+	SEND(dp, BERM_INGRESS, &p, ALLOWED, NOT_ISOLATED, BERM_REASON_NOT_ISOLATED);
+	SEND_TO(dp, BERM_INGRESS, 2, &q, DROPPED, DEFAULT_DENY, DENIED);
+}

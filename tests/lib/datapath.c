@@ -134,6 +134,7 @@ struct datapath *datapath_load(const struct datapath_opts *opts)
 	ASSERT_OK(berm_jiffies_read(&now, &dp->hz, &err), &err);
 	dp->event_ms = opts->event_ms;
 	dp->apps = opts->apps;
+	dp->strict_tcp = opts->strict_tcp;
 	dp->maps.buckets = opts->buckets ? opts->buckets : DEFAULT_BUCKETS;
 	dp->ended = opts->ended;
 	if (!opts->explain && !opts->event_ms && !opts->strict_tcp && !opts->ended && !opts->apps &&

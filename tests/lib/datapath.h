@@ -54,6 +54,7 @@ struct datapath {
 	uint32_t hz, event_ms;
 	bool ended;
 	bool apps;
+	bool strict_tcp;
 	uint32_t ingress_ifindex; /* what packets into a pod come in by; 0 = made on this node */
 	uint32_t next_set, next_rule, next_cell, next_col, next_port_class;
 	struct berm_event event;   /* last one read */

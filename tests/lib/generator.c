@@ -39,6 +39,7 @@ struct generator *generator_load(struct datapath *dp, uint32_t lru)
 	g->skel->rodata->cfg_event_ms = dp->event_ms;
 	g->skel->rodata->cfg_ended = dp->ended;
 	g->skel->rodata->cfg_apps = dp->apps;
+	g->skel->rodata->cfg_strict_tcp = dp->strict_tcp;
 	maps_share(g);
 	ASSERT_EQ(generator_bpf__load(g->skel), 0);
 	return g;
