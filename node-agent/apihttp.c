@@ -244,7 +244,7 @@ static void read_date(struct berm_apihttp *http, const char *text, size_t size)
 	char value[64];
 	time_t date;
 
-	if (size < sizeof(name) || size - sizeof(name) >= sizeof(value) ||
+	if (size < sizeof(name) || size - sizeof(name) + 1 >= sizeof(value) ||
 	    strncasecmp(text, name, sizeof(name) - 1) != 0)
 		return;
 	memcpy(value, text + sizeof(name) - 1, size - sizeof(name) + 1);
