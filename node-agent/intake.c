@@ -425,6 +425,7 @@ int berm_intake_unreadable(struct berm_intake *intake, struct berm_source *sourc
 	struct load load = { .intake = intake, .source = source };
 	int rc;
 
+	intake->taken++;
 	rc = refuse_text(&load, why);
 	if (rc)
 		berm_fail(err, rc, "load %s", source->name);
@@ -442,6 +443,7 @@ int berm_intake_load(struct berm_intake *intake, struct berm_source *source, con
 	struct berm_err why = { 0 };
 	int rc;
 
+	intake->taken++;
 	rc = source->kind
 		     ? berm_document_parse_object(&document, &load.objects, &load.problems, &why)
 		     : berm_document_parse(source->name, text, size, &load.objects, &load.problems,
@@ -459,6 +461,7 @@ void berm_intake_drop(struct berm_intake *intake, struct berm_source *source)
 {
 	size_t i;
 
+	intake->taken++;
 	berm_lastgood_forget(intake->store, source->name);
 	berm_holds_forget(&intake->holds, source->name);
 	if (intake->confirms)

@@ -26,6 +26,7 @@ struct berm_intake {
 	struct berm_pins *pins;		/* borrowed; NULL: there are none */
 	struct berm_replaced *replaced; /* borrowed; NULL: nobody asks what was before */
 	bool is_live;			/* every source has been read once */
+	uint64_t taken; /* how often a source was read or has gone, or a policy was pinned or let go */
 	struct berm_claims claims;
 	struct berm_holds holds;
 	struct berm_source *noted; /* those that have something to tell */

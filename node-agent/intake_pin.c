@@ -131,6 +131,7 @@ int berm_intake_pin(struct berm_intake *intake, const struct berm_kept *was,
 	struct berm_pin pin = { .said = now ? now->digest : 0 }, *old;
 	int rc;
 
+	intake->taken++;
 	note_now(intake, was);
 	old = berm_pins_find(intake->pins, was->kind, was->ns, was->name);
 	if (old && old->said == (policy ? policy->digest : 0)) { /* as the source says */
@@ -156,6 +157,7 @@ void berm_intake_unpin(struct berm_intake *intake)
 {
 	struct berm_pins *pins = intake->pins;
 
+	intake->taken++;
 	while (pins->count) {
 		struct berm_pin *pin = &pins->item[pins->count - 1];
 		struct berm_object_id id = { .kind = BERM_OBJ_POLICY,

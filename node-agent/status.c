@@ -408,9 +408,10 @@ static bool is_listing(const struct berm_agent *agent)
 	return false;
 }
 
-/* Enforcing and not pending: what the watches have seen up to their versions is in the kernel. */
+/* Enforcing and not pending: what the watches have seen up to their versions, and what was read, is in the kernel. */
 static void add_pending(cJSON *root, const struct berm_agent *agent)
 {
+	cJSON_AddNumberToObject(root, "sources_read", (double)agent->intake->taken);
 	cJSON_AddBoolToObject(root, "pending",
 			      !agent->is_synced || is_listing(agent) ||
 				      berm_engine_is_stale(&agent->engine));

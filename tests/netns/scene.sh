@@ -78,7 +78,7 @@ curtain_up() {
 status() { rest GET /v1/status | jq -r "$1"; }
 is_settled() { [ "$(status .pending)" = false ]; }
 is_enforcing() { [ "$(status .enforcing)" = true ]; }
-judged_is_past() { [ "$(status .last_apply.judged)" -gt "$1" ]; }
+read_is_past() { [ "$(status .sources_read)" -gt "$1" ]; }
 endpoint() { rest GET /v1/endpoints | jq -r ".endpoints[] | select(.pod == \"$1\") | $2"; }
 rule_hits() { rest GET /v1/rules | jq -r "[.rules[] | select(.rule == \"$1\").hits] | add // 0"; }
 counter() { "$BUILD/tools/nodectl" counter "$1"; }
@@ -92,13 +92,14 @@ counted() {
 	[ "$(counter "$reason")" -gt "$before" ] || fail "no packet was counted as $reason: $*"
 }
 
+# What CMD writes has been read and is in force, if it changes anything at all.
 settle() {
-	local judged
+	local before
 
-	wait_until is_settled # or the judgement that is waited for is one of something before
-	judged=$(status .last_apply.judged)
+	wait_until is_settled # or what is waited for is something before
+	before=$(status .sources_read)
 	"$@"
-	wait_until judged_is_past "$judged"
+	wait_until read_is_past "$before"
 	wait_until is_settled
 }
 
