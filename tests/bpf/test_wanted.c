@@ -184,6 +184,26 @@ TEST(wanted_of_datagrams, "a datagram that says something else opens nothing [ap
 	}
 }
 
+TEST(wanted_is_no_audit, "what a session carries is not taken for the rule of an audit policy")
+{
+	static const struct rule wants_dns = {
+		0, ANY_PORT, RULE, BERM_ACTION_ALLOW, BERM_APP_DNS, 0
+	};
+	struct scene s = scene_of(true, false, 0, &wants_dns);
+	struct packet p = packet_of(&s, false, 0, QUERY, sizeof(QUERY) - 1);
+
+	p.proto = IPPROTO_UDP;
+	s.dp->maps.node->flags &= ~BERM_NODE_EVENTS_ALLOW; /* only denials, and what would be */
+	EXPECT_EQ(datapath_send(s.dp, BERM_INGRESS, 0, &p).retval, ALLOWED);
+	EXPECT_EQ(datapath_stat(s.dp, BERM_STAT_EVENT_SENT), 0);
+	s.dp->maps.node->flags |= BERM_NODE_EVENTS_ALLOW; /* the control */
+	p.sport = 4001;
+	SEND(s.dp, BERM_INGRESS, &p, ALLOWED, POLICY_ALLOW, RULE);
+	EXPECT_EQ(datapath_stat(s.dp, BERM_STAT_EVENT_SENT), 1);
+	EXPECT_EQ(s.dp->event.would_action, 0);
+	datapath_free(s.dp);
+}
+
 TEST(wanted_in_the_middle,
      "without its beginning a flow is let through only while running pods are adopted [app.adopted]")
 {
