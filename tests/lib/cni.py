@@ -148,7 +148,7 @@ def main():
     ap.add_argument("--path", default=os.environ.get("CNI_PATH", "/opt/cni/bin"))
     ap.add_argument("--cache", default="/var/lib/cni")
     ap.add_argument("--valid", action="append", default=[], metavar="ID/IFNAME")
-    ap.add_argument("--timeout", type=float, default=60)
+    ap.add_argument("--timeout", type=float, default=os.environ.get("CNI_TIMEOUT_S", "60"))
     opts = ap.parse_args()
     if opts.command in ("ADD", "CHECK", "DEL") and not opts.ifname:
         opts.ifname = "eth0"

@@ -9,8 +9,8 @@ set -u
 
 TOP=/berm
 export BERM_BUILD=$TOP/build TERM=dumb TMPDIR=/tmp
-# Emulation is some 20 times slower than the machine itself.
-export WAIT_S=60 BLOCK_MS=1000 REACH_MS=10000 TEST_TIMEOUT_S=400 BERM_TEST_SHARED=1
+# Emulation is some 20 times slower than the machine itself, and it gets what other suites leave of that.
+export WAIT_S=60 BLOCK_MS=1000 REACH_MS=10000 TEST_TIMEOUT_S=1200 CNI_TIMEOUT_S=300 BERM_TEST_SHARED=1
 
 run() {
 	local name=$1 seconds=$2 rc=0 start=$SECONDS
@@ -21,7 +21,7 @@ run() {
 	echo "=== $name ends with $rc in $((SECONDS - start)) s"
 }
 
-part_load() { run load 600 "$TOP/tests/kernels/guest/load.sh"; }
+part_load() { run load 1200 "$TOP/tests/kernels/guest/load.sh"; }
 
 # Those in which a kernel's helpers matter.
 PACKETS=(explain verdict packets session event wire)
@@ -29,7 +29,7 @@ PACKETS=(explain verdict packets session event wire)
 part_packets() {
 	local name
 
-	for name in "${PACKETS[@]}"; do run "test_$name" 400 "$BERM_BUILD/tests/bpf/test_$name"; done
+	for name in "${PACKETS[@]}"; do run "test_$name" 1200 "$BERM_BUILD/tests/bpf/test_$name"; done
 }
 
 part_rest() {
@@ -41,7 +41,7 @@ part_rest() {
 }
 
 part_pods() {
-	run pods 600 "$TOP/tests/kernels/guest/pods.sh"
+	run pods 2400 "$TOP/tests/kernels/guest/pods.sh"
 }
 
 for part in "$@"; do "part_$part"; done
